@@ -1,0 +1,40 @@
+//! A resolved frame: what `symbols` writes, and what `analysis` and `report` read.
+
+use std::sync::Arc;
+
+use crate::StackId;
+
+/// Where the name of a frame came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Language {
+    /// Machine code: C, C++, Rust.
+    Native,
+    /// A frame of the Python interpreter, told by the host itself.
+    Python,
+}
+
+/// One line of a stack, as a person reads it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Frame {
+    /// The demangled name; `None` where no symbol covers the address.
+    pub function: Option<String>,
+    /// The path of the module, as the host loaded it; empty where the address lies in none.
+    pub module: Arc<str>,
+    /// The offset of the call inside the module (the address itself where there is no module).
+    pub offset: u64,
+    /// The source file, where debug information tells it.
+    pub file: Option<Arc<str>>,
+    /// The line in `file`, 0 where it is not known.
+    pub line: u32,
+    /// Whether the function was inlined into the next frame outwards.
+    pub inlined: bool,
+    /// Who told the name.
+    pub language: Language,
+}
+
+/// Hands out the resolved frames of a stack, innermost first.
+pub trait StackNames {
+    /// The frames of `stack` in the trace with number `trace` of those that are analysed together. A stack that
+    /// is not there has no frames.
+    fn frames(&self, trace: usize, stack: StackId) -> Arc<[Frame]>;
+}

@@ -1,0 +1,13 @@
+//! The trace stop of an event's way: the file format, its writer's half and its reader's half.
+//!
+//! [`layout`] and [`blob`] say what lies in the file, byte by byte (in words: `docs/trace-format.md`).
+//! [`read`] turns the bytes of a file, however it ended, into a [`Trace`]; [`frame`] is the vocabulary in which
+//! symbols are told later. The shim uses `layout` and `blob` alone.
+
+pub mod blob;
+pub mod frame;
+pub mod layout;
+pub mod read;
+mod trace;
+
+pub use trace::*;
