@@ -1,0 +1,2 @@
+//! The `whofreed` command.
+fn main() {}
