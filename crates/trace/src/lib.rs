@@ -10,4 +10,8 @@ pub mod layout;
 pub mod read;
 mod trace;
 
+pub use frame::Frame;
+pub use frame::Language;
+pub use frame::StackNames;
+
 pub use trace::*;

@@ -240,6 +240,8 @@ pub struct Damage {
 pub struct Trace {
     /// A random number that tells traces apart.
     pub id: u64,
+    /// The number that the launcher gave to everything it started, 0 without a launcher.
+    pub session: u64,
     /// Who was recorded.
     pub process: Process,
     /// Every event that the host had returned from; in the order of the threads' chunks, not of time.
