@@ -1,0 +1,304 @@
+//! Names in a mapped object: symbol tables, hash tables, versions.
+//!
+//! Everything is read where the linker has mapped it. Sizes come from the object itself: it was
+//! linked and is running, so its tables are trusted to be what the linker also relies on.
+
+use super::HIGHEST;
+use super::LOWEST;
+use super::MOST_ENTRIES;
+use super::peek;
+use std::ffi::c_void;
+use std::ptr::with_exposed_provenance;
+
+const DT_HASH: u64 = 4;
+const DT_STRTAB: u64 = 5;
+const DT_SYMTAB: u64 = 6;
+const DT_GNU_HASH: u64 = 0x6fff_fef5;
+const DT_VERSYM: u64 = 0x6fff_fff0;
+const DT_VERDEF: u64 = 0x6fff_fffc;
+const DT_VERDEFNUM: u64 = 0x6fff_fffd;
+
+const STT_TLS: u8 = 6;
+const STT_GNU_IFUNC: u8 = 10;
+const STB_LOCAL: u8 = 0;
+const SHN_UNDEF: u16 = 0;
+const SHN_ABS: u16 = 0xfff1;
+const VERSION_HIDDEN: u16 = 0x8000;
+
+/// What is looked for, with its hashes worked out once for all objects.
+pub(super) struct Query<'a> {
+    name: &'a [u8],
+    version: Option<&'a [u8]>,
+    gnu: u32,
+    sysv: u32,
+}
+
+impl<'a> Query<'a> {
+    pub(super) fn new(name: &'a [u8], version: Option<&'a [u8]>) -> Self {
+        Query {
+            name,
+            version,
+            gnu: gnu_hash(name),
+            sysv: sysv_hash(name),
+        }
+    }
+
+    /// `name`, `name@VERSION` or `name@@VERSION`.
+    pub(super) fn parse(name: &'a [u8]) -> Self {
+        let Some(at) = name.iter().position(|byte| *byte == b'@') else {
+            return Query::new(name, None);
+        };
+        let version = &name[at + 1..];
+        Query::new(
+            &name[..at],
+            Some(version.strip_prefix(b"@").unwrap_or(version)),
+        )
+    }
+}
+
+fn gnu_hash(name: &[u8]) -> u32 {
+    name.iter().fold(5381, |hash: u32, byte| {
+        hash.wrapping_mul(33).wrapping_add(u32::from(*byte))
+    })
+}
+
+fn sysv_hash(name: &[u8]) -> u32 {
+    name.iter().fold(0, |hash: u32, byte| {
+        let hash = (hash << 4).wrapping_add(u32::from(*byte));
+        (hash ^ ((hash & 0xf000_0000) >> 24)) & 0x0fff_ffff
+    })
+}
+
+/// `Elf64_Sym`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Symbol {
+    name: u32,
+    info: u8,
+    other: u8,
+    section: u16,
+    value: u64,
+    size: u64,
+}
+
+/// The tables that a dynamic section points at; 0 where it has none.
+pub(super) struct Tables {
+    bias: usize,
+    strings: usize,
+    symbols: usize,
+    gnu_hash: usize,
+    sysv_hash: usize,
+    versions: usize,
+    definitions: usize,
+    definition_count: usize,
+}
+
+impl Tables {
+    /// `dynamic` is the dynamic section of a loaded object with load bias `bias`.
+    pub(super) fn read(bias: usize, dynamic: usize) -> Option<Tables> {
+        if !(LOWEST..HIGHEST).contains(&dynamic) || !dynamic.is_multiple_of(8) {
+            return None;
+        }
+        let mut tables = Tables {
+            bias,
+            strings: 0,
+            symbols: 0,
+            gnu_hash: 0,
+            sysv_hash: 0,
+            versions: 0,
+            definitions: 0,
+            definition_count: 0,
+        };
+        for index in 0..MOST_ENTRIES {
+            // SAFETY: the linker mapped the dynamic section, and it ends with a DT_NULL entry,
+            // where this loop stops.
+            let [tag, value]: [u64; 2] = unsafe { peek(dynamic + index * 16) };
+            let value = value as usize;
+            // The linker relocates these addresses in place, except in read-only sections (vDSO).
+            let address = if value < bias { value + bias } else { value };
+            match tag {
+                0 => break,
+                DT_STRTAB => tables.strings = address,
+                DT_SYMTAB => tables.symbols = address,
+                DT_GNU_HASH => tables.gnu_hash = address,
+                DT_HASH => tables.sysv_hash = address,
+                DT_VERSYM => tables.versions = address,
+                DT_VERDEF => tables.definitions = address,
+                DT_VERDEFNUM => tables.definition_count = value,
+                _ => {}
+            }
+        }
+        (tables.strings != 0 && tables.symbols != 0).then_some(tables)
+    }
+
+    /// Address of the definition that `query` asks for.
+    pub(super) fn find(&self, query: &Query<'_>) -> Option<usize> {
+        if self.gnu_hash != 0 {
+            self.find_by_gnu_hash(query)
+        } else if self.sysv_hash != 0 {
+            self.find_by_sysv_hash(query)
+        } else {
+            None
+        }
+    }
+
+    fn find_by_gnu_hash(&self, query: &Query<'_>) -> Option<usize> {
+        let table = self.gnu_hash;
+        // SAFETY: the linker looks symbols up in this very table; header, filter, buckets and
+        // chains are laid out as the header's four words say.
+        let [buckets, first, filter_words, shift]: [u32; 4] = unsafe { peek(table) };
+        if buckets == 0 || filter_words == 0 {
+            return None;
+        }
+        let filter = table + 16;
+        let bucket_table = filter + filter_words as usize * 8;
+        let chains = bucket_table + buckets as usize * 4;
+        let word_index = (query.gnu / 64) % filter_words;
+        // SAFETY: as above, the index is below the number of words.
+        let word: u64 = unsafe { peek(filter + word_index as usize * 8) };
+        let second = query.gnu.checked_shr(shift).unwrap_or(0);
+        let bits = (1u64 << (query.gnu % 64)) | (1u64 << (second % 64));
+        if word & bits != bits {
+            return None;
+        }
+        // SAFETY: as above, the index is below the number of buckets.
+        let mut index: u32 = unsafe { peek(bucket_table + (query.gnu % buckets) as usize * 4) };
+        if index < first {
+            return None;
+        }
+        loop {
+            // SAFETY: as above; a chain ends with an odd word, where this loop stops.
+            let hash: u32 = unsafe { peek(chains + (index - first) as usize * 4) };
+            if (hash | 1) == (query.gnu | 1)
+                && let Some(address) = self.definition(index as usize, query)
+            {
+                return Some(address);
+            }
+            if hash & 1 != 0 {
+                return None;
+            }
+            index = index.checked_add(1)?;
+        }
+    }
+
+    fn find_by_sysv_hash(&self, query: &Query<'_>) -> Option<usize> {
+        let table = self.sysv_hash;
+        // SAFETY: as for the GNU table: two counts, then the buckets, then the chains.
+        let [buckets, count]: [u32; 2] = unsafe { peek(table) };
+        if buckets == 0 {
+            return None;
+        }
+        let chains = table + 8 + buckets as usize * 4;
+        // SAFETY: as above, the index is below the number of buckets.
+        let mut index: u32 = unsafe { peek(table + 8 + (query.sysv % buckets) as usize * 4) };
+        for _ in 0..count {
+            if index == 0 || index >= count {
+                return None;
+            }
+            if let Some(address) = self.definition(index as usize, query) {
+                return Some(address);
+            }
+            // SAFETY: as above, the index is below the number of chain words.
+            index = unsafe { peek(chains + index as usize * 4) };
+        }
+        None
+    }
+
+    /// The address of symbol `index`, if that is the one asked for and has one.
+    fn definition(&self, index: usize, query: &Query<'_>) -> Option<usize> {
+        // SAFETY: the hash table names only symbols of this table.
+        let symbol: Symbol = unsafe { peek(self.symbols + index * size_of::<Symbol>()) };
+        let kind = symbol.info & 0xf;
+        let hidden = matches!(symbol.other & 3, 1 | 2);
+        if symbol.section == SHN_UNDEF
+            || kind == STT_TLS
+            || symbol.info >> 4 == STB_LOCAL
+            || hidden
+            || !self.string_is(symbol.name as usize, query.name)
+            || !self.version_fits(index, query.version)
+        {
+            return None;
+        }
+        let value = symbol.value as usize;
+        match (kind, symbol.section) {
+            (_, SHN_ABS) => Some(value),
+            (STT_GNU_IFUNC, _) => Some(resolve(self.bias + value)),
+            _ => Some(self.bias + value),
+        }
+        .filter(|address| *address != 0)
+    }
+
+    fn string_is(&self, offset: usize, expected: &[u8]) -> bool {
+        // SAFETY: strings of the table are NUL-terminated, so a byte is read only when all
+        // before it were equal to the expected ones, which hold no NUL.
+        let same = expected.iter().enumerate().all(|(position, byte)| unsafe {
+            *byte != 0 && peek::<u8>(self.strings + offset + position) == *byte
+        });
+        // SAFETY: as above: at most the terminating NUL.
+        same && unsafe { peek::<u8>(self.strings + offset + expected.len()) } == 0
+    }
+
+    fn version_fits(&self, index: usize, wanted: Option<&[u8]>) -> bool {
+        if self.versions == 0 {
+            return true;
+        }
+        // SAFETY: the version table has one half-word per symbol.
+        let entry: u16 = unsafe { peek(self.versions + index * 2) };
+        let Some(wanted) = wanted else {
+            return entry & VERSION_HIDDEN == 0;
+        };
+        if self.definitions == 0 {
+            return true;
+        }
+        let mut at = self.definitions;
+        for _ in 0..self.definition_count.min(MOST_ENTRIES) {
+            // SAFETY: an Elf64_Verdef: version, flags, index, aux count (half-words), hash, aux
+            // offset, next offset (words); its first aux begins with the name's offset.
+            let (number, aux, next) = unsafe {
+                (
+                    peek::<u16>(at + 4),
+                    peek::<u32>(at + 12),
+                    peek::<u32>(at + 16),
+                )
+            };
+            if number == entry & !VERSION_HIDDEN {
+                // SAFETY: as above.
+                let name: u32 = unsafe { peek(at + aux as usize) };
+                return self.string_is(name as usize, wanted);
+            }
+            if next == 0 {
+                break;
+            }
+            at += next as usize;
+        }
+        false
+    }
+}
+
+/// Asks the resolver of an indirect function which implementation serves this processor.
+fn resolve(resolver: usize) -> usize {
+    let resolver = with_exposed_provenance::<c_void>(resolver);
+    #[cfg(target_arch = "aarch64")]
+    {
+        // SAFETY: the aarch64 ABI hands a resolver AT_HWCAP with bit 62 set and, by it, a block
+        // with its own size, AT_HWCAP and AT_HWCAP2. Resolvers are pure.
+        unsafe {
+            let block = [
+                24u64,
+                libc::getauxval(libc::AT_HWCAP),
+                libc::getauxval(libc::AT_HWCAP2),
+            ];
+            let resolver: extern "C" fn(u64, *const u64) -> usize = std::mem::transmute(resolver);
+            resolver(block[1] | (1 << 62), block.as_ptr())
+        }
+    }
+    #[cfg(not(target_arch = "aarch64"))]
+    {
+        // SAFETY: on this architecture a resolver takes nothing and returns the address; the
+        // linker has called it in the same way to bind the object's users.
+        unsafe {
+            let resolver: extern "C" fn() -> usize = std::mem::transmute(resolver);
+            resolver()
+        }
+    }
+}
