@@ -1,1 +1,33 @@
-//! (skeleton)
+//! The outermost stop of an event's way: `libwhofreed.so`, what a host links against or is started under.
+//!
+//! Everything that acts on the whole process is here and only here: the exported C symbols (`ffi`) and the
+//! entries that the dynamic linker calls at start and exit. The work is done by the root package, whose rlib has
+//! none of them, so that a Rust host that links it gets no symbol and no start-up code by accident.
+//!
+//! **Architecture Invariant:** nothing is exported but what `include/whofreed.h` declares and the thunks that the
+//! generated hook libraries jump to.
+
+mod ffi;
+
+use std::panic::catch_unwind;
+
+/// Runs `body`, which stands directly under a foreign frame: a panic ends here, with `fallback` as the result.
+pub(crate) fn contain<T>(fallback: T, body: impl FnOnce() -> T + std::panic::UnwindSafe) -> T {
+    catch_unwind(body).unwrap_or(fallback)
+}
+
+extern "C" fn start() {
+    contain((), host::preload::start);
+}
+
+extern "C" fn exit() {
+    contain((), host::summary_at_exit);
+}
+
+#[used]
+#[unsafe(link_section = ".init_array")]
+static START: extern "C" fn() = start;
+
+#[used]
+#[unsafe(link_section = ".fini_array")]
+static EXIT: extern "C" fn() = exit;
