@@ -1,0 +1,41 @@
+//! The layout of a compiled hook table: what the launcher writes (crates/adapter) and what the shim reads inside
+//! the host (src/preload), in one place that depends on nothing.
+//!
+//! A table is one blob of little-endian `u32` words and bytes, an exported data symbol of the generated library:
+//!
+//! ```text
+//! header    magic, version, length of the blob in bytes, then (offset, count) of each section, in bytes and items
+//! adapters  Adapter::WORDS words each
+//! hooks     Hook::WORDS words each
+//! stubs     Stub::WORDS words each: one per exported symbol; its place is the number that its stub hands over
+//! parts     Part::WORDS words each: how the parts of a device are named
+//! lists     words, each the text number of a name (of a kind, of a value of a part, of a symbol of an expression)
+//! code      bytes: expressions (see `code`), each ended by code::END; offset 0 means "no expression"
+//! texts     a u32 length and that many bytes each; a text's number is its offset in the section
+//! ```
+//!
+//! **Architecture Invariant:** reading a table never panics and never reads outside of the blob, whatever it holds.
+
+pub mod code;
+mod records;
+mod table;
+
+pub use records::Adapter;
+pub use records::Event;
+pub use records::Hook;
+pub use records::MAX_DEVICE_PARTS;
+pub use records::Part;
+pub use records::Stub;
+pub use records::flags;
+pub use table::Builder;
+pub use table::HEADER_LEN;
+pub use table::Table;
+
+/// The name of the data symbol under which the generated library exports its table.
+pub const TABLE_SYMBOL: &str = "wf_hook_table";
+
+/// The thunk that ends in a jump to the real function.
+pub const TAIL_THUNK_SYMBOL: &str = "wf_thunk_tail";
+
+/// The thunk that calls the real function and looks at what it did.
+pub const CALL_THUNK_SYMBOL: &str = "wf_thunk_call";
