@@ -1,1 +1,15 @@
 //! The report stop of an event's way: an analysis becomes text or JSON; one module a format.
+//!
+//! **Architecture Invariant:** pure functions from an analysis to a string; no terminal, no environment, no
+//! files, no clock. Whoever prints says how wide the page is and whether it may be coloured.
+
+mod json;
+mod text;
+
+pub use json::history_to_json;
+pub use json::to_json;
+pub use text::TextOptions;
+pub use text::headline;
+pub use text::history_to_text;
+pub use text::printable;
+pub use text::to_text;

@@ -1,0 +1,484 @@
+//! The JSON report (`whofreed-report/1`) and the JSON history, key by key as the contract has them.
+//!
+//! The views below borrow from the analysis and fix the order of the keys. Names go out unchanged: escaping
+//! what is hostile is the matter of the JSON writer here, and of whoever shows them there.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use whofreed_analysis::Analysis;
+use whofreed_analysis::Culprit;
+use whofreed_analysis::HistoryStep;
+use whofreed_analysis::Leak;
+use whofreed_analysis::Site;
+use whofreed_analysis::Victim;
+use whofreed_trace::Coverage;
+use whofreed_trace::Frame;
+use whofreed_trace::Language;
+use whofreed_trace::Process;
+use whofreed_trace::StackNames;
+
+/// The name and version of the schema.
+const SCHEMA: &str = "whofreed-report/1";
+
+/// The report as JSON, with a line feed at the end.
+#[must_use]
+pub fn to_json(analysis: &Analysis) -> String {
+    pretty(&ReportView::new(analysis))
+}
+
+/// The life of an address as JSON, with a line feed at the end.
+#[must_use]
+pub fn history_to_json(steps: &[HistoryStep], names: &dyn StackNames) -> String {
+    let stacks: Vec<_> = steps
+        .iter()
+        .map(|step| names.frames(step.trace, step.event.stack))
+        .collect();
+    let steps: Vec<StepView> = steps
+        .iter()
+        .zip(&stacks)
+        .map(|(step, frames)| StepView {
+            step: step.event.step,
+            event: step.event.kind.name(),
+            verdict: step.event.verdict.name(),
+            owner: step.event.owner,
+            size: step.event.size,
+            thread: step.event.thread,
+            time_ns: step.event.time_ns,
+            pid: step.pid,
+            late: step.event.late,
+            blocked: step.event.blocked,
+            stack: frames.iter().map(FrameValue::new).collect(),
+        })
+        .collect();
+    pretty(&steps)
+}
+
+fn pretty(value: &impl Serialize) -> String {
+    // Only a map with keys that are no strings, or a failing `Serialize`, can fail here; there is neither.
+    let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+#[derive(Serialize)]
+struct ReportView<'a> {
+    schema: &'static str,
+    process: ProcessView<'a>,
+    processes: Vec<ProcessView<'a>>,
+    coverage: CoverageView<'a>,
+    totals: TotalsView,
+    verdicts: VerdictsView,
+    buffers: BuffersView,
+    device_names: BTreeMap<String, &'a str>,
+    worst_buffers: Vec<WorstView>,
+    culprits: Vec<CulpritView<'a>>,
+    victims: Vec<VictimView<'a>>,
+    leaks: Vec<LeakView<'a>>,
+    damage: Vec<DamageView<'a>>,
+}
+
+impl<'a> ReportView<'a> {
+    fn new(analysis: &'a Analysis) -> Self {
+        let process = analysis
+            .processes
+            .get(analysis.main_process)
+            .map_or_else(ProcessView::default, ProcessView::new);
+        Self {
+            schema: SCHEMA,
+            process,
+            processes: analysis.processes.iter().map(ProcessView::new).collect(),
+            coverage: CoverageView::new(&analysis.coverage),
+            totals: TotalsView::new(analysis),
+            verdicts: VerdictsView {
+                already_freed: analysis.verdicts.already_freed,
+                stale_owner: analysis.verdicts.stale_owner,
+                foreign_owner: analysis.verdicts.foreign_owner,
+                unknown: analysis.verdicts.unknown,
+            },
+            buffers: BuffersView {
+                unique: analysis.buffers.unique,
+                balanced: analysis.buffers.balanced,
+                under_freed: analysis.buffers.under_freed,
+                over_freed: analysis.buffers.over_freed,
+            },
+            device_names: analysis
+                .device_names
+                .iter()
+                .map(|(device, name)| (device.to_string(), name.as_str()))
+                .collect(),
+            worst_buffers: analysis
+                .worst_buffers
+                .iter()
+                .map(|buffer| WorstView {
+                    pid: buffer.pid,
+                    device: buffer.device,
+                    address: buffer.address,
+                    allocated: buffer.allocated,
+                    freed: buffer.freed,
+                    excess: buffer.excess,
+                    forwarded: buffer.forwarded,
+                    blocked: buffer.blocked,
+                })
+                .collect(),
+            culprits: (1..)
+                .zip(&analysis.culprits)
+                .map(|(rank, culprit)| CulpritView::new(rank, culprit))
+                .collect(),
+            victims: analysis.victims.iter().map(VictimView::new).collect(),
+            leaks: analysis.leaks.iter().map(LeakView::new).collect(),
+            damage: analysis
+                .damage
+                .iter()
+                .map(|(process, damage)| DamageView {
+                    pid: analysis.processes.get(*process).map(|process| process.pid),
+                    offset: damage.offset,
+                    what: &damage.what,
+                })
+                .collect(),
+        }
+    }
+}
+
+#[derive(Default, Serialize)]
+struct ProcessView<'a> {
+    pid: u32,
+    parent_pid: u32,
+    command: &'a [String],
+    exit: ExitView,
+    adapters: &'a [String],
+}
+
+impl<'a> ProcessView<'a> {
+    fn new(process: &'a Process) -> Self {
+        let exit = process.exit.unwrap_or_default();
+        Self {
+            pid: process.pid,
+            parent_pid: process.parent_pid,
+            command: &process.command,
+            exit: ExitView {
+                code: exit.code,
+                signal: exit.signal,
+            },
+            adapters: &process.adapters,
+        }
+    }
+}
+
+/// Both null where nobody saw the end.
+#[derive(Default, Serialize)]
+struct ExitView {
+    code: Option<i32>,
+    signal: Option<i32>,
+}
+
+#[derive(Serialize)]
+struct CoverageView<'a> {
+    bound: Vec<BoundView<'a>>,
+    unobservable: Vec<UnobservableView<'a>>,
+}
+
+#[derive(Serialize)]
+struct BoundView<'a> {
+    adapter: &'a str,
+    symbol: &'a str,
+    library: &'a str,
+}
+
+#[derive(Serialize)]
+struct UnobservableView<'a> {
+    symbol: &'a str,
+    why: &'a str,
+}
+
+impl<'a> CoverageView<'a> {
+    fn new(coverage: &'a [Coverage]) -> Self {
+        let mut view = Self {
+            bound: Vec::new(),
+            unobservable: Vec::new(),
+        };
+        for entry in coverage {
+            match entry {
+                Coverage::Bound {
+                    adapter,
+                    symbol,
+                    library,
+                } => view.bound.push(BoundView {
+                    adapter,
+                    symbol,
+                    library,
+                }),
+                Coverage::Unobservable { symbol, why } => {
+                    view.unobservable.push(UnobservableView { symbol, why });
+                }
+            }
+        }
+        view
+    }
+}
+
+#[derive(Serialize)]
+struct TotalsView {
+    allocations: u64,
+    retains: u64,
+    deallocations: u64,
+    ok: u64,
+    excess: u64,
+    unknown: u64,
+    late: u64,
+    declined: u64,
+    invalid: u64,
+    invalid_other: u64,
+    leaked: u64,
+    forwarded: u64,
+    blocked: u64,
+    unexplained: u64,
+    events: u64,
+    dropped_events: u64,
+}
+
+impl TotalsView {
+    fn new(analysis: &Analysis) -> Self {
+        // Every field by name, so that a new one has to be given its key.
+        let whofreed_analysis::Totals {
+            allocations,
+            retains,
+            deallocations,
+            ok,
+            excess,
+            unknown,
+            late,
+            declined,
+            invalid,
+            invalid_other,
+            leaked,
+            forwarded,
+            blocked,
+            unexplained,
+            events,
+            dropped_events,
+        } = analysis.totals;
+        Self {
+            allocations,
+            retains,
+            deallocations,
+            ok,
+            excess,
+            unknown,
+            late,
+            declined,
+            invalid,
+            invalid_other,
+            leaked,
+            forwarded,
+            blocked,
+            unexplained,
+            events,
+            dropped_events,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct VerdictsView {
+    already_freed: u64,
+    stale_owner: u64,
+    foreign_owner: u64,
+    unknown: u64,
+}
+
+#[derive(Serialize)]
+struct BuffersView {
+    unique: u64,
+    balanced: u64,
+    under_freed: u64,
+    over_freed: u64,
+}
+
+#[derive(Serialize)]
+struct WorstView {
+    pid: u32,
+    device: u32,
+    address: u64,
+    allocated: u64,
+    freed: u64,
+    excess: u64,
+    forwarded: u64,
+    blocked: u64,
+}
+
+/// The site's keys stand in the object of the culprit, victim or leak itself.
+#[derive(Serialize)]
+struct SiteView<'a> {
+    function: Option<&'a str>,
+    file: Option<&'a str>,
+    line: u32,
+    module: &'a str,
+    offset: u64,
+}
+
+impl<'a> SiteView<'a> {
+    fn new(site: &'a Site) -> Self {
+        Self {
+            function: site.frame.function.as_deref(),
+            file: site.frame.file.as_deref(),
+            line: site.frame.line,
+            module: &site.frame.module,
+            offset: site.frame.offset,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct CulpritView<'a> {
+    rank: usize,
+    #[serde(flatten)]
+    site: SiteView<'a>,
+    class: &'static str,
+    explains: u64,
+    observed: u64,
+    buffers: u64,
+    devices: &'a [u32],
+    confidence: &'static str,
+    alternatives: Vec<SiteView<'a>>,
+    stacks: StacksView<'a>,
+    example: ExampleView<'a>,
+}
+
+impl<'a> CulpritView<'a> {
+    fn new(rank: usize, culprit: &'a Culprit) -> Self {
+        let example = &culprit.example;
+        Self {
+            rank,
+            site: SiteView::new(&culprit.site),
+            class: culprit.class.name(),
+            explains: culprit.explains,
+            observed: culprit.observed,
+            buffers: culprit.buffers,
+            devices: &culprit.devices,
+            confidence: culprit.confidence.name(),
+            alternatives: culprit.alternatives.iter().map(SiteView::new).collect(),
+            stacks: StacksView {
+                allocated: example.allocated.iter().map(FrameValue::new).collect(),
+                freed: example.freed.iter().map(FrameValue::new).collect(),
+                excess: example.excess.iter().map(FrameValue::new).collect(),
+            },
+            example: ExampleView {
+                pid: example.pid,
+                device: example.device,
+                address: example.address,
+                size: example.size,
+                kind: &example.kind,
+                scope: &example.scope,
+                thread: example.thread,
+            },
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct StacksView<'a> {
+    allocated: Vec<FrameValue<'a>>,
+    freed: Vec<FrameValue<'a>>,
+    excess: Vec<FrameValue<'a>>,
+}
+
+/// Which buffer `stacks` is about.
+#[derive(Serialize)]
+struct ExampleView<'a> {
+    pid: u32,
+    device: u32,
+    address: u64,
+    size: u64,
+    kind: &'a str,
+    scope: &'a str,
+    thread: u32,
+}
+
+#[derive(Serialize)]
+struct VictimView<'a> {
+    #[serde(flatten)]
+    site: SiteView<'a>,
+    observed: u64,
+    culprit: Option<usize>,
+}
+
+impl<'a> VictimView<'a> {
+    fn new(victim: &'a Victim) -> Self {
+        Self {
+            site: SiteView::new(&victim.site),
+            observed: victim.observed,
+            culprit: victim.culprit.map(|index| index + 1),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct LeakView<'a> {
+    #[serde(flatten)]
+    site: SiteView<'a>,
+    count: u64,
+    bytes: u64,
+    stack: Vec<FrameValue<'a>>,
+}
+
+impl<'a> LeakView<'a> {
+    fn new(leak: &'a Leak) -> Self {
+        Self {
+            site: SiteView::new(&leak.site),
+            count: leak.count,
+            bytes: leak.bytes,
+            stack: leak.stack.iter().map(FrameValue::new).collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct DamageView<'a> {
+    pid: Option<u32>,
+    offset: u64,
+    what: &'a str,
+}
+
+#[derive(Serialize)]
+struct StepView<'a> {
+    step: u64,
+    event: &'static str,
+    verdict: &'static str,
+    owner: u64,
+    size: u64,
+    thread: u32,
+    time_ns: u64,
+    pid: u32,
+    late: bool,
+    blocked: bool,
+    stack: Vec<FrameValue<'a>>,
+}
+
+#[derive(Serialize)]
+struct FrameValue<'a> {
+    function: Option<&'a str>,
+    module: &'a str,
+    offset: u64,
+    file: Option<&'a str>,
+    line: u32,
+    inlined: bool,
+    language: &'static str,
+}
+
+impl<'a> FrameValue<'a> {
+    fn new(frame: &'a Frame) -> Self {
+        Self {
+            function: frame.function.as_deref(),
+            module: &frame.module,
+            offset: frame.offset,
+            file: frame.file.as_deref(),
+            line: frame.line,
+            inlined: frame.inlined,
+            language: match frame.language {
+                Language::Native => "native",
+                Language::Python => "python",
+            },
+        }
+    }
+}

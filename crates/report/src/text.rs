@@ -1,0 +1,128 @@
+//! The text report: one sentence that answers the question, then the culprits in the shape that users of
+//! sanitizers can already read, then who only looks guilty, the accounts, and what could not be seen.
+
+mod accounts;
+mod culprits;
+mod headline;
+mod history;
+mod names;
+mod page;
+mod stack;
+
+use whofreed_analysis::Analysis;
+
+pub use history::history_to_text;
+pub use names::printable;
+
+use page::Page;
+use page::Piece;
+use page::Tone;
+use page::plain;
+
+/// How a text report is set.
+#[derive(Clone, Debug)]
+pub struct TextOptions {
+    /// Columns of the page.
+    pub width: usize,
+    /// Whether escape sequences for colours may be written.
+    pub color: bool,
+    /// Everything: whole stacks, whole names, every culprit, victim, leak and hook.
+    pub verbose: bool,
+    /// The adapters that the user named; those that bound nothing come first of all. Empty where none was named.
+    pub named_adapters: Vec<String>,
+    /// The trace to name in the hint at the end.
+    pub trace_hint: Option<String>,
+}
+
+impl Default for TextOptions {
+    fn default() -> Self {
+        Self {
+            width: 100,
+            color: false,
+            verbose: false,
+            named_adapters: Vec::new(),
+            trace_hint: None,
+        }
+    }
+}
+
+/// The report as text.
+#[must_use]
+pub fn to_text(analysis: &Analysis, options: &TextOptions) -> String {
+    let mut page = Page::new(options.width, options.color);
+    headline::set(&mut page, analysis, options);
+    culprits::set(&mut page, analysis, options);
+    culprits::set_victims(&mut page, analysis, options);
+    accounts::set(&mut page, analysis, options);
+    summary(&mut page, analysis, options);
+    page.finish()
+}
+
+/// What comes first in the report, alone: for a place where one line has to do.
+#[must_use]
+pub fn headline(analysis: &Analysis, options: &TextOptions) -> String {
+    let mut page = Page::new(options.width, options.color);
+    headline::set(&mut page, analysis, options);
+    page.finish()
+}
+
+/// The line that tools look for at the end, as the sanitizers have it, and how to learn more.
+fn summary(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
+    if let (Some(trace), Some(worst)) = (&options.trace_hint, analysis.worst_buffers.first()) {
+        let trace = printable(trace);
+        let hint = format!(
+            "HINT: its whole life: whofreed history {trace} --device {} --address {:#x}",
+            worst.device, worst.address
+        );
+        page.prose(0, 6, &[(Tone::Faint, hint)]);
+    }
+    let excess = analysis.totals.excess;
+    if excess == 0 {
+        page.line(&[plain("SUMMARY: whofreed: no excess frees")]);
+        return;
+    }
+    let mut pieces: Vec<Piece> = vec![
+        plain("SUMMARY: whofreed: "),
+        (Tone::Bad, names::counted(excess, "excess free")),
+    ];
+    if let Some(culprit) = analysis.culprits.first() {
+        let frame = &culprit.site.frame;
+        let place = match &frame.file {
+            Some(file) if frame.line > 0 => format!("{file}:{}", frame.line),
+            Some(file) => file.to_string(),
+            None => format!("({}+{:#x})", frame.module, frame.offset),
+        };
+        let function = frame.function.as_deref().unwrap_or("??");
+        let short = names::short_function(function, frame.language);
+        let most = if options.verbose {
+            usize::MAX
+        } else {
+            page.width - 8
+        };
+        pieces.push(plain(format!(
+            " {} in {}",
+            names::fit_end(&place, most),
+            names::fit_middle(&short, most)
+        )));
+        let others = analysis.culprits.len() as u64 - 1;
+        if others > 0 {
+            pieces.push(plain(format!(
+                " and {}",
+                names::counted(others, "more culprit")
+            )));
+        }
+    } else {
+        pieces.push(plain(", unexplained"));
+    }
+    page.prose(0, 2, &pieces);
+}
+
+/// `device 4 (chip 4 DRAM)`.
+fn device(analysis: &Analysis, device: u32) -> String {
+    match analysis.device_names.get(&device) {
+        Some(name) if !name.is_empty() => {
+            format!("device {device} ({})", names::fit_middle(name, 32))
+        }
+        _ => format!("device {device}"),
+    }
+}

@@ -1,0 +1,261 @@
+//! The accounts: buffers, calls, what was never freed, who was recorded, and what could not be seen.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use whofreed_analysis::Analysis;
+use whofreed_analysis::WorstBuffer;
+use whofreed_trace::Coverage;
+use whofreed_trace::Exit;
+
+use super::TextOptions;
+use super::names::base;
+use super::names::bytes;
+use super::names::counted;
+use super::names::fit_end;
+use super::names::fit_middle;
+use super::names::number;
+use super::names::printable;
+use super::names::site;
+use super::page::Page;
+use super::page::Tone;
+use super::page::plain;
+use super::page::strong;
+use super::stack::stack;
+
+/// So many of the worst buffers are shown.
+const WORST: usize = 5;
+/// So many call sites of leaks are shown.
+const LEAKS: usize = 5;
+/// So many processes, and things that cannot be seen, are shown.
+const FEW: usize = 3;
+
+pub(super) fn set(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
+    page.blank();
+    worst(page, analysis, options);
+    leaks(page, analysis, options);
+    sums(page, analysis);
+    processes(page, analysis, options);
+    coverage(page, analysis, options);
+}
+
+fn worst(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
+    let most = if options.verbose { usize::MAX } else { WORST };
+    let buffers: Vec<&WorstBuffer> = analysis.worst_buffers.iter().take(most).collect();
+    if buffers.is_empty() {
+        return;
+    }
+    let several = analysis.processes.len() > 1;
+    let blocked = buffers.iter().any(|buffer| buffer.blocked > 0);
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    let mut head = vec!["worst buffers", "address", "allocated", "freed", "excess"];
+    if blocked {
+        head.extend(["forwarded", "blocked"]);
+    }
+    rows.push(head.into_iter().map(str::to_owned).collect());
+    for buffer in buffers {
+        let mut place = format!("device {}", buffer.device);
+        if several {
+            place.push_str(&format!(", pid {}", buffer.pid));
+        }
+        let mut row = vec![place, buffer.address.to_string()];
+        row.extend([buffer.allocated, buffer.freed, buffer.excess].map(number));
+        if blocked {
+            row.extend([buffer.forwarded, buffer.blocked].map(number));
+        }
+        rows.push(row);
+    }
+    table(page, &rows);
+    if analysis.worst_buffers.len() > most {
+        let over = analysis.buffers.over_freed;
+        let text = format!("  … of {} freed too often", counted(over, "buffer"));
+        page.line(&[(Tone::Faint, text)]);
+    }
+}
+
+/// Columns under their heads, numbers to the right.
+fn table(page: &mut Page, rows: &[Vec<String>]) {
+    let columns = rows.first().map_or(0, Vec::len);
+    let widths: Vec<usize> = (0..columns)
+        .map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0))
+        .collect();
+    let needed: usize = widths.iter().sum::<usize>() + 2 * (columns.saturating_sub(1));
+    let gap = if needed > page.width { " " } else { "  " };
+    for (number, row) in rows.iter().enumerate() {
+        let mut line = format!("{:<width$}", row[0], width = widths[0]);
+        for (cell, width) in row.iter().zip(&widths).skip(1) {
+            line.push_str(gap);
+            line.push_str(&format!("{cell:>width$}"));
+        }
+        let tone = if number == 0 {
+            Tone::Strong
+        } else {
+            Tone::Plain
+        };
+        page.line(&[(tone, line)]);
+    }
+}
+
+fn leaks(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
+    let leaked = analysis.totals.leaked;
+    if leaked == 0 {
+        return;
+    }
+    let most = if options.verbose { usize::MAX } else { LEAKS };
+    let sites = analysis.leaks.len();
+    page.line(&[
+        strong("never freed"),
+        plain(format!(
+            ": {} from {}",
+            counted(leaked, "allocation"),
+            counted(sites as u64, "call site")
+        )),
+    ]);
+    for leak in analysis.leaks.iter().take(most) {
+        let count = format!("  {:>9}  {:>9}  ", number(leak.count), bytes(leak.bytes));
+        let room = page.width.saturating_sub(count.len());
+        page.line(&[plain(count), plain(site(&leak.site.frame, room))]);
+        if options.verbose {
+            stack(page, &leak.stack, Some(&leak.site.frame), None);
+        }
+    }
+    if sites > most {
+        let text = format!(
+            "  … and {}",
+            counted((sites - most) as u64, "more call site")
+        );
+        page.line(&[(Tone::Faint, text)]);
+    }
+}
+
+fn sums(page: &mut Page, analysis: &Analysis) {
+    let buffers = &analysis.buffers;
+    let text = format!(
+        "{}: {} balanced, {} freed too seldom, {} freed too often",
+        counted(buffers.unique, "buffer"),
+        number(buffers.balanced),
+        number(buffers.under_freed),
+        number(buffers.over_freed)
+    );
+    page.prose(0, 2, &[plain(text)]);
+    let totals = &analysis.totals;
+    let mut text = counted(totals.allocations, "allocation");
+    if totals.retains > 0 {
+        text.push_str(&format!(", {}", counted(totals.retains, "retain")));
+    }
+    text.push_str(&format!(
+        ", {}: {} ok, {} excess",
+        counted(totals.deallocations, "deallocation"),
+        number(totals.ok),
+        number(totals.excess)
+    ));
+    let verdicts = &analysis.verdicts;
+    let kinds: Vec<String> = [
+        (verdicts.already_freed, "already freed"),
+        (verdicts.stale_owner, "stale owner"),
+        (verdicts.foreign_owner, "foreign owner"),
+    ]
+    .iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, what)| format!("{} {what}", number(*count)))
+    .collect();
+    if !kinds.is_empty() {
+        text.push_str(&format!(" ({})", kinds.join(", ")));
+    }
+    if totals.blocked > 0 {
+        text.push_str(&format!(
+            "; {} forwarded, {} blocked",
+            number(totals.forwarded),
+            number(totals.blocked)
+        ));
+    }
+    page.prose(0, 2, &[plain(text)]);
+}
+
+fn processes(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
+    let most = if options.verbose { usize::MAX } else { FEW };
+    for process in analysis.processes.iter().take(most) {
+        let name = process.command.first().map_or("?", |command| base(command));
+        let end = match process.exit {
+            Some(Exit {
+                signal: Some(signal),
+                ..
+            }) => format!(", killed by signal {signal}"),
+            Some(Exit {
+                code: Some(code), ..
+            }) => format!(", exit code {code}"),
+            _ => String::new(),
+        };
+        let adapters = if process.adapters.is_empty() {
+            String::new()
+        } else {
+            let names: Vec<String> = process
+                .adapters
+                .iter()
+                .map(|name| printable(name))
+                .collect();
+            format!(", adapters {}", names.join(" "))
+        };
+        let text = format!(
+            "process {} {}{end}{adapters}",
+            process.pid,
+            fit_middle(name, 40)
+        );
+        page.prose(0, 2, &[plain(text)]);
+    }
+    if analysis.processes.len() > most {
+        let more = (analysis.processes.len() - most) as u64;
+        let noun = if more == 1 { "process" } else { "processes" };
+        page.line(&[plain(format!("… and {more} more {noun}"))]);
+    }
+}
+
+fn coverage(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
+    let mut bound: BTreeMap<&str, (BTreeSet<&str>, BTreeSet<&str>)> = BTreeMap::new();
+    let mut unseen = Vec::new();
+    for entry in &analysis.coverage {
+        match entry {
+            Coverage::Bound {
+                adapter,
+                symbol,
+                library,
+            } => {
+                let (symbols, libraries) = bound.entry(adapter).or_default();
+                symbols.insert(symbol);
+                libraries.insert(library);
+            }
+            Coverage::Unobservable { symbol, why } => unseen.push((symbol, why)),
+        }
+    }
+    for (adapter, (symbols, libraries)) in &bound {
+        let libraries: Vec<String> = libraries
+            .iter()
+            .map(|path| fit_end(base(path), 40))
+            .collect();
+        let text = format!(
+            "hooks: {} of {} called, in {}",
+            counted(symbols.len() as u64, "function"),
+            fit_middle(adapter, 40),
+            libraries.join(", ")
+        );
+        page.prose(0, 2, &[plain(text)]);
+        if options.verbose {
+            for symbol in symbols {
+                page.line(&[plain(format!("  {}", printable(symbol)))]);
+            }
+        }
+    }
+    let most = if options.verbose { usize::MAX } else { FEW };
+    for (symbol, why) in unseen.iter().take(most) {
+        let text = format!(
+            "cannot be seen: {} ({})",
+            fit_middle(symbol, page.width.saturating_sub(20)),
+            printable(why)
+        );
+        page.prose(0, 2, &[plain(text)]);
+    }
+    if unseen.len() > most {
+        let text = format!("… and {} more that cannot be seen", unseen.len() - most);
+        page.line(&[(Tone::Faint, text)]);
+    }
+}

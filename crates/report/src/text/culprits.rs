@@ -1,0 +1,188 @@
+//! The culprits, each with one case and its three stacks, and apart from them those that only look guilty.
+
+use whofreed_analysis::Analysis;
+use whofreed_analysis::Class;
+use whofreed_analysis::Confidence;
+use whofreed_analysis::Culprit;
+
+use super::TextOptions;
+use super::device;
+use super::names::bytes;
+use super::names::counted;
+use super::names::fit_middle;
+use super::names::number;
+use super::names::printable;
+use super::names::site;
+use super::page::Page;
+use super::page::Tone;
+use super::page::plain;
+use super::page::strong;
+use super::stack::stack;
+
+/// With more culprits than this, only so many are shown with their stacks.
+const IN_FULL: usize = 3;
+/// So many of the others have a line of their own.
+const IN_A_LINE: usize = 6;
+/// So many victims are named.
+const VICTIMS: usize = 4;
+
+pub(super) fn set(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
+    let count = analysis.culprits.len();
+    // A screen has some fifty lines: the more culprits, the shorter their stacks.
+    let (in_full, again, before) = match count {
+        _ if options.verbose => (count, None, None),
+        0..=2 => (count, Some(5), Some(3)),
+        3 => (count, Some(4), Some(2)),
+        _ => (IN_FULL - 1, Some(4), Some(2)),
+    };
+    for (index, culprit) in analysis.culprits[..in_full].iter().enumerate() {
+        page.blank();
+        heading(page, analysis, index, culprit);
+        let example = &culprit.example;
+        let frame = Some(&culprit.site.frame);
+        page.line(&[plain(format!("freed again by thread T{}:", example.thread))]);
+        stack(page, &example.excess, frame, again);
+        page.line(&[plain("first freed here:")]);
+        stack(page, &example.freed, frame, before);
+        page.line(&[plain("allocated here:")]);
+        stack(page, &example.allocated, frame, before);
+    }
+    let rest = &analysis.culprits[in_full..];
+    if rest.is_empty() {
+        return;
+    }
+    page.blank();
+    for (index, culprit) in rest.iter().enumerate().take(IN_A_LINE) {
+        page.prose(
+            0,
+            4,
+            &[
+                plain(format!("culprit {}: ", in_full + index + 1)),
+                strong(site(&culprit.site.frame, page.width.saturating_sub(16))),
+                plain(format!(" explains {}", number(culprit.explains))),
+                plain(doubt(culprit, page.width)),
+            ],
+        );
+    }
+    if rest.len() > IN_A_LINE {
+        let more = &rest[IN_A_LINE..];
+        let explained = more.iter().map(|culprit| culprit.explains).sum();
+        let text = format!(
+            "… and {} that explain {} (--verbose shows them)",
+            counted(more.len() as u64, "more culprit"),
+            number(explained)
+        );
+        page.prose(0, 2, &[(Tone::Faint, text)]);
+    }
+}
+
+fn heading(page: &mut Page, analysis: &Analysis, index: usize, culprit: &Culprit) {
+    let example = &culprit.example;
+    let mut buffer = format!(
+        "excess free of {:#x} on {}",
+        example.address,
+        device(analysis, example.device)
+    );
+    if example.size > 0 {
+        buffer.push_str(&format!(", {}", bytes(example.size)));
+    }
+    if !example.kind.is_empty() {
+        buffer.push_str(&format!(", \"{}\"", fit_middle(&example.kind, 40)));
+    }
+    if !example.scope.is_empty() {
+        buffer.push_str(&format!(", in {}", fit_middle(&example.scope, 60)));
+    }
+    page.prose(
+        0,
+        4,
+        &[
+            (Tone::Bad, format!("=={}==ERROR: whofreed: ", example.pid)),
+            strong(buffer),
+        ],
+    );
+    let devices = match &*culprit.devices {
+        [] => String::new(),
+        [one] => format!(" on {}", device(analysis, *one)),
+        many => format!(" on {} devices", many.len()),
+    };
+    let mut text = format!(
+        " explains {}, {} seen here, in {}{devices}; ",
+        counted(culprit.explains, "excess free"),
+        number(culprit.observed),
+        counted(culprit.buffers, "buffer"),
+    );
+    if let Some(class) = class(culprit.class) {
+        text.push_str(class);
+        text.push_str("; ");
+    }
+    text.push_str(match culprit.confidence {
+        Confidence::Proven => "proven by the owners",
+        Confidence::Counterfactual => "without its surplus frees these vanish",
+        Confidence::Undecided => "undecided",
+    });
+    text.push_str(&doubt(culprit, page.width));
+    page.prose(
+        0,
+        4,
+        &[
+            plain(format!("culprit {}: ", index + 1)),
+            strong(site(&culprit.site.frame, page.width.saturating_sub(16))),
+            plain(text),
+        ],
+    );
+}
+
+/// `: it may as well be …`, where the record fits others too.
+fn doubt(culprit: &Culprit, width: usize) -> String {
+    let others: Vec<String> = culprit
+        .alternatives
+        .iter()
+        .take(3)
+        .map(|other| site(&other.frame, width.saturating_sub(8)))
+        .collect();
+    if others.is_empty() {
+        String::new()
+    } else {
+        format!(": the record fits {} as well", others.join(" or "))
+    }
+}
+
+const fn class(class: Class) -> Option<&'static str> {
+    match class {
+        Class::Destructor => Some("a destructor"),
+        Class::Cache => Some("a cache"),
+        Class::ProgramCache => Some("a program cache"),
+        Class::Pool => Some("a pool"),
+        Class::StaticTeardown => Some("static teardown"),
+        Class::Interpreter => Some("the interpreter"),
+        Class::Explicit => Some("an explicit call"),
+        Class::Other => None,
+    }
+}
+
+pub(super) fn set_victims(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
+    if analysis.victims.is_empty() {
+        return;
+    }
+    page.blank();
+    let most = if options.verbose { usize::MAX } else { VICTIMS };
+    for victim in analysis.victims.iter().take(most) {
+        let because = match victim.culprit {
+            Some(culprit) => format!(", because of culprit {}", culprit + 1),
+            None => ", because of somebody else's free".to_owned(),
+        };
+        page.prose(
+            0,
+            2,
+            &[
+                plain("looks guilty, is not: "),
+                strong(site(&victim.site.frame, page.width.saturating_sub(24))),
+                plain(format!(" {}{because}", number(victim.observed))),
+            ],
+        );
+    }
+    if analysis.victims.len() > most {
+        let text = format!("… and {} more", analysis.victims.len() - most);
+        page.line(&[(Tone::Faint, printable(&text))]);
+    }
+}

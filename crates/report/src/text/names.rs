@@ -1,0 +1,395 @@
+//! Names for people: hostile characters escaped, long names shortened, numbers with thousands separators.
+//!
+//! Every name in a report comes from the host (symbols, paths, labels), so none reaches a terminal as it is.
+
+use unicode_width::UnicodeWidthChar;
+use whofreed_trace::Frame;
+use whofreed_trace::Language;
+
+/// What stands for the part that was cut out.
+const ELLIPSIS: &str = "…";
+
+/// One character as it is shown. Shortening works on cells, so that no escape is ever cut in two.
+struct Cell {
+    shown: String,
+    width: usize,
+}
+
+impl Cell {
+    fn new(character: char) -> Self {
+        let shown = match character {
+            '\n' => "\\n".to_owned(),
+            '\r' => "\\r".to_owned(),
+            '\t' => "\\t".to_owned(),
+            _ if is_hostile(character) => {
+                let number = u32::from(character);
+                if number <= 0xff {
+                    format!("\\x{number:02x}")
+                } else {
+                    format!("\\u{{{number:x}}}")
+                }
+            }
+            _ => {
+                // A combining character counts as one column: rather too short a line than one too long.
+                return Self {
+                    width: character.width().unwrap_or(1).max(1),
+                    shown: character.to_string(),
+                };
+            }
+        };
+        Self {
+            width: shown.len(),
+            shown,
+        }
+    }
+}
+
+/// Whether a terminal would act on the character, or hide it, or turn the text around behind it.
+fn is_hostile(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// `text` with everything escaped that a terminal would act on: control characters, bidi overrides, invisibles.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    text.chars()
+        .map(|character| Cell::new(character).shown)
+        .collect()
+}
+
+/// The columns that a text without hostile characters takes.
+pub(super) fn columns(text: &str) -> usize {
+    text.chars()
+        .map(|character| Cell::new(character).width)
+        .sum()
+}
+
+/// `text`, escaped, in at most `most` columns; what is too long loses its middle.
+pub(super) fn fit_middle(text: &str, most: usize) -> String {
+    fit(text, most, |room| room.div_ceil(2))
+}
+
+/// `text`, escaped, in at most `most` columns; what is too long loses its beginning.
+pub(super) fn fit_end(text: &str, most: usize) -> String {
+    fit(text, most, |_| 0)
+}
+
+fn fit(text: &str, most: usize, share_of_head: impl Fn(usize) -> usize) -> String {
+    let cells: Vec<Cell> = text.chars().map(Cell::new).collect();
+    if cells.iter().map(|cell| cell.width).sum::<usize>() <= most {
+        return cells.into_iter().map(|cell| cell.shown).collect();
+    }
+    let room = most.saturating_sub(1);
+    let head_room = share_of_head(room);
+    let head = that_fit(cells.iter(), head_room);
+    let tail = that_fit(cells[head..].iter().rev(), room - head_room);
+    let shown = |cells: &[Cell]| -> String { cells.iter().map(|cell| &*cell.shown).collect() };
+    format!(
+        "{}{ELLIPSIS}{}",
+        shown(&cells[..head]),
+        shown(&cells[cells.len() - tail..])
+    )
+}
+
+/// How many of the cells, from the first, find room.
+fn that_fit<'a>(cells: impl Iterator<Item = &'a Cell>, mut room: usize) -> usize {
+    cells
+        .take_while(|cell| match room.checked_sub(cell.width) {
+            Some(left) => {
+                room = left;
+                true
+            }
+            None => false,
+        })
+        .count()
+}
+
+/// A number with thousands separators.
+pub(super) fn number(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (position, digit) in digits.char_indices() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A number and its noun: `1 buffer`, `2 buffers`.
+pub(super) fn counted(value: u64, noun: &str) -> String {
+    let plural = if value == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", number(value))
+}
+
+/// A size in bytes, with the unit that fits.
+pub(super) fn bytes(value: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if value < 1024 {
+        return counted(value, "byte");
+    }
+    let mut scaled = u128::from(value) * 10 / 1024;
+    let mut unit = 0;
+    while scaled >= 10_240 && unit + 1 < UNITS.len() {
+        scaled /= 1024;
+        unit += 1;
+    }
+    format!("{}.{} {}", scaled / 10, scaled % 10, UNITS[unit])
+}
+
+/// The last component of a path.
+pub(super) fn base(path: &str) -> &str {
+    path.rsplit('/')
+        .find(|part| !part.is_empty())
+        .unwrap_or(path)
+}
+
+/// How a sentence calls a frame: `ProgramCache::evict (cache.cpp:41)`, in about `most` columns.
+pub(super) fn site(frame: &Frame, most: usize) -> String {
+    let place = match &frame.file {
+        Some(file) if frame.line > 0 => format!("{}:{}", base(file), frame.line),
+        Some(file) => base(file).to_owned(),
+        None if frame.module.is_empty() => format!("{:#x}", frame.offset),
+        None => format!("{}+{:#x}", base(&frame.module), frame.offset),
+    };
+    let place = fit_end(&place, (most / 2).max(12));
+    let room = most.saturating_sub(columns(&place) + 3).max(12);
+    match &frame.function {
+        Some(function) => {
+            let short = short_function(function, frame.language);
+            format!("{} ({place})", fit_middle(&short, room))
+        }
+        None => place,
+    }
+}
+
+/// A function without template arguments, parameters, return type and outer namespaces:
+/// `tt::ProgramCache<int>::evict(Key const&) const` is `ProgramCache::evict`.
+pub(super) fn short_function(name: &str, language: Language) -> String {
+    if language == Language::Python {
+        return name.to_owned();
+    }
+    let bare = without_arguments(name);
+    let mut parts: Vec<&str> = bare.split("::").filter(|part| !part.is_empty()).collect();
+    // Rust's legacy symbols end in a hash.
+    if parts.len() > 1
+        && parts.last().is_some_and(|last| {
+            last.len() == 17
+                && last.starts_with('h')
+                && last[1..].bytes().all(|b| b.is_ascii_hexdigit())
+        })
+    {
+        parts.pop();
+    }
+    let mut keep = 1;
+    while keep < parts.len() && (keep < 2 || parts[parts.len() - keep].starts_with(['{', '('])) {
+        keep += 1;
+    }
+    let short = parts[parts.len().saturating_sub(keep)..].join("::");
+    if short.is_empty() {
+        name.to_owned()
+    } else {
+        short
+    }
+}
+
+/// The name with what stands in `<>` and `()` left out, up to the end of its last parameter list.
+fn without_arguments(name: &str) -> String {
+    // `<Type as Trait>::method`: the type says more than nothing.
+    if let Some(rest) = name.strip_prefix('<')
+        && let Some((own, after)) = split_qualified(rest)
+    {
+        return format!("{}{}", without_arguments(own), without_arguments(after));
+    }
+    let mut bare = String::new();
+    let mut rest = name;
+    while let Some(first) = rest.chars().next() {
+        if let Some(symbol) = operator_at(&bare, rest) {
+            bare.push_str(symbol);
+            rest = &rest[symbol.len()..];
+            continue;
+        }
+        match first {
+            '(' if rest.starts_with("(anonymous namespace)") => {
+                bare.push_str("(anonymous)");
+                rest = &rest["(anonymous namespace)".len()..];
+            }
+            '{' => {
+                let (inside, after) = balanced(rest, '{', '}');
+                bare.push_str(inside);
+                rest = after;
+            }
+            '<' => rest = balanced(rest, '<', '>').1,
+            '(' => {
+                rest = balanced(rest, '(', ')').1;
+                // A function inside a function goes on; ` const` and the like do not.
+                let inner = rest.find("::");
+                match inner {
+                    Some(at)
+                        if rest[..at]
+                            .chars()
+                            .all(|c| c == ' ' || c.is_ascii_alphabetic()) =>
+                    {
+                        rest = &rest[at..];
+                    }
+                    _ => break,
+                }
+            }
+            ' ' if !bare.ends_with("operator") => {
+                // What stands before was the return type.
+                bare.clear();
+                rest = &rest[1..];
+            }
+            _ => {
+                bare.push(first);
+                rest = &rest[first.len_utf8()..];
+            }
+        }
+    }
+    bare
+}
+
+/// The symbol of an overloaded operator, where `bare` ends in the word and `rest` goes on with it.
+fn operator_at<'a>(bare: &str, rest: &'a str) -> Option<&'a str> {
+    let before = bare.strip_suffix("operator")?;
+    if before.ends_with(|c: char| c.is_alphanumeric() || c == '_') {
+        return None;
+    }
+    if rest.starts_with("()") || rest.starts_with("[]") {
+        return Some(&rest[..2]);
+    }
+    if rest.starts_with(' ') {
+        let end = rest.find('(').unwrap_or(rest.len());
+        return Some(&rest[..end]);
+    }
+    let end = rest
+        .find(|c: char| !"+-*/%^&|~!=<>,".contains(c))
+        .unwrap_or(rest.len());
+    (end > 0).then(|| &rest[..end])
+}
+
+/// `text`, which begins with `open`, up to its partner, and what follows. All of it where there is none.
+fn balanced(text: &str, open: char, close: char) -> (&str, &str) {
+    let mut depth = 0_usize;
+    let mut before = ' ';
+    for (at, character) in text.char_indices() {
+        if character == open {
+            depth += 1;
+        } else if character == close && before != '-' {
+            depth = depth.saturating_sub(1);
+            if depth == 0 {
+                return text.split_at(at + character.len_utf8());
+            }
+        }
+        before = character;
+    }
+    (text, "")
+}
+
+/// Splits what follows the `<` of `<Type as Trait>::method` into `Type` and `::method`.
+fn split_qualified(rest: &str) -> Option<(&str, &str)> {
+    let mut depth = 1_usize;
+    for (at, character) in rest.char_indices() {
+        match character {
+            '<' => depth += 1,
+            '>' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            let inside = &rest[..at];
+            let own = inside.split(" as ").next().unwrap_or(inside);
+            return Some((own, &rest[at + 1..]));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_in_threes() {
+        assert_eq!(number(0), "0");
+        assert_eq!(number(999), "999");
+        assert_eq!(number(1_000), "1,000");
+        assert_eq!(number(u64::MAX), "18,446,744,073,709,551,615");
+        assert_eq!(counted(1, "buffer"), "1 buffer");
+        assert_eq!(counted(2_048, "buffer"), "2,048 buffers");
+    }
+
+    #[test]
+    fn sizes_take_the_unit_that_fits() {
+        assert_eq!(bytes(1), "1 byte");
+        assert_eq!(bytes(1023), "1,023 bytes");
+        assert_eq!(bytes(1536), "1.5 KiB");
+        assert_eq!(bytes(1 << 20), "1.0 MiB");
+        assert_eq!(bytes(u64::MAX), "15.9 EiB");
+    }
+
+    #[test]
+    fn hostile_characters_are_escaped() {
+        assert_eq!(printable("a\u{1b}[31mb"), "a\\x1b[31mb");
+        assert_eq!(printable("x\ny\t\u{9b}z\u{7f}"), "x\\ny\\t\\x9bz\\x7f");
+        assert_eq!(printable("evil\u{202e}cod.exe"), "evil\\u{202e}cod.exe");
+        assert_eq!(printable("\u{200b}\u{feff}"), "\\u{200b}\\u{feff}");
+        assert_eq!(printable("größe 漢"), "größe 漢");
+    }
+
+    #[test]
+    fn what_is_too_long_loses_its_middle_or_its_beginning() {
+        assert_eq!(fit_middle("abcdefghij", 10), "abcdefghij");
+        assert_eq!(fit_middle("abcdefghij", 7), "abc…hij");
+        assert_eq!(fit_end("/a/long/path.cpp:41", 12), "…path.cpp:41");
+        assert_eq!(fit_middle("漢漢漢漢漢", 6), "漢…漢");
+    }
+
+    #[test]
+    fn an_escape_is_never_cut_in_two() {
+        let name = "\u{202e}".repeat(9);
+        for most in 1..90 {
+            let shown = fit_middle(&name, most);
+            assert!(columns(&shown) <= most, "{most}: {shown}");
+            assert_eq!(shown.replace("\\u{202e}", "").replace(ELLIPSIS, ""), "");
+        }
+    }
+
+    #[test]
+    fn functions_are_called_by_their_last_two_names() {
+        let short = |name| short_function(name, Language::Native);
+        assert_eq!(
+            short("tt::tt_metal::ProgramCache<int>::evict(std::vector<Key> const&) const"),
+            "ProgramCache::evict"
+        );
+        assert_eq!(short("main"), "main");
+        assert_eq!(short("void free_all<float>(float*)"), "free_all");
+        assert_eq!(
+            short("(anonymous namespace)::drop(int)"),
+            "(anonymous)::drop"
+        );
+        assert_eq!(short("operator delete(void*)"), "operator delete");
+        assert_eq!(
+            short("a::Less::operator<(a::Less const&)"),
+            "Less::operator<"
+        );
+        assert_eq!(short("a::Call::operator()(int) const"), "Call::operator()");
+        assert_eq!(
+            short("ns::run(int)::{lambda(int)#1}::operator()(int) const"),
+            "run::{lambda(int)#1}::operator()"
+        );
+        assert_eq!(
+            short("<alloc::vec::Vec<T,A> as core::ops::drop::Drop>::drop"),
+            "Vec::drop"
+        );
+        assert_eq!(short("host::main::{{closure}}"), "main::{{closure}}");
+        assert_eq!(short("host::run::h0123456789abcdef"), "host::run");
+        assert_eq!(
+            short_function("Model.<locals>.step", Language::Python),
+            "Model.<locals>.step"
+        );
+    }
+}

@@ -1,0 +1,168 @@
+//! The page that a text report is set on: lines of at most so many columns, in tones that become colours only
+//! where colours are wanted.
+
+use std::fmt::Write as _;
+
+use anstyle::AnsiColor;
+use anstyle::Style;
+
+use super::names::columns;
+
+/// How a piece of text sounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tone {
+    Plain,
+    /// What the eye should find first.
+    Strong,
+    /// Something is wrong.
+    Bad,
+    /// Nothing is wrong.
+    Good,
+    /// Of less weight.
+    Faint,
+}
+
+impl Tone {
+    const fn style(self) -> Style {
+        match self {
+            Self::Plain => Style::new(),
+            Self::Strong => Style::new().bold(),
+            Self::Bad => AnsiColor::Red.on_default().bold(),
+            Self::Good => AnsiColor::Green.on_default().bold(),
+            Self::Faint => Style::new().dimmed(),
+        }
+    }
+}
+
+/// A piece of text and its tone. The text is printable already.
+pub(super) type Piece = (Tone, String);
+
+/// A piece in plain tone.
+pub(super) fn plain(text: impl Into<String>) -> Piece {
+    (Tone::Plain, text.into())
+}
+
+/// A piece that the eye should find first.
+pub(super) fn strong(text: impl Into<String>) -> Piece {
+    (Tone::Strong, text.into())
+}
+
+/// Lines of a report.
+#[derive(Debug)]
+pub(super) struct Page {
+    pub(super) width: usize,
+    color: bool,
+    text: String,
+}
+
+impl Page {
+    pub(super) fn new(width: usize, color: bool) -> Self {
+        Self {
+            // Below this, nothing can be told any more; the terminal may wrap then.
+            width: width.max(40),
+            color,
+            text: String::new(),
+        }
+    }
+
+    pub(super) fn finish(self) -> String {
+        self.text
+    }
+
+    /// One line as it is. The caller has seen to its width.
+    pub(super) fn line(&mut self, pieces: &[Piece]) {
+        for (tone, text) in pieces {
+            self.put(*tone, text);
+        }
+        self.text.push('\n');
+    }
+
+    pub(super) fn blank(&mut self) {
+        self.text.push('\n');
+    }
+
+    /// A sentence, broken between words: its first line is indented by `first`, those behind it by `hanging`.
+    pub(super) fn prose(&mut self, first: usize, hanging: usize, pieces: &[Piece]) {
+        self.text.push_str(&" ".repeat(first));
+        let mut column = first;
+        for word in words(pieces) {
+            let wide: usize = word.iter().map(|(_, text)| columns(text)).sum();
+            if column > first && column + 1 + wide > self.width {
+                self.text.push('\n');
+                self.text.push_str(&" ".repeat(hanging));
+                column = hanging;
+            } else if column > first {
+                self.text.push(' ');
+                column += 1;
+            }
+            for (tone, text) in word {
+                self.put(tone, text);
+            }
+            column += wide;
+        }
+        self.text.push('\n');
+    }
+
+    fn put(&mut self, tone: Tone, text: &str) {
+        if self.color && tone != Tone::Plain && !text.is_empty() {
+            let style = tone.style();
+            let _ = write!(self.text, "{style}{text}{style:#}");
+        } else {
+            self.text.push_str(text);
+        }
+    }
+}
+
+/// The words of a sentence; one word may lie in several pieces.
+fn words(pieces: &[Piece]) -> Vec<Vec<(Tone, &str)>> {
+    let mut words: Vec<Vec<(Tone, &str)>> = vec![Vec::new()];
+    for (tone, text) in pieces {
+        for (position, part) in text.split(' ').enumerate() {
+            if position > 0 {
+                words.push(Vec::new());
+            }
+            if !part.is_empty()
+                && let Some(word) = words.last_mut()
+            {
+                word.push((*tone, part));
+            }
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentences_break_between_words() {
+        let mut page = Page::new(40, false);
+        page.prose(
+            0,
+            2,
+            &[
+                plain("one two three four five six seven "),
+                strong("eight nine ten"),
+            ],
+        );
+        assert_eq!(
+            page.finish(),
+            "one two three four five six seven eight\n  nine ten\n"
+        );
+    }
+
+    #[test]
+    fn colour_never_spans_a_line_end() {
+        let mut page = Page::new(40, true);
+        page.prose(0, 0, &[(Tone::Bad, "word ".repeat(30))]);
+        for line in page.finish().lines() {
+            assert_eq!(
+                line.matches("\u{1b}[0m").count(),
+                line.matches("word").count(),
+                "{line:?}"
+            );
+        }
+    }
+}
