@@ -192,7 +192,7 @@ impl<H: Holders> Address<H> {
         let lives_under_another = self.is_live();
         if let Some(index) = self.past(owner) {
             let right = &mut self.holders.entries_mut()[index];
-            right.count -= 1;
+            right.count = right.count.saturating_sub(1);
             if owner == 0 && right.count == 0 {
                 self.holders.remove(index);
             }
@@ -228,7 +228,9 @@ impl<H: Holders> Address<H> {
     fn end_live(&mut self, index: usize) -> Outcome {
         let run = &mut self.holders.entries_mut()[index];
         let owner = run.owner;
-        run.count -= 1;
+        // Saturating: the ledger may run this on words that another thread is just replacing, and then throws
+        // the result away.
+        run.count = run.count.saturating_sub(1);
         if run.count == 0 {
             self.holders.remove(index);
         }

@@ -1,0 +1,138 @@
+//! A lock-free, insert-only index: from a hash to the number of an item that lies in an arena.
+//!
+//! Everything in the shim that must be found again goes through this one structure: addresses, owners, devices,
+//! stacks, Python functions, modules. A slot is one word, `fingerprint << 32 | item + 1`. Slots stand in lines
+//! of one cache line, lines in levels, each larger than the one before. A key has one line in every level; an
+//! insert takes the first free slot of the first level whose line has one. Slots are never emptied, so a line
+//! with a free slot ends a search: the key is in no later level.
+//!
+//! **Architecture Invariant:** no lock, no wait for another thread, no allocation. What an item is, the caller
+//! knows; it has filled the item before it offers it here.
+
+use std::ptr::NonNull;
+
+use crate::primitive::AtomicU64;
+use crate::primitive::Ordering;
+use crate::sys;
+
+/// Slots in a line: one cache line's worth.
+pub const LINE: usize = 8;
+
+/// Where the slots lie. All of them are 0 at the beginning.
+pub trait Slots {
+    /// The line of `hash` in `level`, or `None` behind the last level.
+    fn line(&self, level: usize, hash: u64) -> Option<&[AtomicU64]>;
+}
+
+/// What an insert came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inserted {
+    /// The offered item is in now.
+    New,
+    /// Somebody had inserted this item with the same key before.
+    Found(u32),
+    /// Every line of this key is taken.
+    Full,
+}
+
+/// The index over slots that lie in `S`.
+#[derive(Debug)]
+pub struct Index<S> {
+    slots: S,
+}
+
+const fn fingerprint(hash: u64) -> u64 {
+    hash & 0xffff_ffff_0000_0000
+}
+
+impl<S: Slots> Index<S> {
+    /// Starts with empty slots.
+    pub const fn new(slots: S) -> Self {
+        Self { slots }
+    }
+
+    /// The item for which `is_key` holds, among those with this hash.
+    pub fn find(&self, hash: u64, is_key: impl Fn(u32) -> bool) -> Option<u32> {
+        let mut level = 0;
+        while let Some(line) = self.slots.line(level, hash) {
+            for slot in line {
+                // Acquire: pairs with the insert, so that the item's content is seen whole.
+                let word = slot.load(Ordering::Acquire);
+                if word == 0 {
+                    return None;
+                }
+                if let Some(item) = same_item(word, hash, &is_key) {
+                    return Some(item);
+                }
+            }
+            level += 1;
+        }
+        None
+    }
+
+    /// Enters `item`, unless one with the same key is there.
+    pub fn insert(&self, hash: u64, is_key: impl Fn(u32) -> bool, item: u32) -> Inserted {
+        let entry = fingerprint(hash) | (u64::from(item) + 1);
+        let mut level = 0;
+        while let Some(line) = self.slots.line(level, hash) {
+            for slot in line {
+                let mut word = slot.load(Ordering::Acquire);
+                if word == 0 {
+                    match slot.compare_exchange(0, entry, Ordering::AcqRel, Ordering::Acquire) {
+                        Ok(_) => return Inserted::New,
+                        // Somebody took this slot first; perhaps with the same key.
+                        Err(other) => word = other,
+                    }
+                }
+                if let Some(item) = same_item(word, hash, &is_key) {
+                    return Inserted::Found(item);
+                }
+            }
+            level += 1;
+        }
+        Inserted::Full
+    }
+}
+
+fn same_item(word: u64, hash: u64, is_key: &impl Fn(u32) -> bool) -> Option<u32> {
+    let item = (word as u32).wrapping_sub(1);
+    (fingerprint(word) == fingerprint(hash) && is_key(item)).then_some(item)
+}
+
+/// Slots in memory of the shim's own, in levels that grow by a factor of eight.
+#[derive(Debug)]
+pub struct MappedSlots {
+    levels: [(NonNull<AtomicU64>, usize); MappedSlots::LEVELS],
+}
+
+// SAFETY: the memory is shared between threads as atomics only, and is never given back.
+unsafe impl Send for MappedSlots {}
+// SAFETY: as above.
+unsafe impl Sync for MappedSlots {}
+
+impl MappedSlots {
+    const LEVELS: usize = 5;
+
+    /// Levels for up to roughly `items` items: the largest level has a slot for each of them and more.
+    #[must_use]
+    pub fn new(items: usize) -> Option<Self> {
+        let last_lines = (items / LINE).next_power_of_two();
+        let mut levels = [(NonNull::dangling(), 0); Self::LEVELS];
+        for (level, place) in levels.iter_mut().enumerate() {
+            let lines = (last_lines >> (3 * (Self::LEVELS - 1 - level))).max(1);
+            let memory = sys::reserve(lines * LINE * size_of::<AtomicU64>())?;
+            *place = (memory.cast(), lines);
+        }
+        Some(Self { levels })
+    }
+}
+
+impl Slots for MappedSlots {
+    fn line(&self, level: usize, hash: u64) -> Option<&[AtomicU64]> {
+        let (memory, lines) = *self.levels.get(level)?;
+        let line = hash as usize & (lines - 1);
+        // SAFETY: a level has `lines * LINE` slots, and `line < lines`, a power of two; zeroed memory is a valid
+        // AtomicU64, and the mapping lives as long as the process.
+        Some(unsafe { std::slice::from_raw_parts(memory.as_ptr().add(line * LINE), LINE) })
+    }
+}

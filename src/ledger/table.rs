@@ -1,0 +1,79 @@
+//! Cells by (device, number): insert-only, found again without a lock.
+
+use crate::arena::Arena;
+use crate::arena::ZeroInit;
+use crate::index::Index;
+use crate::index::Inserted;
+use crate::index::MappedSlots;
+use crate::primitive::AtomicU64;
+use crate::primitive::Ordering;
+use crate::sys::mix;
+
+/// A key and its cell. The key is written before the node is offered to the index, and never changes.
+#[derive(Debug)]
+#[repr(C)]
+struct Node {
+    device: AtomicU64,
+    number: AtomicU64,
+    cell: AtomicU64,
+}
+
+// SAFETY: zeroed memory is three valid atomics, which may be shared.
+unsafe impl ZeroInit for Node {}
+
+/// A map from (device, number) to a cell that begins as zero.
+#[derive(Debug)]
+pub struct Table {
+    nodes: Arena<Node>,
+    index: Index<MappedSlots>,
+}
+
+fn hash_of(device: u32, number: u64) -> u64 {
+    mix(number ^ mix(u64::from(device) + 1))
+}
+
+impl Table {
+    pub fn new(capacity: u32) -> Option<Self> {
+        Some(Self {
+            nodes: Arena::new(capacity)?,
+            index: Index::new(MappedSlots::new(capacity as usize)?),
+        })
+    }
+
+    fn is(&self, node: u32, device: u32, number: u64) -> bool {
+        let node = self.nodes.get(node);
+        // Relaxed: the index was read with Acquire, and the key was there before.
+        node.number.load(Ordering::Relaxed) == number
+            && node.device.load(Ordering::Relaxed) == u64::from(device)
+    }
+
+    /// The cell of a key, if it was ever asked for by [`Table::cell`].
+    pub fn find(&self, device: u32, number: u64) -> Option<&AtomicU64> {
+        let hash = hash_of(device, number);
+        let node = self.index.find(hash, |node| self.is(node, device, number))?;
+        Some(&self.nodes.get(node).cell)
+    }
+
+    /// The cell of a key, made when it is not there; `None` when the table is at its bound.
+    pub fn cell(&self, device: u32, number: u64) -> Option<&AtomicU64> {
+        if let Some(cell) = self.find(device, number) {
+            return Some(cell);
+        }
+        let node = self.nodes.take()?;
+        self.nodes.get(node).device.store(u64::from(device), Ordering::Relaxed);
+        self.nodes.get(node).number.store(number, Ordering::Relaxed);
+        let hash = hash_of(device, number);
+        let is_key = |node| self.is(node, device, number);
+        match self.index.insert(hash, is_key, node) {
+            Inserted::New => Some(&self.nodes.get(node).cell),
+            // Lost to a thread with the same key; our node stays unused.
+            Inserted::Found(node) => Some(&self.nodes.get(node).cell),
+            Inserted::Full => None,
+        }
+    }
+
+    /// How many keys there are, at the most.
+    pub fn len(&self) -> u32 {
+        self.nodes.len()
+    }
+}

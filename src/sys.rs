@@ -1,0 +1,126 @@
+//! The few things that the shim asks of the kernel, outside an event's way: memory, clocks, a line on stderr.
+
+use std::ptr;
+use std::ptr::NonNull;
+
+/// Maps `bytes` of zeroed private memory of which only what is touched is ever backed. Memory that the host
+/// forbids (RLIMIT_AS, strict overcommit) is `None`.
+#[must_use]
+pub fn reserve(bytes: usize) -> Option<NonNull<u8>> {
+    // SAFETY: an anonymous mapping at an address of the kernel's choice touches no existing memory.
+    let memory = unsafe {
+        libc::mmap(
+            ptr::null_mut(),
+            bytes,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+            -1,
+            0,
+        )
+    };
+    if memory == libc::MAP_FAILED {
+        return None;
+    }
+    NonNull::new(memory.cast())
+}
+
+/// Like [`reserve`], for `count` items of `size` bytes, or half as many, and so on down to `least`. Also says
+/// how many there are.
+#[must_use]
+pub fn reserve_items(mut count: usize, least: usize, size: usize) -> Option<(NonNull<u8>, usize)> {
+    while count >= least {
+        if let Some(memory) = reserve(count * size) {
+            return Some((memory, count));
+        }
+        count /= 2;
+    }
+    None
+}
+
+/// Gives back what [`reserve`] or a file mapping gave.
+///
+/// # Safety
+/// Nobody may use the memory any more.
+pub unsafe fn release(memory: NonNull<u8>, bytes: usize) {
+    // SAFETY: the caller says that the mapping is nobody's any more.
+    unsafe { libc::munmap(memory.as_ptr().cast(), bytes) };
+}
+
+fn clock(which: libc::clockid_t) -> u64 {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `time` is a valid place for the answer; clock_gettime needs nothing else.
+    unsafe { libc::clock_gettime(which, &raw mut time) };
+    (time.tv_sec as u64)
+        .wrapping_mul(1_000_000_000)
+        .wrapping_add(time.tv_nsec as u64)
+}
+
+/// Nanoseconds on the monotonic clock (answered by the vDSO, without a system call).
+#[must_use]
+pub fn monotonic_ns() -> u64 {
+    clock(libc::CLOCK_MONOTONIC)
+}
+
+/// Nanoseconds since the epoch.
+#[must_use]
+pub fn realtime_ns() -> u64 {
+    clock(libc::CLOCK_REALTIME)
+}
+
+/// The kernel's id of the calling thread.
+#[must_use]
+pub fn thread_id() -> u32 {
+    // SAFETY: gettid has no preconditions.
+    unsafe { libc::syscall(libc::SYS_gettid) as u32 }
+}
+
+/// The id of the process, asked anew: after a fork no cached one is right.
+#[must_use]
+pub fn process_id() -> u32 {
+    // SAFETY: getpid has no preconditions.
+    unsafe { libc::getpid() as u32 }
+}
+
+/// Writes one whole line to stderr with a single system call, so that it stays whole among others.
+pub fn complain(message: &str) {
+    let line = format!("whofreed: {message}\n");
+    // SAFETY: the pointer and the length are those of `line`. A lost complaint is no reason to disturb the host.
+    unsafe { libc::write(2, line.as_ptr().cast(), line.len()) };
+}
+
+/// Where this thread's errno lies.
+#[must_use]
+pub fn errno_location() -> *mut libc::c_int {
+    // SAFETY: __errno_location has no preconditions.
+    unsafe { libc::__errno_location() }
+}
+
+/// A number that nobody else draws: from the kernel, or mixed from clock, process and an address.
+#[must_use]
+pub fn random_number() -> u64 {
+    let mut number = 0_u64;
+    // SAFETY: the buffer is `number`, eight bytes long.
+    let got = unsafe {
+        libc::getrandom(
+            (&raw mut number).cast(),
+            size_of::<u64>(),
+            libc::GRND_NONBLOCK,
+        )
+    };
+    if got != size_of::<u64>() as isize {
+        let place = (&raw const number) as u64;
+        number = mix(realtime_ns() ^ mix(u64::from(process_id()) ^ place));
+    }
+    number.max(1)
+}
+
+/// Scatters the bits of a number: the finalizer of splitmix64 (Steele, Lea and Flood, OOPSLA 2014).
+#[must_use]
+pub const fn mix(number: u64) -> u64 {
+    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^ (number >> 31)
+}
