@@ -1,7 +1,11 @@
-//! `cargo xtask`: everything that is done with this workspace beyond what cargo does alone.
+//! `cargo xtask`: everything that is done with this workspace beyond what Cargo does alone.
 
+mod artifacts;
+mod demo;
 mod paths;
 mod run;
+mod soak;
+mod test;
 mod ttnn;
 
 use std::env;
@@ -10,15 +14,32 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask COMMAND
 
+  demo             build and run the embedded C++ example: a planted bug, and who is blamed for it
+  demo --ttnn      the same on the real TT-Metal runtime, on a mock board
+  test [FILTER]    build, then run every test (those with FILTER in their names)
+       --no-ttnn     but not those of the real TT-Metal runtime
+  soak [NAME]      run what is too long for every test run, write its figures into docs/SOAK.md
+  header           write include/whofreed.h from the sources
+         --check     only say whether it is fresh
   ttnn-setup       install the TT-Metal runtime with mock boards under target/, print its environment
+  help             this text
 ";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {
+        ["demo", rest @ ..] => demo::command(rest),
+        ["test", rest @ ..] => test::command(rest),
+        ["soak", rest @ ..] => soak::command(rest),
+        ["header"] => artifacts::write_header(),
+        ["header", "--check"] => artifacts::check_header(),
         ["ttnn-setup"] => ttnn::command(),
-        _ => Err(HELP.to_owned()),
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{HELP}");
+            Ok(())
+        }
+        other => Err(format!("`{}` is not a command\n\n{HELP}", other.join(" "))),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -54,7 +54,9 @@ impl Board {
     }
 
     fn descriptor(self) -> PathBuf {
-        paths::root().join("tests/ttnn/boards").join(format!("{}.yaml", self.name()))
+        paths::root()
+            .join("tests/ttnn/boards")
+            .join(format!("{}.yaml", self.name()))
     }
 }
 
@@ -73,13 +75,39 @@ impl Runtime {
         vec![
             ("TT_METAL_RUNTIME_ROOT", path(self.home.join("root"))),
             // The runtime appends a name to this text: without the slash its folder would be called after both.
-            ("TT_METAL_CACHE", format!("{}/", self.home.join("programs").join(board.name()).display())),
+            (
+                "TT_METAL_CACHE",
+                format!(
+                    "{}/",
+                    self.home.join("programs").join(board.name()).display()
+                ),
+            ),
             ("TT_METAL_LOGS_PATH", path(self.home.join("logs"))),
             ("TT_METAL_SLOW_DISPATCH_MODE", "1".to_owned()),
             ("TT_METAL_LOGGER_LEVEL", "FATAL".to_owned()),
             ("TT_METAL_MOCK_CLUSTER_DESC_PATH", path(board.descriptor())),
-            ("MESH", if board == Board::Mesh { "1" } else { "0" }.to_owned()),
+            // Message passing between processes is not used; it would leave a file in /dev/shm for each one.
+            ("OMPI_MCA_btl", "self".to_owned()),
+            (
+                "MESH",
+                if board == Board::Mesh { "1" } else { "0" }.to_owned(),
+            ),
         ]
+    }
+}
+
+impl Runtime {
+    /// What the tests are told: a file with a line `BOARD VARIABLE VALUE` for each variable, by its path.
+    pub fn write_for_tests(&self) -> Outcome<PathBuf> {
+        let mut lines = format!("- PYTHON {}\n", self.python.display());
+        for board in Board::ALL {
+            for (name, value) in self.variables(board) {
+                lines.push_str(&format!("{} {name} {value}\n", board.name()));
+            }
+        }
+        let file = self.home.join("environment");
+        run::write(&file, &lines)?;
+        Ok(file)
     }
 }
 
@@ -98,14 +126,33 @@ pub fn set_up() -> Outcome<Runtime> {
 fn install(venv: &Path) -> Outcome<PathBuf> {
     let python = venv.join("bin/python");
     let stamp = venv.join("installed");
-    if fs::read_to_string(&stamp).is_ok_and(|release| release == RELEASE) && run::quiet(Command::new(&python).arg("--version")).is_ok() {
+    if fs::read_to_string(&stamp).is_ok_and(|release| release == RELEASE)
+        && run::quiet(Command::new(&python).arg("--version")).is_ok()
+    {
         return Ok(python);
     }
     let system = python::find().ok_or("Python 3.12 or 3.10 is not installed")?;
-    eprintln!("xtask: installing {RELEASE} for {} into {}", system.display(), venv.display());
-    run::quiet(Command::new(&system).args(["-m", "venv", "--clear"]).arg(venv))?;
+    eprintln!(
+        "xtask: installing {RELEASE} for {} into {}",
+        system.display(),
+        venv.display()
+    );
+    run::quiet(
+        Command::new(&system)
+            .args(["-m", "venv", "--clear"])
+            .arg(venv),
+    )?;
     let install = || {
-        run::quiet(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", RELEASE, "numpy"]))
+        run::quiet(Command::new(&python).args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-input",
+            "--disable-pip-version-check",
+            RELEASE,
+            "numpy",
+        ]))
     };
     // Once more, since what fails most often is the download.
     install().or_else(|_| install())?;
@@ -130,7 +177,8 @@ fn lay_root(package: &Path, home: &Path) -> Outcome<String> {
     let bin = root.join("runtime/sfpi/compiler/bin");
     run::create_folder(&bin)?;
     run::create_folder(&home.join("logs"))?;
-    let entries = fs::read_dir(package).map_err(|error| format!("{}: {error}", package.display()))?;
+    let entries =
+        fs::read_dir(package).map_err(|error| format!("{}: {error}", package.display()))?;
     for entry in entries.flatten() {
         if entry.file_name() != "runtime" {
             link(&entry.path(), &root.join(entry.file_name()))?;
@@ -144,7 +192,8 @@ fn lay_root(package: &Path, home: &Path) -> Outcome<String> {
         return Ok(script);
     }
     run::write(&compiler, &script)?;
-    fs::set_permissions(&compiler, fs::Permissions::from_mode(0o755)).map_err(|error| format!("{}: {error}", compiler.display()))?;
+    fs::set_permissions(&compiler, fs::Permissions::from_mode(0o755))
+        .map_err(|error| format!("{}: {error}", compiler.display()))?;
     Ok(script)
 }
 
@@ -161,7 +210,8 @@ fn link(target: &Path, at: &Path) -> Outcome<()> {
 /// Opens each board, unless that has worked with this very set-up. Compiles the firmware on the way, so that tests find it done.
 fn check(runtime: &Runtime, compiler: &str) -> Outcome<()> {
     for board in Board::ALL {
-        let descriptor = fs::read_to_string(board.descriptor()).map_err(|error| format!("{}: {error}", board.descriptor().display()))?;
+        let descriptor = fs::read_to_string(board.descriptor())
+            .map_err(|error| format!("{}: {error}", board.descriptor().display()))?;
         let stamp = runtime.home.join(format!("opened-{}", board.name()));
         let this = format!("{RELEASE}\n{compiler}{descriptor}");
         if fs::read_to_string(&stamp).is_ok_and(|text| text == this) {
@@ -169,7 +219,10 @@ fn check(runtime: &Runtime, compiler: &str) -> Outcome<()> {
         }
         eprintln!("xtask: opening the mock {} board", board.name());
         let mut command = Command::new(&runtime.python);
-        command.args(["-c", CHECK]).envs(runtime.variables(board)).stdin(Stdio::null());
+        command
+            .args(["-c", CHECK])
+            .envs(runtime.variables(board))
+            .stdin(Stdio::null());
         run::quiet(&mut command)?;
         run::write(&stamp, &this)?;
     }

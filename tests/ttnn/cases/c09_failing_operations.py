@@ -10,8 +10,8 @@ a = tensor(device, 64, 64)
 b = tensor(device, 32, 32)
 for _ in range(3):
     fails(lambda: ttnn.matmul(a, b))
-fails(lambda: tensor(device, 64, 32 * 1024 * 8, memory_config=ttnn.L1_MEMORY_CONFIG))
-fails(lambda: ttnn.empty((1, 1, 65536, 262144), dtype=ttnn.bfloat16, layout=ttnn.TILE_LAYOUT, device=device))
+for shape, memory in [((1, 1, 4096, 65536), ttnn.L1_MEMORY_CONFIG), ((1, 1, 65536, 262144), ttnn.DRAM_MEMORY_CONFIG)]:
+    fails(lambda: ttnn.empty(shape, ttnn.bfloat16, ttnn.TILE_LAYOUT, device, memory))
 ttnn.deallocate(a)
 fails(lambda: ttnn.add(a, b))
 fails(lambda: ttnn.matmul(b, a))

@@ -33,17 +33,45 @@ pub fn blank_program() -> Vec<u8> {
     words(&mut file, &[1, TEXT_ADDRESS, FILE_HEADER_SIZE, sections, 0]);
     halves(
         &mut file,
-        &[FILE_HEADER_SIZE as u16, SEGMENT_HEADER_SIZE as u16, 1, SECTION_HEADER_SIZE as u16, 4, 2],
+        &[
+            FILE_HEADER_SIZE as u16,
+            SEGMENT_HEADER_SIZE as u16,
+            1,
+            SECTION_HEADER_SIZE as u16,
+            4,
+            2,
+        ],
     );
     // One loaded segment, readable and executable.
-    words(&mut file, &[1, text, TEXT_ADDRESS, TEXT_ADDRESS, len(&TEXT), len(&TEXT), 5, 4]);
+    words(
+        &mut file,
+        &[
+            1,
+            text,
+            TEXT_ADDRESS,
+            TEXT_ADDRESS,
+            len(&TEXT),
+            len(&TEXT),
+            5,
+            4,
+        ],
+    );
     file.extend(TEXT);
     file.extend(NAMES);
     // name, type, flags, address, offset, size, link, info, alignment, entry size
     words(&mut file, &[0; 10]);
-    words(&mut file, &[NAME_TEXT, 1, 6, TEXT_ADDRESS, text, len(&TEXT), 0, 0, 4, 0]);
-    words(&mut file, &[NAME_STRINGS, 3, 0, 0, names, len(NAMES), 0, 0, 1, 0]);
-    words(&mut file, &[NAME_RELOCATIONS, 4, 0, 0, names, 0, 0, 1, 4, 12]);
+    words(
+        &mut file,
+        &[NAME_TEXT, 1, 6, TEXT_ADDRESS, text, len(&TEXT), 0, 0, 4, 0],
+    );
+    words(
+        &mut file,
+        &[NAME_STRINGS, 3, 0, 0, names, len(NAMES), 0, 0, 1, 0],
+    );
+    words(
+        &mut file,
+        &[NAME_RELOCATIONS, 4, 0, 0, names, 0, 0, 1, 4, 12],
+    );
     file
 }
 
@@ -102,7 +130,11 @@ mod tests {
         let sections = word(&file, 32);
         assert_eq!(sections % 4, 0);
         assert_eq!(sections + 4 * SECTION_HEADER_SIZE as usize, file.len());
-        assert_eq!(word(&file, 24), word(&file, 52 + 8), "the entry point is the start of the text");
+        assert_eq!(
+            word(&file, 24),
+            word(&file, 52 + 8),
+            "the entry point is the start of the text"
+        );
 
         let text = word(&file, 52 + 4);
         assert_eq!(text % 4, 0);
@@ -112,7 +144,10 @@ mod tests {
         let names = &file[word(&file, strings + 16)..][..word(&file, strings + 20)];
         for (index, expected) in [(1, ".text"), (2, ".shstrtab"), (3, ".rela.text")] {
             let name = word(&file, sections + index * SECTION_HEADER_SIZE as usize);
-            let name = names[name..].split(|&byte| byte == 0).next().expect("a first part");
+            let name = names[name..]
+                .split(|&byte| byte == 0)
+                .next()
+                .expect("a first part");
             assert_eq!(name, expected.as_bytes());
         }
     }

@@ -19,14 +19,23 @@ pub fn find() -> Option<PathBuf> {
     VERSIONS.iter().find_map(|version| {
         folders
             .iter()
-            .flat_map(|folder| [folder.join(format!("python{version}")), folder.join("python3")])
+            .flat_map(|folder| {
+                [
+                    folder.join(format!("python{version}")),
+                    folder.join("python3"),
+                ]
+            })
             .find(|python| reports(python, version))
     })
 }
 
 /// Does this file run, and as this version?
 pub fn reports(python: &Path, version: &str) -> bool {
-    let Ok(output) = Command::new(python).arg("--version").stdin(Stdio::null()).output() else {
+    let Ok(output) = Command::new(python)
+        .arg("--version")
+        .stdin(Stdio::null())
+        .output()
+    else {
         return false;
     };
     let said = String::from_utf8_lossy(&output.stdout);
@@ -35,7 +44,8 @@ pub fn reports(python: &Path, version: &str) -> bool {
 
 /// The folders to look in: those of PATH, then the usual places of other Pythons.
 fn folders() -> Vec<PathBuf> {
-    let mut folders: Vec<PathBuf> = env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect();
+    let mut folders: Vec<PathBuf> =
+        env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect();
     folders.extend(["/usr/bin", "/usr/local/bin"].map(PathBuf::from));
     if let Some(home) = env::var_os("HOME").map(PathBuf::from) {
         folders.extend(bins_below(&home.join(".pyenv/versions")));

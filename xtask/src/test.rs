@@ -1,0 +1,227 @@
+//! `cargo xtask test`: every test there is, and one line at the end that says how it went.
+
+use std::env;
+use std::fmt;
+use std::fs;
+use std::process::Command;
+
+use crate::artifacts;
+use crate::paths;
+use crate::run;
+use crate::run::Outcome;
+use crate::ttnn;
+
+/// How many tests went which way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    passed: u64,
+    failed: u64,
+    skipped: u64,
+}
+
+impl Tally {
+    /// Adds up what the closing lines of test runners say: nextest's summary, and those of `cargo test`.
+    fn of_output(output: &str) -> Self {
+        let mut tally = Self::default();
+        for line in output.lines() {
+            let counts = match (line.split_once("run:"), line.split_once("test result:")) {
+                (Some((before, counts)), _) if before.trim_start().starts_with("Summary") => counts,
+                (_, Some((_, counts))) => counts,
+                _ => continue,
+            };
+            let mut words = counts
+                .split(|c: char| c.is_whitespace() || ",;.()".contains(c))
+                .peekable();
+            while let Some(word) = words.next() {
+                let Ok(count) = word.parse::<u64>() else {
+                    continue;
+                };
+                match words.peek() {
+                    Some(&"passed") => tally.passed += count,
+                    Some(&("failed" | "exec" | "timed")) => tally.failed += count,
+                    _ => {}
+                }
+            }
+        }
+        tally
+    }
+
+    fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} passed, {} failed, {} skipped",
+            self.passed, self.failed, self.skipped
+        )
+    }
+}
+
+/// `cargo xtask test [--no-ttnn] [FILTER…]`
+pub fn command(arguments: &[&str]) -> Outcome<()> {
+    let (options, filters): (Vec<&str>, Vec<&str>) =
+        arguments.iter().partition(|word| word.starts_with("--"));
+    if let Some(unknown) = options.iter().find(|&&option| option != "--no-ttnn") {
+        return Err(format!("test: unknown option {unknown}"));
+    }
+    artifacts::build()?;
+    let mut tally = Tally::default();
+    if filters.is_empty() {
+        match artifacts::check_header() {
+            Ok(()) => tally.passed += 1,
+            Err(why) => {
+                eprintln!("xtask: {why}");
+                tally.failed += 1;
+            }
+        }
+    }
+    install_valgrind();
+    tally.add(run_tests(&filters, !options.contains(&"--no-ttnn"), &[])?);
+    println!("{tally}");
+    if tally.failed > 0 {
+        return Err("not every test passed".to_owned());
+    }
+    Ok(())
+}
+
+/// Runs the workspace's tests (those whose names contain a filter, when there is one) with the environment they need.
+pub fn run_tests(filters: &[&str], with_ttnn: bool, variables: &[(&str, &str)]) -> Outcome<Tally> {
+    let skips = paths::target().join(format!("whofreed-skips.{}", std::process::id()));
+    run::write(&skips, "")?;
+    let mut environment = vec![
+        ("WHOFREED_TEST_BIN", paths::binary().display().to_string()),
+        ("WHOFREED_TEST_SHIM", paths::shim().display().to_string()),
+        ("WHOFREED_TEST_CACHE", paths::cache()?.display().to_string()),
+        ("WHOFREED_TEST_SKIPS", skips.display().to_string()),
+    ];
+    environment.extend(
+        variables
+            .iter()
+            .map(|&(name, value)| (name, value.to_owned())),
+    );
+    environment.push(ttnn_for_tests(with_ttnn));
+
+    let mut tally = Tally::default();
+    for mut command in runners(filters) {
+        let (output, success) = run::tee(command.envs(environment.iter().cloned()))?;
+        let part = Tally::of_output(&output);
+        if !success && part.failed == 0 {
+            return Err("the tests did not run to their end".to_owned());
+        }
+        tally.add(part);
+    }
+
+    let skipped = run::read(&skips)?;
+    // What is left of a failed removal is one small file under target/.
+    let _ = fs::remove_file(&skips);
+    for line in skipped.lines() {
+        println!("skipped: {line}");
+        tally.skipped += 1;
+        // A test that skips itself returns, so that its runner took it for passed.
+        tally.passed = tally.passed.saturating_sub(1);
+    }
+    Ok(tally)
+}
+
+/// The environment variable that tells the tests of the TT-Metal runtime where it is, or why there is none.
+fn ttnn_for_tests(wanted: bool) -> (&'static str, String) {
+    let missing = if wanted {
+        match ttnn::set_up().and_then(|runtime| runtime.write_for_tests()) {
+            Ok(file) => return ("WHOFREED_TEST_TTNN", file.display().to_string()),
+            Err(why) => why,
+        }
+    } else {
+        "--no-ttnn was given".to_owned()
+    };
+    eprintln!("xtask: no TT-Metal runtime: {missing}");
+    (
+        "WHOFREED_TEST_TTNN_MISSING",
+        missing.lines().collect::<Vec<_>>().join(" "),
+    )
+}
+
+/// nextest where it is installed (it runs no documentation tests), else Cargo alone.
+fn runners(filters: &[&str]) -> Vec<Command> {
+    let cargo = |arguments: &[&str]| {
+        let mut command = artifacts::cargo();
+        command.args(arguments);
+        command
+    };
+    let mut runners = Vec::new();
+    if run::quiet(cargo(&["nextest", "--version"]).arg("--color=never")).is_ok() {
+        runners.push(cargo(&[
+            "nextest",
+            "run",
+            "--workspace",
+            "--no-fail-fast",
+            "--no-tests=pass",
+        ]));
+        if filters.is_empty() {
+            runners.push(cargo(&["test", "--workspace", "--no-fail-fast", "--doc"]));
+        }
+    } else {
+        runners.push(cargo(&["test", "--workspace", "--no-fail-fast"]));
+    }
+    // Cargo takes one filter only; nextest any number.
+    for runner in &mut runners {
+        runner.arg("--color=never").args(filters);
+    }
+    runners
+}
+
+/// Tries to get valgrind, by which some tests check the library's memory use; without it they say that they are skipped.
+fn install_valgrind() {
+    let there = |program: &str| run::quiet(Command::new(program).arg("--version")).is_ok();
+    let root = run::quiet(Command::new("id").arg("-u")).is_ok_and(|user| user.trim() == "0");
+    // Only on a machine made for tests: nobody wants a package installed unasked on their own.
+    if there("valgrind") || !root || env::var_os("CI").is_none() || !there("apt-get") {
+        return;
+    }
+    let apt = |arguments: &[&str]| {
+        run::quiet(
+            Command::new("apt-get")
+                .args(arguments)
+                .env("DEBIAN_FRONTEND", "noninteractive"),
+        )
+    };
+    let install = || apt(&["install", "--yes", "--no-install-recommends", "valgrind"]);
+    if let Err(why) = install().or_else(|_| apt(&["update"]).and_then(|_| install())) {
+        eprintln!("xtask: valgrind cannot be installed: {why}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closing_lines_of_both_runners_are_understood() {
+        let output = "\
+     Summary [   1.204s] 40 tests run: 37 passed (1 slow, 2 leaky), 1 failed, 2 timed out, 3 skipped
+test result: FAILED. 3 passed; 1 failed; 0 ignored; 0 measured; 5 filtered out; finished in 0.00s
+        SIGSEGV [   0.1s] some::test run: 9 passed
+";
+        let expected = Tally {
+            passed: 40,
+            failed: 4,
+            skipped: 0,
+        };
+        assert_eq!(Tally::of_output(output), expected);
+    }
+
+    #[test]
+    fn the_closing_line_is_plain() {
+        let tally = Tally {
+            passed: 3,
+            failed: 0,
+            skipped: 1,
+        };
+        assert_eq!(tally.to_string(), "3 passed, 0 failed, 1 skipped");
+    }
+}
