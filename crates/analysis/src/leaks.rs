@@ -1,0 +1,41 @@
+//! Buffers that were never freed, by the site that allocated them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use whofreed_trace::Trace;
+
+use crate::Leak;
+use crate::Site;
+use crate::replay::Replay;
+use crate::sites::SiteId;
+use crate::sites::Sites;
+
+/// The allocation sites of all instances that no deallocate of their own ended, most instances first.
+pub(crate) fn leaks(traces: &[Trace], replay: &Replay, sites: &mut Sites<'_>) -> Vec<Leak> {
+    let mut found: BTreeMap<SiteId, Leak> = BTreeMap::new();
+    for life in &replay.lives {
+        if life.freed.is_some() || life.inherited {
+            continue;
+        }
+        let event = life.began.of(traces);
+        let chain = sites.chain_of(life.began.trace, event);
+        let site = sites.innermost(chain);
+        let leak = found.entry(site).or_insert_with(|| Leak {
+            site: Site {
+                frame: sites.frame(site).clone(),
+            },
+            count: 0,
+            bytes: 0,
+            stack: Arc::clone(&sites.stack(life.began.trace, event.stack)),
+        });
+        leak.count += 1;
+        leak.bytes = leak.bytes.saturating_add(event.size);
+    }
+    let mut leaks: Vec<Leak> = found.into_values().collect();
+    leaks.sort_by(|a, b| {
+        let key = |leak: &Leak| (std::cmp::Reverse(leak.count), std::cmp::Reverse(leak.bytes));
+        key(a).cmp(&key(b)).then_with(|| a.site.cmp(&b.site))
+    });
+    leaks
+}

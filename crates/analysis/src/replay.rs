@@ -1,0 +1,391 @@
+//! The replay stop of an event's way: the events of each address in their order, judged again.
+//!
+//! The verdicts are those of [`whofreed_lifecycle::Address`], as in the host. Where events of an address are
+//! missing from the trace (its steps have a gap) the host knew more than the trace tells, and the recorded
+//! verdicts stand from there on.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use whofreed_lifecycle::Address;
+use whofreed_lifecycle::Holder;
+use whofreed_trace::Event;
+use whofreed_trace::EventKind;
+use whofreed_trace::Trace;
+use whofreed_trace::Verdict;
+
+/// An event, by the index of its trace and its index in there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct EventRef {
+    pub(crate) trace: u32,
+    pub(crate) event: u32,
+}
+
+impl EventRef {
+    pub(crate) fn of(self, traces: &[Trace]) -> &Event {
+        &traces[self.trace as usize].events[self.event as usize]
+    }
+}
+
+/// One instance: a right to deallocate, from the allocate or retain that gave it to its end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Life {
+    pub(crate) owner: u64,
+    pub(crate) began: EventRef,
+    /// The deallocate that ended it, or that came late after a reset had.
+    pub(crate) freed: Option<EventRef>,
+    /// It began in the process that this one was forked from.
+    pub(crate) inherited: bool,
+}
+
+/// One event of an address, judged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Step {
+    pub(crate) event: EventRef,
+    pub(crate) kind: EventKind,
+    pub(crate) verdict: Verdict,
+    pub(crate) late: bool,
+    /// Index into [`Replay::lives`]: the life that the event began or ended; of an excess free the one that it
+    /// frees again, as far as owner and address tell.
+    pub(crate) life: Option<u32>,
+    /// A reset or close of the device lies between the step before and this one.
+    pub(crate) after_reset: bool,
+}
+
+/// Everything that happened at one address of one process.
+#[derive(Clone, Debug)]
+pub(crate) struct AddressLog {
+    pub(crate) trace: u32,
+    pub(crate) device: u32,
+    pub(crate) address: u64,
+    /// Indices into [`Replay::steps`].
+    pub(crate) steps: Range<usize>,
+    /// Nothing is missing, and the first event is not that of a buffer from before the tracking.
+    pub(crate) whole: bool,
+    /// Owners are known throughout, and unique.
+    pub(crate) owners_known: bool,
+}
+
+/// All traces, address by address.
+#[derive(Debug, Default)]
+pub(crate) struct Replay {
+    pub(crate) addresses: Vec<AddressLog>,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) lives: Vec<Life>,
+    /// Events without an order at an address.
+    pub(crate) loose: Vec<EventRef>,
+    /// By trace: how many verdicts differ from the recorded ones, and the first that does.
+    pub(crate) mismatches: BTreeMap<u32, (u64, EventRef, Verdict)>,
+}
+
+impl Replay {
+    /// Replays all traces. Addresses come in the order of trace, device and address.
+    pub(crate) fn new(traces: &[Trace]) -> Self {
+        let order: Vec<Vec<u32>> = traces.iter().map(ordered_events).collect();
+        let mut replay = Self::default();
+        for (index, trace) in traces.iter().enumerate() {
+            let number = index as u32;
+            for (event, recorded) in trace.events.iter().enumerate() {
+                if !has_order(recorded) {
+                    replay.loose.push(EventRef {
+                        trace: number,
+                        event: event as u32,
+                    });
+                }
+            }
+            let events = &trace.events;
+            for group in order[index]
+                .chunk_by(|&a, &b| place(&events[a as usize]) == place(&events[b as usize]))
+            {
+                let inherited = inherited_events(traces, &order, index, group, 0);
+                Walk::new(traces, &mut replay).run(number, group, &inherited);
+            }
+        }
+        replay
+    }
+
+    pub(crate) fn steps_of(&self, address: &AddressLog) -> &[Step] {
+        &self.steps[address.steps.clone()]
+    }
+}
+
+/// Whether the event has its place in the order of an address.
+fn has_order(event: &Event) -> bool {
+    is_of_address(event.kind)
+        && event.step != 0
+        && !event.untracked
+        && event.verdict != Verdict::Invalid
+}
+
+/// Whether events of this kind concern one address, not a whole device.
+pub(crate) fn is_of_address(kind: EventKind) -> bool {
+    !matches!(
+        kind,
+        EventKind::DeviceOpen | EventKind::DeviceReset | EventKind::DeviceClose
+    )
+}
+
+fn place(event: &Event) -> (u32, u64) {
+    (event.device, event.address)
+}
+
+fn ordered_events(trace: &Trace) -> Vec<u32> {
+    let events = &trace.events;
+    let mut order: Vec<u32> = (0..events.len() as u32)
+        .filter(|&event| has_order(&events[event as usize]))
+        .collect();
+    order.sort_unstable_by_key(|&index| {
+        let event = &events[index as usize];
+        (
+            event.device,
+            event.address,
+            event.step,
+            event.time_ns,
+            index,
+        )
+    });
+    order
+}
+
+/// The events at the address of `group` that happened in the ancestors of trace `child` before it was forked.
+fn inherited_events(
+    traces: &[Trace],
+    order: &[Vec<u32>],
+    child: usize,
+    group: &[u32],
+    depth: usize,
+) -> Vec<EventRef> {
+    let Some(&first) = group.first() else {
+        return Vec::new();
+    };
+    let first = &traces[child].events[first as usize];
+    inherited_before(traces, order, child, place(first), first.step, depth)
+}
+
+fn inherited_before(
+    traces: &[Trace],
+    order: &[Vec<u32>],
+    child: usize,
+    at: (u32, u64),
+    first_step: u64,
+    depth: usize,
+) -> Vec<EventRef> {
+    let Some(fork) = traces[child].process.fork else {
+        return Vec::new();
+    };
+    let parent = traces.iter().position(|t| t.id == fork.parent_trace);
+    let Some(parent) = parent.filter(|&parent| parent != child && depth < traces.len()) else {
+        return Vec::new();
+    };
+    let events = &traces[parent].events;
+    let start = order[parent].partition_point(|&e| place(&events[e as usize]) < at);
+    let here = order[parent][start..]
+        .iter()
+        .take_while(|&&event| place(&events[event as usize]) == at);
+    // The child goes on counting the steps of the ledger that it inherited; the clock is for a child whose
+    // count starts anew.
+    let own: Vec<EventRef> = here
+        .filter(|&&event| {
+            let event = &events[event as usize];
+            if first_step > 1 {
+                event.step < first_step
+            } else {
+                event.time_ns <= fork.time_ns
+            }
+        })
+        .map(|&event| EventRef {
+            trace: parent as u32,
+            event,
+        })
+        .collect();
+    let parent_first = own.first().map_or(first_step, |own| own.of(traces).step);
+    let mut all = inherited_before(traces, order, parent, at, parent_first, depth + 1);
+    all.extend(own);
+    all
+}
+
+/// The walk through one address.
+struct Walk<'a> {
+    traces: &'a [Trace],
+    replay: &'a mut Replay,
+    address: Address<Vec<Holder>>,
+    epoch: u32,
+    /// Lives that go on, the oldest first.
+    live: Vec<u32>,
+    /// Lives that a reset ended and whose own deallocate has not come yet.
+    reset: Vec<u32>,
+    last_ended: Option<u32>,
+    last_of_owner: BTreeMap<u64, u32>,
+    /// No event was missing so far.
+    exact: bool,
+}
+
+impl<'a> Walk<'a> {
+    fn new(traces: &'a [Trace], replay: &'a mut Replay) -> Self {
+        Self {
+            traces,
+            replay,
+            address: Address::default(),
+            epoch: 0,
+            live: Vec::new(),
+            reset: Vec::new(),
+            last_ended: None,
+            last_of_owner: BTreeMap::new(),
+            exact: true,
+        }
+    }
+
+    fn run(mut self, trace: u32, group: &[u32], inherited: &[EventRef]) {
+        let mut expected = 1;
+        let first_life = self.replay.lives.len();
+        for &event in inherited {
+            self.check_order(event, &mut expected);
+            let _ = self.judge(event);
+        }
+        for life in &mut self.replay.lives[first_life..] {
+            life.inherited = true;
+        }
+        let first = self.replay.steps.len();
+        let mut owners_known = !self.traces[trace as usize].process.owners_are_pointers;
+        let mut whole = true;
+        for (index, &event) in group.iter().enumerate() {
+            let event = EventRef { trace, event };
+            if index == 0 && event.of(self.traces).step == 1 {
+                expected = 1;
+            }
+            self.check_order(event, &mut expected);
+            let step = self.judge(event);
+            let recorded = event.of(self.traces);
+            owners_known &= recorded.root_owner != 0;
+            whole &= self.exact && step.verdict != Verdict::Unknown;
+            if self.exact && (step.verdict, step.late) != (recorded.verdict, recorded.late) {
+                let entry = self.replay.mismatches.entry(trace);
+                entry.or_insert((0, event, step.verdict)).0 += 1;
+            }
+            self.replay.steps.push(step);
+        }
+        let at = EventRef {
+            trace,
+            event: group[0],
+        };
+        let (device, address) = place(at.of(self.traces));
+        self.replay.addresses.push(AddressLog {
+            trace,
+            device,
+            address,
+            steps: first..self.replay.steps.len(),
+            whole,
+            owners_known,
+        });
+    }
+
+    fn check_order(&mut self, event: EventRef, expected: &mut u64) {
+        let step = event.of(self.traces).step;
+        self.exact &= step == *expected;
+        *expected = step.saturating_add(1);
+    }
+
+    fn judge(&mut self, at: EventRef) -> Step {
+        let event = at.of(self.traces);
+        let after_reset = event.epoch > self.epoch;
+        if after_reset {
+            self.epoch = event.epoch;
+            self.reset.append(&mut self.live);
+        }
+        let (verdict, late) = self.verdict(event);
+        let owner = event.root_owner;
+        let life = match event.kind {
+            EventKind::Allocate => {
+                // With no owner to tell two lives apart, a late right cannot outlive the next one.
+                let lives = &self.replay.lives;
+                self.reset.retain(|&life| lives[life as usize].owner != 0);
+                Some(self.begin(at, owner))
+            }
+            EventKind::Retain if verdict == Verdict::Ok => Some(self.begin(at, owner)),
+            EventKind::Deallocate if verdict == Verdict::Ok => self.end(at, owner, late),
+            EventKind::Deallocate if verdict.is_excess() => self.freed_again(owner),
+            _ => None,
+        };
+        Step {
+            event: at,
+            kind: event.kind,
+            verdict,
+            late,
+            life,
+            after_reset,
+        }
+    }
+
+    fn verdict(&mut self, event: &Event) -> (Verdict, bool) {
+        use whofreed_lifecycle::Event as Change;
+        let owner = event.root_owner;
+        let change = match event.kind {
+            EventKind::Allocate => Change::Allocate { owner },
+            EventKind::Retain => Change::Retain { owner },
+            EventKind::View => Change::View { root: owner },
+            EventKind::Deallocate => Change::Deallocate { owner },
+            _ => return (event.verdict, event.late),
+        };
+        match self.address.apply(event.epoch, change) {
+            Ok(outcome) if self.exact => (outcome.verdict, outcome.late),
+            _ => (event.verdict, event.late),
+        }
+    }
+
+    fn begin(&mut self, at: EventRef, owner: u64) -> u32 {
+        let life = self.replay.lives.len() as u32;
+        self.replay.lives.push(Life {
+            owner,
+            began: at,
+            freed: None,
+            inherited: false,
+        });
+        self.live.push(life);
+        life
+    }
+
+    fn owner_of(&self, life: u32) -> u64 {
+        self.replay.lives[life as usize].owner
+    }
+
+    /// Finds the life that a legitimate deallocate ended, by the order of the contract's rules.
+    fn end(&mut self, at: EventRef, owner: u64, late: bool) -> Option<u32> {
+        let found = if late {
+            let index = self.reset.iter().rposition(|&l| self.owner_of(l) == owner);
+            index.map(|index| self.reset.remove(index))
+        } else {
+            let held_by = |wanted: u64| self.live.iter().rposition(|&l| self.owner_of(l) == wanted);
+            let newest = if owner == 0 {
+                self.live.len().checked_sub(1)
+            } else {
+                None
+            };
+            let index = held_by(owner).or_else(|| held_by(0)).or(newest);
+            index.map(|index| self.live.remove(index))
+        };
+        if let Some(life) = found {
+            self.replay.lives[life as usize].freed = Some(at);
+            self.last_ended = Some(life);
+            self.last_of_owner.insert(self.owner_of(life), life);
+        }
+        found
+    }
+
+    fn freed_again(&mut self, owner: u64) -> Option<u32> {
+        if owner != 0 {
+            // The right that a reset left is used up by a deallocate that came too late.
+            let index = self.reset.iter().rposition(|&l| self.owner_of(l) == owner);
+            if let Some(index) = index {
+                return Some(self.reset.remove(index));
+            }
+            if let Some(&life) = self.last_of_owner.get(&owner) {
+                return Some(life);
+            }
+        }
+        if self.live.is_empty() || owner == 0 {
+            self.last_ended
+        } else {
+            self.live.last().copied()
+        }
+    }
+}

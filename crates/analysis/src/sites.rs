@@ -1,0 +1,203 @@
+//! Call sites: stacks with the machinery taken out, and which frame of a stack names it.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use whofreed_trace::Event;
+use whofreed_trace::Frame;
+use whofreed_trace::Language;
+use whofreed_trace::StackId;
+use whofreed_trace::StackNames;
+
+use crate::machinery::is_machinery;
+
+/// A call site's number: function, file and line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct SiteId(pub(crate) u32);
+
+/// A chain's number: the call sites of a stack, innermost first, without machinery. Stacks of several processes
+/// that read alike are one chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ChainId(pub(crate) u32);
+
+/// What makes two frames the same call site.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Place {
+    function: Option<String>,
+    file: Option<Arc<str>>,
+    /// The line; where there is none, the offset in the module.
+    line: u64,
+    module: Option<Arc<str>>,
+    language: Language,
+}
+
+impl Place {
+    fn of(frame: &Frame) -> Self {
+        let has_line = frame.file.is_some() && frame.line != 0;
+        Self {
+            function: frame.function.clone(),
+            file: frame.file.clone(),
+            line: if has_line {
+                frame.line.into()
+            } else {
+                frame.offset
+            },
+            module: (!has_line).then(|| Arc::clone(&frame.module)),
+            language: frame.language,
+        }
+    }
+}
+
+/// All call sites that have been asked for.
+pub(crate) struct Sites<'a> {
+    names: &'a dyn StackNames,
+    of_stack: HashMap<(u32, StackId), ChainId>,
+    of_chain: HashMap<Vec<SiteId>, ChainId>,
+    of_place: HashMap<Place, (SiteId, bool)>,
+    chains: Vec<Vec<SiteId>>,
+    frames: Vec<Frame>,
+}
+
+impl<'a> Sites<'a> {
+    pub(crate) fn new(names: &'a dyn StackNames) -> Self {
+        Self {
+            names,
+            of_stack: HashMap::new(),
+            of_chain: HashMap::new(),
+            of_place: HashMap::new(),
+            chains: Vec::new(),
+            frames: Vec::new(),
+        }
+    }
+
+    /// The chain of a stack. It is never empty: a stack that is all machinery is named by its innermost frame,
+    /// one that was not recorded by a frame without a name (see [`Sites::is_nameless`]).
+    pub(crate) fn chain(&mut self, trace: u32, stack: StackId) -> ChainId {
+        if let Some(&chain) = self.of_stack.get(&(trace, stack)) {
+            return chain;
+        }
+        let frames = self.stack(trace, stack);
+        let mut own: Vec<SiteId> = Vec::new();
+        for frame in frames.iter() {
+            let (site, machinery) = self.intern(frame);
+            if !machinery {
+                own.push(site);
+            }
+        }
+        if own.is_empty() {
+            let nameless = nameless_frame();
+            let innermost = frames.first().unwrap_or(&nameless);
+            own.push(self.intern(innermost).0);
+        }
+        let next = ChainId(self.chains.len() as u32);
+        let chains = &mut self.chains;
+        let chain = *self.of_chain.entry(own).or_insert_with_key(|own| {
+            chains.push(own.clone());
+            next
+        });
+        self.of_stack.insert((trace, stack), chain);
+        chain
+    }
+
+    pub(crate) fn chain_of(&mut self, trace: u32, event: &Event) -> ChainId {
+        self.chain(trace, event.stack)
+    }
+
+    fn intern(&mut self, frame: &Frame) -> (SiteId, bool) {
+        let frames = &mut self.frames;
+        *self.of_place.entry(Place::of(frame)).or_insert_with(|| {
+            frames.push(frame.clone());
+            (SiteId(frames.len() as u32 - 1), is_machinery(frame))
+        })
+    }
+
+    /// The sites of a chain, innermost first.
+    pub(crate) fn sites(&self, chain: ChainId) -> &[SiteId] {
+        &self.chains[chain.0 as usize]
+    }
+
+    pub(crate) fn innermost(&self, chain: ChainId) -> SiteId {
+        self.sites(chain)[0]
+    }
+
+    pub(crate) fn frame(&self, site: SiteId) -> &Frame {
+        &self.frames[site.0 as usize]
+    }
+
+    /// The frames of a stack, machinery and all.
+    pub(crate) fn stack(&self, trace: u32, stack: StackId) -> Arc<[Frame]> {
+        self.names.frames(trace as usize, stack)
+    }
+
+    /// Whether nothing is known of the chain: no stack was recorded.
+    pub(crate) fn is_nameless(&self, chain: ChainId) -> bool {
+        let frame = self.frame(self.innermost(chain));
+        frame.function.is_none()
+            && frame.file.is_none()
+            && frame.module.is_empty()
+            && frame.offset == 0
+    }
+
+    /// Which site of each guilty chain names it: the innermost, or where innocent chains pass through that one
+    /// too, the first further out that tells the guilty chain from all of them. Where none does, the innermost.
+    ///
+    /// Both maps count the frees of a chain. Up to `tolerance` innocent frees for a guilty one are put up with,
+    /// for engines that may err about a single free.
+    pub(crate) fn naming(
+        &self,
+        guilty: &BTreeMap<ChainId, u64>,
+        innocent: &BTreeMap<ChainId, u64>,
+        tolerance: f64,
+    ) -> HashMap<ChainId, SiteId> {
+        let guilty_through = self.through(guilty);
+        let innocent_through = self.through(innocent);
+        let separates = |prefix: &[SiteId]| {
+            let count = |of: &HashMap<&[SiteId], u64>| of.get(prefix).copied().unwrap_or(0) as f64;
+            count(&innocent_through) <= tolerance * count(&guilty_through)
+        };
+        let name = |chain: ChainId| {
+            let sites = self.sites(chain);
+            let depth = (1..=sites.len()).find(|&depth| separates(&sites[..depth]));
+            depth.map_or(sites[0], |depth| sites[depth - 1])
+        };
+        guilty.keys().map(|&chain| (chain, name(chain))).collect()
+    }
+
+    /// How many frees come through each innermost part of the chains.
+    fn through(&self, counts: &BTreeMap<ChainId, u64>) -> HashMap<&[SiteId], u64> {
+        let mut through: HashMap<&[SiteId], u64> = HashMap::new();
+        for (&chain, count) in counts {
+            let sites = self.sites(chain);
+            for depth in 1..=sites.len() {
+                *through.entry(&sites[..depth]).or_default() += count;
+            }
+        }
+        through
+    }
+
+    /// The places of all sites in an order that does not depend on how they came to be numbered.
+    pub(crate) fn ranks(&self) -> Vec<u32> {
+        let mut places: Vec<(&Place, SiteId)> =
+            self.of_place.iter().map(|(p, s)| (p, s.0)).collect();
+        places.sort_unstable_by(|a, b| a.0.cmp(b.0));
+        let mut ranks = vec![0; places.len()];
+        for (rank, (_, site)) in places.into_iter().enumerate() {
+            ranks[site.0 as usize] = rank as u32;
+        }
+        ranks
+    }
+}
+
+/// The frame of a stack of which nothing is known.
+fn nameless_frame() -> Frame {
+    Frame {
+        function: None,
+        module: Arc::from(""),
+        offset: 0,
+        file: None,
+        line: 0,
+        inlined: false,
+        language: Language::Native,
+    }
+}
