@@ -1,2 +1,59 @@
-//! The `whofreed` command.
-fn main() {}
+//! The `whofreed` command: runs a program under the shim, and reports on traces. Arguments, processes and files
+//! are its matter; what a trace means is the matter of `whofreed-analysis`, how it reads that of
+//! `whofreed-report`.
+//!
+//! Exit codes are decided here and nowhere else: see [`failure`] for those of whofreed itself.
+
+mod failure;
+mod history;
+mod output;
+mod report;
+mod traces;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::Subcommand;
+
+use failure::Failure;
+
+/// Names the call site that freed a buffer too often.
+#[derive(Debug, Parser)]
+#[command(name = "whofreed", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Report on traces that were recorded
+    Report(report::ReportArgs),
+    /// Show the whole life of one address
+    History(history::HistoryArgs),
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to stdout, and are no failure; a reader that has gone away is none either.
+            let code = if error.use_stderr() { failure::OURS } else { 0 };
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let result = match cli.command {
+        Command::Report(args) => report::report(&args),
+        Command::History(args) => history::history(&args),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(Failure { code, messages }) => {
+            for message in messages {
+                output::complain(&message);
+            }
+            ExitCode::from(code)
+        }
+    }
+}

@@ -32,6 +32,8 @@ pub struct TextOptions {
     pub named_adapters: Vec<String>,
     /// The trace to name in the hint at the end.
     pub trace_hint: Option<String>,
+    /// What else a reader should know, such as modules that changed since the recording.
+    pub notes: Vec<String>,
 }
 
 impl Default for TextOptions {
@@ -42,6 +44,7 @@ impl Default for TextOptions {
             verbose: false,
             named_adapters: Vec::new(),
             trace_hint: None,
+            notes: Vec::new(),
         }
     }
 }
@@ -54,6 +57,7 @@ pub fn to_text(analysis: &Analysis, options: &TextOptions) -> String {
     culprits::set(&mut page, analysis, options);
     culprits::set_victims(&mut page, analysis, options);
     accounts::set(&mut page, analysis, options);
+    notes(&mut page, options);
     summary(&mut page, analysis, options);
     page.finish()
 }
@@ -64,6 +68,17 @@ pub fn headline(analysis: &Analysis, options: &TextOptions) -> String {
     let mut page = Page::new(options.width, options.color);
     headline::set(&mut page, analysis, options);
     page.finish()
+}
+
+fn notes(page: &mut Page, options: &TextOptions) {
+    let most = if options.verbose { usize::MAX } else { 3 };
+    for note in options.notes.iter().take(most) {
+        page.prose(0, 2, &[(Tone::Faint, format!("note: {}", printable(note)))]);
+    }
+    if options.notes.len() > most {
+        let text = format!("… and {} more notes", options.notes.len() - most);
+        page.line(&[(Tone::Faint, text)]);
+    }
 }
 
 /// The line that tools look for at the end, as the sanitizers have it, and how to learn more.

@@ -1,0 +1,113 @@
+//! Where a report goes, how wide the page is there, and whether it may be coloured.
+
+use std::env;
+use std::fs;
+use std::io;
+use std::io::IsTerminal;
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::os::fd::AsRawFd;
+use std::path::Path;
+
+use clap::ValueEnum;
+use whofreed_analysis::Analysis;
+use whofreed_report::TextOptions;
+use whofreed_report::printable;
+
+use crate::failure::Failure;
+
+/// Columns where nobody tells how many there are.
+const DEFAULT_WIDTH: usize = 100;
+
+/// The form of a report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// For programs; schema whofreed-report/1
+    Json,
+}
+
+/// The report in the form that was asked for.
+pub(crate) fn render(analysis: &Analysis, format: Format, options: &TextOptions) -> String {
+    match format {
+        Format::Text => whofreed_report::to_text(analysis, options),
+        Format::Json => whofreed_report::to_json(analysis),
+    }
+}
+
+/// The page that `stream` offers.
+pub(crate) fn page_of(stream: &(impl AsFd + IsTerminal)) -> TextOptions {
+    let is_terminal = stream.is_terminal();
+    TextOptions {
+        width: columns_wanted()
+            .or_else(|| columns_of(stream))
+            .unwrap_or(DEFAULT_WIDTH),
+        color: is_terminal && colors_wanted(),
+        ..TextOptions::default()
+    }
+}
+
+/// The page of a file: never coloured.
+pub(crate) fn page_of_file() -> TextOptions {
+    TextOptions {
+        width: columns_wanted().unwrap_or(DEFAULT_WIDTH),
+        ..TextOptions::default()
+    }
+}
+
+fn columns_wanted() -> Option<usize> {
+    let columns = env::var("COLUMNS").ok()?.parse().ok()?;
+    (columns > 0).then_some(columns)
+}
+
+fn columns_of(stream: &impl AsFd) -> Option<usize> {
+    // SAFETY: `winsize` is plain numbers, for which zero is a value.
+    let mut size: libc::winsize = unsafe { std::mem::zeroed() };
+    let descriptor = stream.as_fd().as_raw_fd();
+    // SAFETY: the descriptor is open while `stream` is borrowed, and TIOCGWINSZ writes one `winsize`.
+    let result = unsafe { libc::ioctl(descriptor, libc::TIOCGWINSZ, &raw mut size) };
+    (result == 0 && size.ws_col > 0).then_some(usize::from(size.ws_col))
+}
+
+/// NO_COLOR counts when it is there and not empty (no-color.org).
+fn colors_wanted() -> bool {
+    env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        && env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
+}
+
+/// Writes to stdout. That nobody reads it any more is no error.
+pub(crate) fn to_stdout(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::ours(format!("cannot write to stdout: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes to stderr, in one go where the kernel allows. What cannot be told there cannot be told at all.
+pub(crate) fn to_stderr(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Writes a file, in the place of what it was before.
+pub(crate) fn to_file(path: &Path, text: &str) -> Result<(), Failure> {
+    fs::write(path, text)
+        .map_err(|error| Failure::ours(format!("{}: cannot be written: {error}", shown(path))))
+}
+
+/// A complaint on stderr; names in it may come from anywhere.
+pub(crate) fn complain(message: &str) {
+    to_stderr(&format!("whofreed: {}\n", printable(message)));
+}
+
+/// A path as it is shown.
+pub(crate) fn shown(path: &Path) -> String {
+    printable(&path.to_string_lossy())
+}

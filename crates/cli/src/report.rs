@@ -1,0 +1,56 @@
+//! `whofreed report`: what one or several traces say, any time after the recording.
+
+use std::io;
+use std::path::PathBuf;
+
+use clap::Args;
+use whofreed_symbols::Resolver;
+use whofreed_trace::Trace;
+
+use crate::failure::Failure;
+use crate::output;
+use crate::output::Format;
+use crate::traces;
+
+/// The arguments of `whofreed report`.
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// Trace files; several (ranks, children) are merged
+    #[arg(required = true, value_name = "TRACE")]
+    traces: Vec<PathBuf>,
+    /// The form of the report
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Write to FILE instead of stdout
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Exit with N when there are excess frees
+    #[arg(long, value_name = "N")]
+    error_exitcode: Option<u8>,
+    /// Show everything: whole stacks and names, every culprit, victim, leak and hook
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+/// Reports on the traces.
+pub(crate) fn report(args: &ReportArgs) -> Result<u8, Failure> {
+    let traces: Vec<Trace> = traces::load(&args.traces)?;
+    let names = Resolver::new(&traces);
+    let analysis = whofreed_analysis::analyse(&traces, &names);
+    let mut page = match &args.output {
+        Some(_) => output::page_of_file(),
+        None => output::page_of(&io::stdout()),
+    };
+    page.verbose = args.verbose;
+    page.trace_hint = args.traces.first().map(|path| path.display().to_string());
+    page.notes = names.notes();
+    let text = output::render(&analysis, args.format, &page);
+    match &args.output {
+        Some(path) => output::to_file(path, &text)?,
+        None => output::to_stdout(&text)?,
+    }
+    Ok(match args.error_exitcode {
+        Some(code) if analysis.totals.excess > 0 => code,
+        _ => 0,
+    })
+}

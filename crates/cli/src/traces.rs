@@ -1,0 +1,53 @@
+//! Finds and reads trace files.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+
+use whofreed_trace::Trace;
+use whofreed_trace::read;
+
+use crate::failure::Failure;
+use crate::failure::OURS;
+use crate::output::complain;
+use crate::output::shown;
+
+/// Reads all of them. When some cannot be read, the failure tells of each of those.
+pub(crate) fn load(paths: &[PathBuf]) -> Result<Vec<Trace>, Failure> {
+    let mut traces: Vec<Trace> = Vec::new();
+    let mut messages = Vec::new();
+    let mut known = HashSet::new();
+    for path in paths {
+        match load_one(path) {
+            // Counting a record twice would double its every number.
+            Ok(trace) if trace.id != 0 && !known.insert(trace.id) => {
+                complain(&format!("{}: was given already, counted once", shown(path)));
+            }
+            Ok(trace) => traces.push(trace),
+            Err(reason) => messages.push(format!("{}: {reason}", shown(path))),
+        }
+    }
+    if messages.is_empty() {
+        Ok(traces)
+    } else {
+        Err(Failure {
+            code: OURS,
+            messages,
+        })
+    }
+}
+
+fn load_one(path: &Path) -> Result<Trace, String> {
+    let unreadable = |error: io::Error| format!("cannot be read: {error}");
+    let metadata = fs::metadata(path).map_err(unreadable)?;
+    if metadata.is_dir() {
+        return Err("is a directory, not a trace".to_owned());
+    }
+    if !metadata.is_file() {
+        return Err("is no regular file, so it is no trace".to_owned());
+    }
+    let bytes = fs::read(path).map_err(unreadable)?;
+    read::read(&bytes).map_err(|error| error.to_string())
+}
