@@ -152,7 +152,8 @@ impl Binary {
         let Some(symbol) = self.symbols().and_then(|table| table.name_at(address)) else {
             return;
         };
-        let better = known.is_none_or(|known| is_mangled(&symbol) && symbol.contains(known));
+        let better =
+            known.is_none_or(|known| is_mangled(&symbol) && readable(&symbol).contains(known));
         if better {
             physical.function = Some(symbol);
         }
