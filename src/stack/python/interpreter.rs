@@ -1,0 +1,285 @@
+//! The interpreter in this process: found once, by name, without a lock.
+
+use super::layout;
+use super::layout::Layout;
+use super::peek;
+use crate::linkmap;
+use crate::linkmap::Object;
+use std::cell::UnsafeCell;
+use std::ffi::c_void;
+use std::mem::MaybeUninit;
+use std::ptr::with_exposed_provenance;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+
+/// What is known of one interpreter.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Interpreter {
+    pub layout: Layout,
+    /// As `PY_VERSION_HEX`.
+    pub version: u32,
+    pub object: Object,
+    pub code_type: usize,
+    pub string_type: usize,
+    pub bytes_type: usize,
+    runtime: usize,
+    this_thread_state: unsafe extern "C" fn() -> *mut c_void,
+}
+
+/// Why there are Python frames, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// No CPython is loaded.
+    NoPython,
+    /// One that cannot be read.
+    Unsupported {
+        /// As `PY_VERSION_HEX`; 0 when not known.
+        version: u32,
+        /// In words.
+        why: &'static str,
+    },
+    /// Python frames are captured.
+    Reading {
+        /// As `PY_VERSION_HEX`; the last two bytes are 0 for 3.10, which does not tell.
+        version: u32,
+        /// Whether a walk has already been compared with the interpreter's own answer: at the
+        /// first event of a thread that holds the GIL.
+        verified: bool,
+    },
+    /// The comparison failed, no Python frames since.
+    Mismatch {
+        /// As `PY_VERSION_HEX`.
+        version: u32,
+        /// What differed.
+        what: &'static str,
+    },
+}
+
+// States of `STATE`, in its low byte; while LOOKING, the process id above it: a child forked in
+// mid-search takes over from a thread that does not exist.
+const UNKNOWN: u64 = 0;
+const LOOKING: u64 = 1;
+const READY: u64 = 2;
+const REFUSED: u64 = 3;
+const MISMATCH: u64 = 4;
+static STATE: AtomicU64 = AtomicU64::new(UNKNOWN);
+
+// States of `VERIFIED`.
+const NOT_YET: u32 = 0;
+const IN_PROGRESS: u32 = 1;
+const AGREES: u32 = 2;
+static VERIFIED: AtomicU32 = AtomicU32::new(NOT_YET);
+
+/// How many objects were loaded at the last search, and how often one was asked for since.
+static OBJECTS_SEEN: AtomicUsize = AtomicUsize::new(0);
+static ASKED: AtomicUsize = AtomicUsize::new(0);
+/// Counting the objects costs some hundred nanoseconds in a large host: not at every event.
+const ASKED_PER_COUNT: usize = 16;
+
+/// Written by the thread that holds LOOKING, read once STATE is past it.
+struct Slot<T>(UnsafeCell<MaybeUninit<T>>);
+
+// SAFETY: one writer at a time (the LOOKING state), and no reader before the release store that
+// ends it; nobody writes afterwards.
+unsafe impl<T: Send + Sync> Sync for Slot<T> {}
+
+static FOUND: Slot<Interpreter> = Slot(UnsafeCell::new(MaybeUninit::uninit()));
+static REFUSAL: Slot<(u32, &'static str)> = Slot(UnsafeCell::new(MaybeUninit::uninit()));
+static DIFFERENCE: AtomicUsize = AtomicUsize::new(0);
+
+/// The interpreter whose frames can be read, if there is one.
+pub(super) fn current() -> Option<&'static Interpreter> {
+    match STATE.load(Ordering::Acquire) {
+        // SAFETY: READY is stored with release after the slot is written.
+        READY => Some(unsafe { (*FOUND.0.get()).assume_init_ref() }),
+        REFUSED | MISMATCH => None,
+        state => look(state, false),
+    }
+}
+
+/// `at_once`: whether or not it is this caller's turn.
+#[cold]
+fn look(state: u64, at_once: bool) -> Option<&'static Interpreter> {
+    if state == UNKNOWN && !at_once {
+        let asked = ASKED.fetch_add(1, Ordering::Relaxed);
+        if !asked.is_multiple_of(ASKED_PER_COUNT) {
+            return None;
+        }
+        let loaded = linkmap::objects().count();
+        if loaded == OBJECTS_SEEN.swap(loaded, Ordering::Relaxed) {
+            return None;
+        }
+    }
+    // SAFETY: getpid only asks the kernel.
+    let pid = unsafe { libc::getpid() };
+    let mine = LOOKING | u64::from(pid.cast_unsigned()) << 8;
+    if state == mine {
+        return None;
+    }
+    // Another thread of this process may be looking, or have looked.
+    STATE
+        .compare_exchange(state, mine, Ordering::Acquire, Ordering::Relaxed)
+        .ok()?;
+    let next = match find() {
+        None => UNKNOWN,
+        Some(Ok(found)) => {
+            // SAFETY: this thread holds LOOKING.
+            unsafe { (*FOUND.0.get()).write(found) };
+            READY
+        }
+        Some(Err(refusal)) => {
+            // SAFETY: as above.
+            unsafe { (*REFUSAL.0.get()).write(refusal) };
+            REFUSED
+        }
+    };
+    STATE.store(next, Ordering::Release);
+    if next == READY { current() } else { None }
+}
+
+/// The first object, in load order, that carries a CPython.
+fn find() -> Option<Result<Interpreter, (u32, &'static str)>> {
+    linkmap::objects().find_map(|object| {
+        let runtime = object.find_symbol(b"_PyRuntime", None);
+        if runtime.is_none()
+            && object
+                .find_symbol(b"PyGILState_GetThisThreadState", None)
+                .is_none()
+        {
+            return None;
+        }
+        Some(describe(object, runtime))
+    })
+}
+
+fn describe(object: Object, runtime: Option<usize>) -> Result<Interpreter, (u32, &'static str)> {
+    let version = version_of(&object);
+    let no = |why| (version, why);
+    let symbol = |name: &[u8]| {
+        object
+            .find_symbol(name, None)
+            .ok_or((version, "lacks a symbol that every CPython exports"))
+    };
+    if object
+        .find_symbol(b"_Py_MergeZeroLocalRefcount", None)
+        .is_some()
+    {
+        return Err(no("free-threaded build"));
+    }
+    let runtime = runtime.ok_or(no("older than 3.10"))?;
+    let layout = match version >> 16 {
+        0x030a => layout::V3_10,
+        0x030b => layout::V3_11,
+        0x030c => layout::V3_12,
+        0x030d => layout::described(runtime, version).map_err(no)?,
+        0 => return Err(no("older than 3.10")),
+        _ => return Err(no("newer than 3.13")),
+    };
+    let getter = symbol(b"PyGILState_GetThisThreadState")?;
+    Ok(Interpreter {
+        layout,
+        version,
+        object,
+        code_type: symbol(b"PyCode_Type")?,
+        string_type: symbol(b"PyUnicode_Type")?,
+        bytes_type: symbol(b"PyBytes_Type")?,
+        runtime,
+        // SAFETY: the function of this name has had this type in every CPython 3.
+        this_thread_state: unsafe {
+            std::mem::transmute::<*const c_void, unsafe extern "C" fn() -> *mut c_void>(
+                with_exposed_provenance(getter),
+            )
+        },
+    })
+}
+
+/// As `PY_VERSION_HEX`, by what the object exports: Py_GetVersion formats into a static buffer at
+/// each call, which is not for a foreign thread to do.
+fn version_of(object: &Object) -> u32 {
+    if let Some(version) = object.find_symbol(b"Py_Version", None) {
+        // SAFETY: `const unsigned long Py_Version`, since 3.11.
+        return unsafe { peek::<u64>(version) }
+            .and_then(|v| u32::try_from(v).ok())
+            .unwrap_or(0);
+    }
+    // New in 3.10.
+    match object.find_symbol(b"PyModule_AddObjectRef", None) {
+        Some(_) => 0x030a_0000,
+        None => 0,
+    }
+}
+
+impl Interpreter {
+    /// The calling thread's state; `None` for a thread that Python does not know, and while the
+    /// interpreter finalizes (then other threads' states are deleted under them), except
+    /// for the thread that finalizes it: its destructors free buffers too.
+    pub(super) fn thread_state(&self) -> Option<usize> {
+        // SAFETY: reads a thread-specific value, with and without the GIL; NULL before the runtime
+        // is initialized and after it is finalized.
+        let state = unsafe { (self.this_thread_state)() }.expose_provenance();
+        if state == 0 {
+            return None;
+        }
+        // SAFETY: `_PyRuntime` is a static variable of the interpreter. The read is volatile, and
+        // a stale answer is harmless: states are deleted long after the flag is set.
+        let finalizing: usize = unsafe { peek(self.runtime + self.layout.finalizing) }?;
+        (finalizing == 0 || finalizing == state).then_some(state)
+    }
+
+    /// An exported function or variable of the same interpreter.
+    pub(super) fn symbol(&self, name: &[u8]) -> Option<usize> {
+        self.object.find_symbol(name, None)
+    }
+}
+
+/// Whether nobody has compared a walk with the public API yet.
+pub(super) fn unverified() -> bool {
+    VERIFIED.load(Ordering::Relaxed) == NOT_YET
+}
+
+/// Reserves the comparison for the caller, who ends it with [`verified`].
+pub(super) fn begin_verification() -> bool {
+    VERIFIED
+        .compare_exchange(NOT_YET, IN_PROGRESS, Ordering::Relaxed, Ordering::Relaxed)
+        .is_ok()
+}
+
+/// What differs, by its index in `verify::DIFFERENCES`; `None`: nothing does.
+pub(super) fn verified(difference: Option<usize>) {
+    VERIFIED.store(AGREES, Ordering::Relaxed);
+    if let Some(index) = difference {
+        DIFFERENCE.store(index, Ordering::Relaxed);
+        STATE.store(MISMATCH, Ordering::Release);
+    }
+}
+
+/// Why there are Python frames, or none, so far. Looks for an interpreter first.
+pub fn status() -> Status {
+    let state = STATE.load(Ordering::Acquire);
+    if !matches!(state, READY | REFUSED | MISMATCH) {
+        look(state, true);
+    }
+    match STATE.load(Ordering::Acquire) {
+        READY => Status::Reading {
+            version: found_version(),
+            verified: VERIFIED.load(Ordering::Relaxed) == AGREES,
+        },
+        MISMATCH => Status::Mismatch {
+            version: found_version(),
+            what: super::verify::DIFFERENCES[DIFFERENCE.load(Ordering::Relaxed)],
+        },
+        REFUSED => {
+            // SAFETY: REFUSED is stored with release after the slot is written.
+            let (version, why) = unsafe { (*REFUSAL.0.get()).assume_init() };
+            Status::Unsupported { version, why }
+        }
+        _ => Status::NoPython,
+    }
+}
+
+fn found_version() -> u32 {
+    // SAFETY: only called past READY, which follows the write of the slot.
+    unsafe { (*FOUND.0.get()).assume_init_ref() }.version
+}
