@@ -1,1 +1,104 @@
-//! (skeleton)
+//! Adapters: which function of which library allocates and frees, and how to read device, address, size and owner
+//! from a call. This crate runs in the launcher, before the host starts: it turns adapters/*.toml into a small
+//! shared library that exports exactly the named symbols and carries the compiled adapters as data.
+//!
+//! The way of an adapter: text → `source` (TOML) → `expression` (trees) → `compile` (code) → `table` (all checks)
+//! → `library` (ELF). What happens inside the host then is src/preload of the package `whofreed`.
+//!
+//! **Architecture Invariant:** no code of this crate runs inside a host.
+
+mod compile;
+mod error;
+mod expression;
+mod library;
+mod signature;
+mod source;
+mod suggest;
+mod table;
+
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+
+pub use error::Error;
+
+/// The adapters that are shipped, all of them device runtimes: what `auto` stands for.
+const SHIPPED: [(&str, &str); 1] = [("tt-metal", include_str!("../../../adapters/tt-metal.toml"))];
+
+/// The names of the shipped adapters.
+#[must_use]
+pub fn names() -> Vec<&'static str> {
+    SHIPPED.iter().map(|(name, _)| *name).collect()
+}
+
+/// The text of a shipped adapter.
+#[must_use]
+pub fn source(name: &str) -> Option<&'static str> {
+    let mut shipped = SHIPPED.iter();
+    shipped
+        .find(|(known, _)| *known == name)
+        .map(|(_, text)| *text)
+}
+
+/// Compiles `adapters` and writes the library of hooks into `directory`; returns its path, or none when there is
+/// nothing to hook.
+///
+/// `adapters` is a list separated by commas, of names of shipped adapters, paths of TOML files (anything with a `/`
+/// or ending in `.toml`), and `auto` for all that are shipped; or it is `none`.
+///
+/// # Errors
+/// [`Error`], when an adapter is unknown or does not say what it should, or a file cannot be read or written.
+pub fn prepare(adapters: &str, directory: &Path) -> Result<Option<PathBuf>, Error> {
+    let sources = selected(adapters)?;
+    if sources.is_empty() {
+        return Ok(None);
+    }
+    let compiled = table::compile_adapters(&sources)?;
+    let bytes = library::write(&compiled).map_err(Error::Library)?;
+    let path = directory.join(library::FILE_NAME);
+    match fs::write(&path, bytes) {
+        Ok(()) => Ok(Some(path)),
+        Err(error) => Err(Error::File { path, error }),
+    }
+}
+
+/// The adapters that a list stands for, each once, as (file, text).
+fn selected(adapters: &str) -> Result<Vec<(String, String)>, Error> {
+    let mut selected: Vec<(String, String)> = Vec::new();
+    for item in adapters
+        .split(',')
+        .map(str::trim)
+        .filter(|item| !item.is_empty())
+    {
+        let chosen: Vec<(String, String)> = if item == "none" {
+            Vec::new()
+        } else if item == "auto" {
+            SHIPPED
+                .iter()
+                .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+                .collect()
+        } else if item.contains('/') || item.ends_with(".toml") {
+            let text = fs::read_to_string(item).map_err(|error| Error::File {
+                path: PathBuf::from(item),
+                error,
+            })?;
+            vec![(item.to_owned(), text)]
+        } else if let Some(text) = source(item) {
+            vec![(item.to_owned(), text.to_owned())]
+        } else {
+            let known = names().join(", ");
+            let hint = suggest::suggestion(item, names().into_iter().chain(["auto", "none"]));
+            let hint = format!("{hint} (there are: {known}, auto, none, and paths of TOML files)");
+            return Err(Error::Unknown {
+                name: item.to_owned(),
+                hint,
+            });
+        };
+        for adapter in chosen {
+            if !selected.contains(&adapter) {
+                selected.push(adapter);
+            }
+        }
+    }
+    Ok(selected)
+}

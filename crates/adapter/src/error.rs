@@ -1,0 +1,89 @@
+//! What can be wrong with adapters, each in one clear sentence.
+
+use core::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// Why hooks could not be prepared.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// A name that is neither that of a shipped adapter nor a path.
+    Unknown {
+        /// The name.
+        name: String,
+        /// What may have been meant, and what there is.
+        hint: String,
+    },
+    /// An adapter does not say what it should.
+    Adapter {
+        /// The file, or the name of the shipped adapter.
+        file: String,
+        /// The line, from 1.
+        line: usize,
+        /// The column in bytes, from 1.
+        column: usize,
+        /// What is wrong, and what may have been meant.
+        message: String,
+    },
+    /// A file could not be read or written.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
+    /// The library that was made did not pass its own check.
+    Library(String),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown { name, hint } => write!(f, "no adapter is called `{name}`{hint}"),
+            Self::Adapter {
+                file,
+                line,
+                column,
+                message,
+            } => {
+                write!(f, "{file}:{line}:{column}: {message}")
+            }
+            Self::File { path, error } => write!(f, "{}: {error}", path.display()),
+            Self::Library(why) => write!(f, "the library of hooks is not right: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::File { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// Finds lines and columns in one adapter's text.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'text> {
+    pub(crate) file: &'text str,
+    pub(crate) text: &'text str,
+}
+
+impl Place<'_> {
+    /// An error at a byte of the text.
+    pub(crate) fn error(&self, offset: usize, message: impl Into<String>) -> Error {
+        let before = &self.text.as_bytes()[..offset.min(self.text.len())];
+        let line_start = before
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |at| at + 1);
+        Error::Adapter {
+            file: self.file.to_owned(),
+            line: 1 + before.iter().filter(|byte| **byte == b'\n').count(),
+            column: 1 + before.len() - line_start,
+            message: message.into(),
+        }
+    }
+}

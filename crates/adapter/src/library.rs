@@ -1,0 +1,371 @@
+//! Writes the shared library that exports the hooked symbols.
+//!
+//! It has one stub per symbol, two slots for the thunks of libwhofreed.so, and the table as data. The loader itself
+//! then binds the host's calls to the stubs, in libraries opened later too. Facts about what the loader insists on
+//! stand in docs/ARCHITECTURE.md.
+
+mod check;
+#[path = "library/x86_64.rs"]
+mod machine;
+
+use object::elf;
+use object::write::elf::FileHeader;
+use object::write::elf::ProgramHeader;
+use object::write::elf::Rel;
+use object::write::elf::SectionHeader;
+use object::write::elf::Sym;
+use object::write::elf::Writer;
+use whofreed_hooktable::CALL_THUNK_SYMBOL;
+use whofreed_hooktable::TABLE_SYMBOL;
+use whofreed_hooktable::TAIL_THUNK_SYMBOL;
+
+use crate::table::Compiled;
+
+pub(crate) use check::check;
+
+/// The name of the generated file, and its SONAME.
+pub(crate) const FILE_NAME: &str = "whofreed-hooks.so";
+
+const THUNKS: [&str; 2] = [TAIL_THUNK_SYMBOL, CALL_THUNK_SYMBOL];
+const DYNAMIC_ENTRIES: u64 = 12;
+const SEGMENTS: u32 = 7;
+const RELOCATION_LEN: u64 = 24;
+const WORD: u64 = 8;
+
+/// A symbol that the library defines.
+struct Definition<'name> {
+    name: &'name str,
+    /// Its stub's number, or none for the table.
+    stub: Option<u32>,
+}
+
+/// Where everything is; a file offset is an address too.
+struct Layout {
+    hash: u64,
+    symbols: u64,
+    strings: u64,
+    relocations: u64,
+    table: u64,
+    frames: u64,
+    frames_header: u64,
+    read_only_end: u64,
+    stubs: u64,
+    stubs_end: u64,
+    dynamic: u64,
+    slots: u64,
+    relro_end: u64,
+}
+
+/// Writes the library and checks it.
+///
+/// # Errors
+/// A sentence, when the file is not as it should be.
+pub(crate) fn write(compiled: &Compiled) -> Result<Vec<u8>, String> {
+    let bytes = write_unchecked(compiled).map_err(|error| error.to_string())?;
+    check(&bytes, compiled)?;
+    Ok(bytes)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "numbers of symbols, far below 4 billion"
+)]
+fn write_unchecked(compiled: &Compiled) -> object::write::Result<Vec<u8>> {
+    let exports = &compiled.exports;
+    let buckets = (exports.len() as u32 / 2).max(1);
+    let mut definitions: Vec<Definition<'_>> = (0_u32..)
+        .zip(exports)
+        .map(|(number, export)| Definition {
+            name: &export.symbol,
+            stub: Some(number),
+        })
+        .chain([Definition {
+            name: TABLE_SYMBOL,
+            stub: None,
+        }])
+        .collect();
+    let hash = |definition: &Definition<'_>| elf::gnu_hash(definition.name.as_bytes());
+    // The hash table finds a bucket's symbols side by side.
+    definitions.sort_by_key(|definition| hash(definition) % buckets);
+    let count = definitions.len() as u32;
+    let filters = (count / 4).next_power_of_two();
+    let first_defined = 1 + THUNKS.len() as u32;
+
+    let mut bytes = Vec::new();
+    let mut writer = Writer::new(object::Endianness::Little, true, &mut bytes);
+    let soname = writer.add_dynamic_string(FILE_NAME.as_bytes());
+    let thunk_names = THUNKS.map(|name| writer.add_dynamic_string(name.as_bytes()));
+    let names: Vec<_> = definitions
+        .iter()
+        .map(|definition| writer.add_dynamic_string(definition.name.as_bytes()))
+        .collect();
+
+    let sections = [
+        ".rela.dyn",
+        ".rodata",
+        ".eh_frame_hdr",
+        ".eh_frame",
+        ".text",
+        ".got",
+    ];
+    let section_names = sections.map(|name| writer.add_section_name(name.as_bytes()));
+    writer.reserve_null_section_index();
+    writer.reserve_gnu_hash_section_index();
+    let symbols_section = writer.reserve_dynsym_section_index();
+    writer.reserve_dynstr_section_index();
+    let section_places = sections.map(|_| writer.reserve_section_index());
+    writer.reserve_dynamic_section_index();
+    writer.reserve_shstrtab_section_index();
+    writer.reserve_null_dynamic_symbol_index();
+    for _ in 0..THUNKS.len() + definitions.len() {
+        writer.reserve_dynamic_symbol_index();
+    }
+
+    let table_len = compiled.table.len() as u64;
+    let slots_len = THUNKS.len() as u64 * WORD;
+    writer.reserve_file_header();
+    writer.reserve_program_headers(SEGMENTS);
+    let hash_at = writer.reserve_gnu_hash(filters, buckets, count);
+    let symbols_at = writer.reserve_dynsym();
+    let strings_at = writer.reserve_dynstr()?;
+    let relocations_at = writer.reserve_relocations(THUNKS.len(), true);
+    let table_at = writer.reserve(table_len, 64);
+    let frames_header_at = writer.reserve(machine::FRAMES_HEADER_LEN, 4);
+    let frames_at = writer.reserve(machine::FRAMES_LEN, 8);
+    let read_only_end = writer.reserved_len();
+    let stubs_at = writer.reserve(exports.len() as u64 * machine::STUB_LEN, machine::PAGE);
+    let stubs_end = writer.reserved_len();
+    writer.reserve_until(stubs_end.next_multiple_of(machine::PAGE));
+    let dynamic_at = writer.reserve_dynamic(DYNAMIC_ENTRIES as usize);
+    let slots_at = writer.reserve(slots_len, WORD);
+    // Whole pages, since the loader rounds the end of what becomes read-only down.
+    let relro_end = writer.reserved_len().next_multiple_of(machine::PAGE);
+    writer.reserve_until(relro_end);
+    writer.reserve_shstrtab()?;
+    writer.reserve_section_headers();
+    let layout = Layout {
+        hash: hash_at,
+        symbols: symbols_at,
+        strings: strings_at,
+        relocations: relocations_at,
+        table: table_at,
+        frames: frames_at,
+        frames_header: frames_header_at,
+        read_only_end,
+        stubs: stubs_at,
+        stubs_end,
+        dynamic: dynamic_at,
+        slots: slots_at,
+        relro_end,
+    };
+
+    writer.write_file_header(&FileHeader {
+        os_abi: elf::ELFOSABI_NONE,
+        abi_version: 0,
+        e_type: elf::ET_DYN,
+        e_machine: machine::MACHINE,
+        e_entry: 0,
+        e_flags: elf::FileFlags(0),
+    })?;
+    writer.write_align_program_headers();
+    for header in segments(&layout) {
+        writer.write_program_header(&header);
+    }
+    writer.write_gnu_hash(first_defined, 6, filters, buckets, count, |index| {
+        hash(&definitions[index as usize])
+    });
+
+    writer.write_null_dynamic_symbol();
+    let symbol = |name: u32, binding, kind| Sym {
+        section: None,
+        st_name: name,
+        st_info: elf::SymbolInfo::new(binding, kind),
+        st_other: elf::SymbolOther(0),
+        st_shndx: elf::SHN_UNDEF,
+        st_value: 0,
+        st_size: 0,
+    };
+    for name in thunk_names {
+        let name = writer.dynamic_string_offset(Some(name));
+        // Weak: should libwhofreed.so vanish between two processes, those that never come by here live on.
+        writer.write_dynamic_symbol(&symbol(name, elf::STB_WEAK, elf::STT_NOTYPE));
+    }
+    for (definition, name) in definitions.iter().zip(&names) {
+        let name = writer.dynamic_string_offset(Some(*name));
+        let (kind, section, value, size) = match definition.stub {
+            Some(number) => {
+                let value = layout.stubs + u64::from(number) * machine::STUB_LEN;
+                (elf::STT_FUNC, section_places[4], value, machine::STUB_LEN)
+            }
+            None => (elf::STT_OBJECT, section_places[1], layout.table, table_len),
+        };
+        writer.write_dynamic_symbol(&Sym {
+            section: Some(section.0),
+            st_value: value,
+            st_size: size,
+            ..symbol(name, elf::STB_GLOBAL, kind)
+        });
+    }
+    writer.write_dynstr();
+    writer.write_align_relocation();
+    for (index, slot) in (layout.slots..)
+        .step_by(WORD as usize)
+        .take(THUNKS.len())
+        .enumerate()
+    {
+        writer.write_relocation(
+            true,
+            &Rel {
+                r_offset: slot,
+                r_sym: 1 + index as u32,
+                r_type: machine::SLOT_RELOCATION,
+                r_addend: 0,
+            },
+        );
+    }
+    writer.pad_until(layout.table);
+    writer.write(&compiled.table);
+    writer.pad_until(layout.frames_header);
+    writer.write(&machine::frames_header(
+        layout.frames_header,
+        layout.frames,
+        layout.stubs,
+    ));
+    writer.pad_until(layout.frames);
+    writer.write(&machine::frames(
+        layout.frames,
+        layout.stubs,
+        layout.stubs_end - layout.stubs,
+    ));
+    writer.pad_until(layout.stubs);
+    for (number, export) in (0_u32..).zip(exports) {
+        let address = layout.stubs + u64::from(number) * machine::STUB_LEN;
+        let slot = layout.slots + u64::from(export.calls_through) * WORD;
+        writer.write(&machine::stub(number, address, slot));
+    }
+    writer.pad_until(layout.dynamic);
+    writer.write_align_dynamic();
+    writer.write_dynamic_string(elf::DT_SONAME, soname)?;
+    let strings_len = u64::from(writer.dynstr_len());
+    let entries = [
+        (elf::DT_GNU_HASH, layout.hash),
+        (elf::DT_STRTAB, layout.strings),
+        (elf::DT_STRSZ, strings_len),
+        (elf::DT_SYMTAB, layout.symbols),
+        (elf::DT_SYMENT, RELOCATION_LEN),
+        (elf::DT_RELA, layout.relocations),
+        (elf::DT_RELASZ, RELOCATION_LEN * THUNKS.len() as u64),
+        (elf::DT_RELAENT, RELOCATION_LEN),
+        (elf::DT_FLAGS, 0x8),   // DF_BIND_NOW
+        (elf::DT_FLAGS_1, 0x9), // DF_1_NOW, DF_1_NODELETE
+        (elf::DT_NULL, 0),
+    ];
+    for (tag, value) in entries {
+        writer.write_dynamic(tag, value)?;
+    }
+    writer.pad_until(layout.relro_end);
+    writer.write_shstrtab();
+
+    writer.write_null_section_header();
+    writer.write_gnu_hash_section_header(layout.hash);
+    writer.write_dynsym_section_header(layout.symbols, 1);
+    writer.write_dynstr_section_header(layout.strings);
+    let alloc = elf::SHF_ALLOC;
+    let ranges = [
+        (
+            elf::SHT_RELA,
+            alloc,
+            layout.relocations,
+            RELOCATION_LEN * THUNKS.len() as u64,
+            8,
+        ),
+        (elf::SHT_PROGBITS, alloc, layout.table, table_len, 64),
+        (
+            elf::SHT_PROGBITS,
+            alloc,
+            layout.frames_header,
+            machine::FRAMES_HEADER_LEN,
+            4,
+        ),
+        (
+            elf::SHT_PROGBITS,
+            alloc,
+            layout.frames,
+            machine::FRAMES_LEN,
+            8,
+        ),
+        (
+            elf::SHT_PROGBITS,
+            alloc | elf::SHF_EXECINSTR,
+            layout.stubs,
+            layout.stubs_end - layout.stubs,
+            16,
+        ),
+        (
+            elf::SHT_PROGBITS,
+            alloc | elf::SHF_WRITE,
+            layout.slots,
+            slots_len,
+            8,
+        ),
+    ];
+    for (name, (sh_type, sh_flags, at, len, align)) in section_names.into_iter().zip(ranges) {
+        let is_relocations = sh_type == elf::SHT_RELA;
+        let sh_name = writer.section_name_offset(Some(name));
+        writer.write_section_header(&SectionHeader {
+            sh_name,
+            sh_type,
+            sh_flags,
+            sh_addr: at,
+            sh_offset: at,
+            sh_size: len,
+            sh_link: if is_relocations { symbols_section.0 } else { 0 },
+            sh_info: 0,
+            sh_addralign: align,
+            sh_entsize: if is_relocations { RELOCATION_LEN } else { 0 },
+        });
+    }
+    writer.write_dynamic_section_header(layout.dynamic);
+    writer.write_shstrtab_section_header();
+    Ok(bytes)
+}
+
+/// Read-only, code, and data that is read-only after relocation; never writable and executable at once.
+fn segments(layout: &Layout) -> [ProgramHeader; SEGMENTS as usize] {
+    let segment = |p_type, p_flags, from: u64, to: u64, p_align| ProgramHeader {
+        p_type,
+        p_flags,
+        p_offset: from,
+        p_vaddr: from,
+        p_paddr: from,
+        p_filesz: to - from,
+        p_memsz: to - from,
+        p_align,
+    };
+    let (read, page) = (elf::PF_R, machine::PAGE);
+    let write = read | elf::PF_W;
+    let frames_header_end = layout.frames_header + machine::FRAMES_HEADER_LEN;
+    let dynamic_end = layout.dynamic + DYNAMIC_ENTRIES * 2 * WORD;
+    [
+        segment(elf::PT_LOAD, read, 0, layout.read_only_end, page),
+        segment(
+            elf::PT_LOAD,
+            read | elf::PF_X,
+            layout.stubs,
+            layout.stubs_end,
+            page,
+        ),
+        segment(elf::PT_LOAD, write, layout.dynamic, layout.relro_end, page),
+        segment(elf::PT_DYNAMIC, write, layout.dynamic, dynamic_end, WORD),
+        segment(elf::PT_GNU_RELRO, read, layout.dynamic, layout.relro_end, 1),
+        segment(
+            elf::PT_GNU_EH_FRAME,
+            read,
+            layout.frames_header,
+            frames_header_end,
+            4,
+        ),
+        // Without this entry the loader would make the host's stack executable.
+        segment(elf::PT_GNU_STACK, write, 0, 0, 16),
+    ]
+}

@@ -1,0 +1,167 @@
+//! Reads a generated library as the loader will, and refuses it with a sentence before the loader can crash on it.
+
+use object::LittleEndian as LE;
+use object::Object;
+use object::ObjectSymbol;
+use object::elf;
+use object::read::elf::Dyn;
+use object::read::elf::ElfFile64;
+use object::read::elf::FileHeader;
+use object::read::elf::ProgramHeader;
+use whofreed_hooktable::TABLE_SYMBOL;
+use whofreed_hooktable::Table;
+
+use super::THUNKS;
+use super::machine;
+use crate::table::Compiled;
+
+/// # Errors
+/// A sentence about the first thing that is not as it should be.
+pub(crate) fn check(bytes: &[u8], compiled: &Compiled) -> Result<(), String> {
+    let say = |error: object::read::Error| error.to_string();
+    let file = ElfFile64::<LE>::parse(bytes).map_err(say)?;
+    let header = file.elf_header();
+    require(header.e_type(LE) == elf::ET_DYN, "it is no shared library")?;
+    require(
+        header.e_machine(LE) == machine::MACHINE,
+        "it is for another machine",
+    )?;
+    check_segments(bytes, file.elf_program_headers())?;
+    check_dynamic(bytes, file.elf_program_headers())?;
+
+    let mut found = 0;
+    for symbol in file
+        .dynamic_symbols()
+        .filter(|symbol| !symbol.is_undefined())
+    {
+        let name = symbol.name().map_err(say)?;
+        let at = symbol.address();
+        if name == TABLE_SYMBOL {
+            let table = usize::try_from(at).ok().and_then(|at| bytes.get(at..));
+            require(
+                table.and_then(Table::new).is_some(),
+                "its table cannot be read",
+            )?;
+        } else {
+            let number = compiled
+                .exports
+                .iter()
+                .position(|export| export.symbol == name);
+            let number =
+                number.ok_or_else(|| format!("it exports `{name}`, which nobody asked for"))?;
+            check_stub(bytes, at, number, name)?;
+        }
+        found += 1;
+    }
+    require(
+        found == compiled.exports.len() + 1,
+        "it does not export every symbol",
+    )?;
+    for thunk in THUNKS {
+        let mut undefined = file.dynamic_symbols().filter(ObjectSymbol::is_undefined);
+        require(
+            undefined.any(|symbol| symbol.name() == Ok(thunk)),
+            "it does not ask for the thunks",
+        )?;
+    }
+    let weak = file.dynamic_symbols().filter(ObjectSymbol::is_undefined);
+    let mut weak = weak.map(|symbol| symbol.elf_symbol().st_bind());
+    require(
+        weak.all(|binding| binding == elf::STB_WEAK),
+        "it would not load without libwhofreed.so",
+    )
+}
+
+fn require(condition: bool, otherwise: &str) -> Result<(), String> {
+    if condition {
+        Ok(())
+    } else {
+        Err(otherwise.to_owned())
+    }
+}
+
+fn check_segments(bytes: &[u8], headers: &[elf::ProgramHeader64<LE>]) -> Result<(), String> {
+    let mut types = Vec::new();
+    for header in headers {
+        let flags = header.p_flags(LE);
+        let both = elf::PF_W | elf::PF_X;
+        require(
+            flags & both != both,
+            "a segment is both writable and executable",
+        )?;
+        types.push(header.p_type(LE));
+        if header.p_type(LE) != elf::PT_LOAD {
+            continue;
+        }
+        let end = header.p_offset(LE).checked_add(header.p_filesz(LE));
+        require(
+            end.is_some_and(|end| end <= bytes.len() as u64),
+            "a segment ends beyond the file",
+        )?;
+        let aligned = header.p_vaddr(LE) % machine::PAGE == header.p_offset(LE) % machine::PAGE;
+        require(
+            aligned && header.p_align(LE) == machine::PAGE,
+            "a segment is not aligned",
+        )?;
+        require(
+            header.p_offset(LE) % machine::PAGE == 0,
+            "a segment does not begin with a page",
+        )?;
+    }
+    for (needed, name) in [
+        (elf::PT_DYNAMIC, "PT_DYNAMIC"),
+        (elf::PT_GNU_RELRO, "PT_GNU_RELRO"),
+        (elf::PT_GNU_EH_FRAME, "PT_GNU_EH_FRAME"),
+        (elf::PT_GNU_STACK, "PT_GNU_STACK"),
+    ] {
+        require(types.contains(&needed), &format!("it has no {name}"))?;
+    }
+    Ok(())
+}
+
+fn check_dynamic(bytes: &[u8], headers: &[elf::ProgramHeader64<LE>]) -> Result<(), String> {
+    let mut entries = None;
+    for header in headers {
+        if let Some(found) = header
+            .dynamic(LE, bytes)
+            .map_err(|error| error.to_string())?
+        {
+            entries = Some(found);
+        }
+    }
+    let entries = entries.unwrap_or_default();
+    let needed = [
+        elf::DT_SONAME,
+        elf::DT_GNU_HASH,
+        elf::DT_STRTAB,
+        elf::DT_STRSZ,
+        elf::DT_SYMTAB,
+        elf::DT_SYMENT,
+        elf::DT_RELA,
+        elf::DT_RELASZ,
+        elf::DT_RELAENT,
+        elf::DT_FLAGS,
+        elf::DT_NULL,
+    ];
+    for tag in needed {
+        let is_there = entries.iter().any(|entry| entry.d_tag(LE) == tag);
+        require(
+            is_there,
+            &format!("its dynamic section lacks entry {:#x}", tag.0),
+        )?;
+    }
+    Ok(())
+}
+
+fn check_stub(bytes: &[u8], at: u64, number: usize, name: &str) -> Result<(), String> {
+    let start = usize::try_from(at).unwrap_or(usize::MAX);
+    let end = start.saturating_add(machine::STUB_LEN.try_into().unwrap_or(usize::MAX));
+    let Some(code) = bytes.get(start..end) else {
+        return Err(format!("the stub of `{name}` lies beyond the file"));
+    };
+    let number = u32::try_from(number).map_err(|error| error.to_string())?;
+    // The slot depends on the thunk; all the rest of the stub is known.
+    let expected = machine::stub(number, at, 0);
+    let same = code[..12] == expected[..12];
+    require(same, &format!("the stub of `{name}` is damaged"))
+}

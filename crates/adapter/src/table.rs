@@ -1,0 +1,368 @@
+//! Adapters to one table: every check that an adapter's text has to pass is made here.
+
+use std::collections::BTreeMap;
+
+use toml::Spanned;
+use whofreed_hooktable::Adapter;
+use whofreed_hooktable::Builder;
+use whofreed_hooktable::Event;
+use whofreed_hooktable::Hook;
+use whofreed_hooktable::MAX_DEVICE_PARTS;
+use whofreed_hooktable::Part;
+use whofreed_hooktable::Stub;
+use whofreed_hooktable::flags;
+
+use crate::compile::Names;
+use crate::compile::compile;
+use crate::compile::resolve;
+use crate::compile::uses_result;
+use crate::error::Error;
+use crate::error::Place;
+use crate::expression::Expression;
+use crate::expression::parse;
+use crate::signature;
+use crate::source::AdapterSource;
+use crate::source::HookSource;
+use crate::source::read;
+use crate::suggest::suggestion;
+
+/// How many words of stack arguments a calling thunk hands on where the adapter does not say.
+const DEFAULT_STACK_WORDS: u32 = 16;
+const MAX_STACK_WORDS: u32 = 256;
+
+/// A table and the stubs that go with it.
+#[derive(Debug)]
+pub(crate) struct Compiled {
+    pub(crate) table: Vec<u8>,
+    pub(crate) exports: Vec<Export>,
+}
+
+/// One symbol to export; its place in the list is its stub's number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Export {
+    pub(crate) symbol: String,
+    pub(crate) calls_through: bool,
+}
+
+/// Compiles adapters, given as (file name, text).
+pub(crate) fn compile_adapters(sources: &[(String, String)]) -> Result<Compiled, Error> {
+    let mut output = Output {
+        table: Builder::default(),
+        exports: Vec::new(),
+    };
+    for (file, text) in sources {
+        let place = Place { file, text };
+        output.adapter(place, &read(place)?)?;
+    }
+    Ok(Compiled {
+        table: output.table.build(),
+        exports: output.exports,
+    })
+}
+
+#[derive(Debug)]
+struct Output {
+    table: Builder,
+    exports: Vec<Export>,
+}
+
+type Definitions = BTreeMap<String, Expression>;
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "counts of lines that somebody wrote by hand"
+)]
+impl Output {
+    fn adapter(&mut self, place: Place<'_>, source: &AdapterSource) -> Result<(), Error> {
+        for (text, what) in [(&source.name, "name"), (&source.library, "library")] {
+            if text.get_ref().is_empty() {
+                return Err(place.error(text.span().start, format!("the {what} is empty")));
+            }
+        }
+        if source.hook.is_empty() {
+            return Err(place.error(0, "an adapter without a [[hook]] hooks nothing"));
+        }
+        if source.device.len() > MAX_DEVICE_PARTS {
+            let at = source.device[MAX_DEVICE_PARTS].value.span().start;
+            return Err(place.error(at, format!("a device has at most {MAX_DEVICE_PARTS} parts")));
+        }
+        let kinds_first = self.table.next_listed();
+        for kind in &source.kinds {
+            self.table.listed(kind);
+        }
+        let mut parts_first = 0;
+        for (index, part) in source.device.iter().enumerate() {
+            let names_first = self.table.next_listed();
+            for name in &part.names {
+                self.table.listed(name);
+            }
+            let part = self.table.part(Part {
+                names_first,
+                names_count: part.names.len() as u32,
+            });
+            parts_first = part - index as u32;
+        }
+        let name = self.table.text(source.name.get_ref());
+        let library = self.table.text(source.library.get_ref());
+        let adapter = self.table.adapter(Adapter {
+            name,
+            library,
+            flags: if source.owner_unique {
+                flags::UNIQUE_OWNERS
+            } else {
+                0
+            },
+            kinds_first,
+            kinds_count: source.kinds.len() as u32,
+            parts_first,
+            parts_count: source.device.len() as u32,
+        });
+        let definitions = definitions(place, &source.define)?;
+        for hook in &source.hook {
+            let at = hook.span().start;
+            self.hook(place, source, &definitions, adapter, hook.get_ref(), at)?;
+        }
+        Ok(())
+    }
+
+    fn hook(
+        &mut self,
+        place: Place<'_>,
+        adapter: &AdapterSource,
+        shared: &Definitions,
+        adapter_place: u32,
+        source: &HookSource,
+        at: usize,
+    ) -> Result<(), Error> {
+        let event = event(place, &source.event)?;
+        check_keys(place, source, event, at)?;
+        let own = definitions(place, &source.define)?;
+        let names = Names {
+            hook: &own,
+            adapter: shared,
+        };
+        let mut after = event == Event::Attempt || source.ok.is_some();
+        let mut code = |text: Option<&Spanned<String>>| -> Result<u32, Error> {
+            let Some(text) = text else { return Ok(0) };
+            let resolved = expression(place, text).and_then(|e| {
+                resolve(&e, names).map_err(|why| place.error(text.span().start, why))
+            })?;
+            after |= uses_result(&resolved);
+            let compiled = compile(&resolved, &mut self.table)
+                .map_err(|why| place.error(text.span().start, why))?;
+            Ok(self.table.code(&compiled))
+        };
+        let mut hook = Hook {
+            adapter: adapter_place,
+            event: event as u32,
+            when: code(source.when.as_ref())?,
+            ok: code(source.ok.as_ref())?,
+            owner: code(source.owner.as_ref())?,
+            address: code(source.address.as_ref())?,
+            size: code(source.size.as_ref())?,
+            kind: code(source.kind.as_ref())?,
+            handle: code(source.handle.as_ref())?,
+            live: code(source.live.as_ref())?,
+            parent: code(source.parent.as_ref())?,
+            group: code(source.group.as_ref())?,
+            ..Hook::default()
+        };
+        let shared_parts: Vec<_> = adapter.device.iter().map(|part| &part.value).collect();
+        let parts: Vec<_> = match (&source.device, event) {
+            (Some(parts), _) => parts.iter().collect(),
+            // An attempt's device is that of its owner; a reset may name a group only.
+            (None, Event::Attempt) => Vec::new(),
+            (None, Event::DeviceReset | Event::DeviceClose) if source.group.is_some() => Vec::new(),
+            (None, _) => shared_parts.clone(),
+        };
+        if !parts.is_empty() && parts.len() != shared_parts.len() {
+            let message = format!(
+                "the adapter's [[device]] has {} parts, not {}",
+                shared_parts.len(),
+                parts.len()
+            );
+            return Err(place.error(parts[0].span().start, message));
+        }
+        let fields = [
+            &mut hook.device_0,
+            &mut hook.device_1,
+            &mut hook.device_2,
+            &mut hook.device_3,
+        ];
+        for (field, part) in fields.into_iter().zip(parts) {
+            *field = code(Some(part))?;
+        }
+        self.calling(place, source, event, after, &mut hook, at)?;
+        let hook_place = self.table.hook(hook);
+        self.symbols(place, source, hook_place, after)
+    }
+
+    /// How the stub of the hook calls: by which thunk, with what of the stack, blocked with what value.
+    fn calling(
+        &mut self,
+        place: Place<'_>,
+        source: &HookSource,
+        event: Event,
+        after: bool,
+        hook: &mut Hook,
+        at: usize,
+    ) -> Result<(), Error> {
+        if after {
+            hook.flags |= flags::CALL_THROUGH;
+        }
+        if after && event == Event::Deallocate {
+            let message = "a deallocate is recorded before the real function runs, so it can use neither `ret` nor `ok`";
+            return Err(place.error(at, message));
+        }
+        if let Some(guard) = source.guard {
+            if !matches!(event, Event::Deallocate | Event::Attempt) {
+                return Err(place.error(at, "`guard` is for a deallocate or an attempt"));
+            }
+            hook.flags |= flags::CAN_GUARD;
+            let value = guard.cast_unsigned();
+            hook.guard_low = value as u32;
+            hook.guard_high = (value >> 32) as u32;
+        }
+        hook.stack_words = match &source.stack_words {
+            Some(words) if *words.get_ref() > MAX_STACK_WORDS => {
+                let message = format!("`stack_words` is at most {MAX_STACK_WORDS}");
+                return Err(place.error(words.span().start, message));
+            }
+            Some(words) => *words.get_ref(),
+            None => DEFAULT_STACK_WORDS,
+        };
+        Ok(())
+    }
+
+    fn symbols(
+        &mut self,
+        place: Place<'_>,
+        source: &HookSource,
+        hook: u32,
+        after: bool,
+    ) -> Result<(), Error> {
+        for spanned in &source.symbols {
+            let (at, symbol) = (spanned.span().start, spanned.get_ref());
+            if let Some(why) = unfit(symbol) {
+                return Err(place.error(at, format!("`{symbol}` cannot be hooked: {why}")));
+            }
+            if self.exports.iter().any(|export| export.symbol == *symbol) {
+                return Err(place.error(at, format!("`{symbol}` is hooked twice")));
+            }
+            if let Some(expected) = &source.signature {
+                signature::check(symbol, expected.get_ref())
+                    .map_err(|why| place.error(expected.span().start, why))?;
+            }
+            let text = self.table.text(symbol);
+            self.table.stub(Stub { symbol: text, hook });
+            self.exports.push(Export {
+                symbol: symbol.clone(),
+                calls_through: after,
+            });
+        }
+        Ok(())
+    }
+}
+
+fn event(place: Place<'_>, text: &Spanned<String>) -> Result<Event, Error> {
+    let mut all = Event::ALL.iter();
+    if let Some((_, event)) = all.find(|(name, _)| name == text.get_ref()) {
+        return Ok(*event);
+    }
+    let hint = suggestion(text.get_ref(), Event::ALL.iter().map(|(name, _)| *name));
+    Err(place.error(
+        text.span().start,
+        format!("`{}` is no event{hint}", text.get_ref()),
+    ))
+}
+
+/// Each event needs its own keys, and has no use for some others.
+fn check_keys(place: Place<'_>, source: &HookSource, event: Event, at: usize) -> Result<(), Error> {
+    if source.symbols.is_empty() {
+        return Err(place.error(at, "a hook needs at least one of `symbols`"));
+    }
+    let has = [
+        ("owner", source.owner.is_some()),
+        ("address", source.address.is_some()),
+        ("size", source.size.is_some()),
+        ("kind", source.kind.is_some()),
+        ("handle", source.handle.is_some()),
+        ("live", source.live.is_some()),
+        ("parent", source.parent.is_some()),
+        ("group", source.group.is_some()),
+        ("ok", source.ok.is_some()),
+    ];
+    let (needed, useful): (&[&str], &[&str]) = match event {
+        Event::Allocate => (&["address"], &["owner", "size", "kind", "group", "ok"]),
+        Event::Deallocate => (&["address"], &["owner"]),
+        Event::Retain => (&["address"], &["owner", "ok"]),
+        Event::View => (&["address", "owner", "parent"], &["ok"]),
+        Event::Attempt => (&["handle", "live"], &["owner", "address"]),
+        Event::DeviceOpen => (&[], &["size", "group", "ok"]),
+        Event::DeviceReset | Event::DeviceClose => (&[], &["group", "ok"]),
+    };
+    for (key, is_there) in has {
+        let name = source.event.get_ref();
+        if !is_there && needed.contains(&key) {
+            return Err(place.error(at, format!("a hook of event `{name}` needs `{key}`")));
+        }
+        if is_there && !needed.contains(&key) && !useful.contains(&key) {
+            return Err(place.error(
+                at,
+                format!("a hook of event `{name}` has no use for `{key}`"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn expression(place: Place<'_>, text: &Spanned<String>) -> Result<Expression, Error> {
+    // The span includes the opening quote.
+    parse(text.get_ref())
+        .map_err(|error| place.error(text.span().start + 1 + error.offset, error.message))
+}
+
+fn definitions(
+    place: Place<'_>,
+    source: &BTreeMap<String, Spanned<String>>,
+) -> Result<Definitions, Error> {
+    let parsed = source.iter().map(|(name, text)| {
+        let is_word =
+            !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        match parse(name) {
+            Ok(Expression::Name(_)) if is_word => Ok((name.clone(), expression(place, text)?)),
+            _ => Err(place.error(
+                text.span().start,
+                format!("`{name}` cannot be used as a name"),
+            )),
+        }
+    });
+    parsed.collect()
+}
+
+/// Why a symbol must not be exported by us.
+fn unfit(symbol: &str) -> Option<&'static str> {
+    const SPECIAL: [&str; 12] = [
+        "__tls_get_addr",
+        "_dl_runtime_resolve",
+        "mcount",
+        "__fentry__",
+        "setjmp",
+        "_setjmp",
+        "__sigsetjmp",
+        "sigsetjmp",
+        "vfork",
+        "getcontext",
+        "swapcontext",
+        "__vfork",
+    ];
+    if SPECIAL.contains(&symbol) {
+        return Some("it does not follow the calling convention");
+    }
+    if symbol.starts_with("wf_") {
+        return Some("names that begin with wf_ are ours");
+    }
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "_.$".contains(c);
+    (symbol.is_empty() || !symbol.chars().all(is_part))
+        .then_some("this is no symbol (a C++ name is given mangled)")
+}
