@@ -50,7 +50,7 @@ pub fn check_header() -> Outcome<()> {
 }
 
 const GENERATE_HEADER: [&str; 5] = [
-    "build",
+    "check",
     "--package",
     "whofreed",
     "--features",

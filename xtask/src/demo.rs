@@ -20,6 +20,12 @@ use crate::ttnn::Board;
 
 /// `cargo xtask demo [--ttnn]`
 pub fn command(arguments: &[&str]) -> Outcome<()> {
+    if !matches!(arguments, [] | ["--ttnn"]) {
+        return Err(format!(
+            "demo: `{}` is not understood; there is only --ttnn",
+            arguments.join(" ")
+        ));
+    }
     artifacts::build()?;
     let folder = paths::target().join("whofreed-demo");
     run::create_folder(&folder)?;
@@ -29,7 +35,7 @@ pub fn command(arguments: &[&str]) -> Outcome<()> {
             println!("$ whofreed run -- ./pool_runtime\n");
             show(&folder, &mut watch(&folder, &[program.as_os_str()]))
         }
-        ["--ttnn"] => {
+        _ => {
             let runtime = ttnn::set_up()?;
             let model = paths::root().join("tests/ttnn/cases/model_like.py");
             let words = [
@@ -45,10 +51,6 @@ pub fn command(arguments: &[&str]) -> Outcome<()> {
                 watch(&folder, &words).envs(runtime.variables(Board::Mesh)),
             )
         }
-        _ => Err(format!(
-            "demo: {} is not understood; there is only --ttnn",
-            arguments.join(" ")
-        )),
     }
 }
 
