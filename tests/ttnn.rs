@@ -216,6 +216,9 @@ impl Run {
         command.arg(&setting.python).arg(file).args(arguments);
         command
             .envs(setting.variables)
+            // Compiled programs of its own, with the slash at the end that the runtime wants: so no two tests write one file,
+            // and the shim gets into compilers at each run.
+            .env("TT_METAL_CACHE", folder.join("programs/"))
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .current_dir(&folder)
             .stdin(Stdio::null());
