@@ -10,6 +10,8 @@ use cpp_demangle::DemangleOptions;
 use cpp_demangle::ParseOptions;
 use cpp_demangle::Symbol;
 
+use crate::abridged::abridged;
+
 /// The longest name that is handed on, in characters.
 pub(crate) const LONGEST_NAME: usize = 4096;
 
@@ -68,7 +70,11 @@ pub(crate) fn is_mangled(name: &str) -> bool {
 pub(crate) fn readable(raw: &str) -> String {
     let name = without_clone(without_version(raw));
     if is_mangled(name) && name.len() <= LONGEST_MANGLED {
-        let demangled = if is_rust(name) { rust(name) } else { cpp(name) };
+        let demangled = if is_rust(name) {
+            rust(name)
+        } else {
+            cpp(name).or_else(|| abridged(name).map(|text| capped(&text).to_owned()))
+        };
         if let Some(demangled) = demangled {
             return demangled;
         }
@@ -130,7 +136,21 @@ fn cpp(name: &str) -> Option<String> {
         // Not the bound: the name itself is at odds with the grammar.
         return None;
     }
+    // What a member function is for (`const`, `&`) goes the way of its parameters; the crate leaves it in some.
+    for qualifier in [" &&", " &", " const"] {
+        if is_member(name) && out.text.ends_with(qualifier) {
+            out.text.truncate(out.text.len() - qualifier.len());
+        }
+    }
     finished(out)
+}
+
+/// Whether the name is one of a member function with qualifiers, or one in a function, where they are further in.
+fn is_member(name: &str) -> bool {
+    name.starts_with("_ZZ")
+        || name
+            .strip_prefix("_ZN")
+            .is_some_and(|rest| rest.starts_with(['r', 'V', 'K', 'R', 'O']))
 }
 
 fn bounded() -> Bounded {
@@ -164,6 +184,12 @@ mod tests {
             ),
             ("_ZN2ns4pickIiEET_S1_S1_", "ns::pick<int>"),
             ("_ZN6WidgetD2Ev", "Widget::~Widget"),
+            (
+                "_ZNKR4ttnn6Tensor14device_storageEv",
+                "ttnn::Tensor::device_storage",
+            ),
+            ("_ZNR6WidgetanEi", "Widget::operator&"),
+            ("_ZZ4mainENKUlvE_clEv", "main::{lambda()#1}::operator()"),
             (
                 "_ZN12_GLOBAL__N_16hiddenEi",
                 "(anonymous namespace)::hidden",
@@ -255,6 +281,9 @@ mod tests {
             format!("_RN{}", "N".repeat(30_000)),
             format!("_R{}", "INvC1a1b".repeat(3_000)),
             format!("_ZN{}17h0123456789abcdefE", "1a".repeat(10_000)),
+            format!("_Z1fIX{}", "sr1aIX".repeat(5_000)),
+            format!("_Z1fIX{}", "aasr1aTy".repeat(4_000)),
+            format!("_Z1fIN{}", "1aIX".repeat(8_000)),
         ];
         for raw in deep {
             assert!(readable(&raw).chars().count() <= LONGEST_NAME);

@@ -6,6 +6,7 @@
 //!
 //! [`Resolver`] keeps what it has found: each stack, each address of a module and each file is looked at once.
 
+mod abridged;
 mod binary;
 mod debug_files;
 mod demangle;
