@@ -4,6 +4,10 @@ use std::fmt::Display;
 
 /// whofreed itself failed.
 pub(crate) const OURS: u8 = 125;
+/// The command cannot be executed, or not under whofreed.
+pub(crate) const NOT_EXECUTABLE: u8 = 126;
+/// There is no such command.
+pub(crate) const NOT_FOUND: u8 = 127;
 
 /// The exit code, and what to say on stderr: one line each.
 #[derive(Debug)]
@@ -15,8 +19,13 @@ pub(crate) struct Failure {
 impl Failure {
     /// A failure of whofreed itself.
     pub(crate) fn ours(message: impl Display) -> Self {
+        Self::with(OURS, message)
+    }
+
+    /// A failure with a code of its own.
+    pub(crate) fn with(code: u8, message: impl Display) -> Self {
         Self {
-            code: OURS,
+            code,
             messages: vec![message.to_string()],
         }
     }

@@ -4,10 +4,12 @@
 //!
 //! Exit codes are decided here and nowhere else: see [`failure`] for those of whofreed itself.
 
+mod adapters;
 mod failure;
 mod history;
 mod output;
 mod report;
+mod run;
 mod traces;
 
 use std::process::ExitCode;
@@ -27,10 +29,14 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run a command under whofreed, then report
+    Run(Box<run::RunArgs>),
     /// Report on traces that were recorded
     Report(report::ReportArgs),
     /// Show the whole life of one address
     History(history::HistoryArgs),
+    /// Show the adapters that whofreed brings along
+    Adapters(adapters::AdaptersArgs),
 }
 
 fn main() -> ExitCode {
@@ -44,8 +50,10 @@ fn main() -> ExitCode {
         }
     };
     let result = match cli.command {
+        Command::Run(args) => run::run(&args),
         Command::Report(args) => report::report(&args),
         Command::History(args) => history::history(&args),
+        Command::Adapters(args) => adapters::adapters(&args),
     };
     match result {
         Ok(code) => ExitCode::from(code),

@@ -2,11 +2,15 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::fs::File;
 use std::io;
+use std::io::Read;
 use std::path::Path;
 use std::path::PathBuf;
 
 use whofreed_trace::Trace;
+use whofreed_trace::layout::FileHeader;
+use whofreed_trace::layout::HEADER_SIZE;
 use whofreed_trace::read;
 
 use crate::failure::Failure;
@@ -50,4 +54,42 @@ fn load_one(path: &Path) -> Result<Trace, String> {
     }
     let bytes = fs::read(path).map_err(unreadable)?;
     read::read(&bytes).map_err(|error| error.to_string())
+}
+
+/// The traces in `directory` whose names begin with `prefix` and that were recorded in `session`, sorted.
+pub(crate) fn of_session(directory: &Path, prefix: &[u8], session: u64) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = fs::read_dir(directory)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| entry.file_name().as_encoded_bytes().starts_with(prefix))
+        .map(|entry| entry.path())
+        .filter(|path| session_of(path) == Some(session))
+        .collect();
+    found.sort();
+    found
+}
+
+/// The session of a trace; `None` where the file is no trace.
+pub(crate) fn session_of(path: &Path) -> Option<u64> {
+    header_of(path).map(|header| header.session)
+}
+
+/// The process of a trace; `None` where the file is no trace.
+pub(crate) fn pid_of(path: &Path) -> Option<u32> {
+    header_of(path).map(|header| header.pid)
+}
+
+fn header_of(path: &Path) -> Option<FileHeader> {
+    // A pipe would keep us waiting.
+    if !fs::metadata(path).ok()?.is_file() {
+        return None;
+    }
+    let mut header = Vec::with_capacity(HEADER_SIZE);
+    File::open(path)
+        .ok()?
+        .take(HEADER_SIZE as u64)
+        .read_to_end(&mut header)
+        .ok()?;
+    read::read_header(&header).ok()
 }

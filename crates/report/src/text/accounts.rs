@@ -31,10 +31,12 @@ const LEAKS: usize = 5;
 const FEW: usize = 3;
 
 pub(super) fn set(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
-    page.blank();
-    worst(page, analysis, options);
-    leaks(page, analysis, options);
-    sums(page, analysis);
+    if analysis.totals.events > 0 {
+        page.blank();
+        worst(page, analysis, options);
+        leaks(page, analysis, options);
+        sums(page, analysis);
+    }
     processes(page, analysis, options);
     coverage(page, analysis, options);
 }

@@ -1,0 +1,325 @@
+//! `whofreed run`: runs a command under the shim, gathers the traces of it and its children, and reports.
+
+mod command;
+mod files;
+mod options;
+mod process;
+
+use std::env;
+use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::io;
+use std::io::Read;
+use std::path::Path;
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::ValueEnum;
+use whofreed_analysis::Analysis;
+use whofreed_report::TextOptions;
+use whofreed_symbols::Resolver;
+use whofreed_trace::Process;
+use whofreed_trace::Trace;
+use whofreed_trace::layout;
+
+use crate::failure::Failure;
+use crate::output;
+use crate::output::Format;
+use crate::output::complain;
+use crate::output::shown;
+use crate::traces;
+
+use files::PrivateFolder;
+use files::TraceName;
+use options::Options;
+use process::Ended;
+
+/// The arguments of `whofreed run`. All that have no doubt about them are also keys of WHOFREED_OPTIONS.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Where the trace goes; %p is the process id
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// Write the report to FILE instead of stderr
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// The form of the report
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// Do not let excess frees reach the real function
+    #[arg(long, value_name = "0|1", num_args = 0..=1, require_equals = true, default_missing_value = "1",
+          value_parser = SWITCH)]
+    guard: Option<String>,
+    /// Exit with N when there are excess frees
+    #[arg(long, value_name = "N")]
+    error_exitcode: Option<u8>,
+    /// Where libwhofreed.so is
+    #[arg(long, value_name = "PATH")]
+    shim: Option<PathBuf>,
+    /// What is hooked: names, paths of TOML files, auto, none; separated by commas
+    #[arg(long, value_name = "LIST")]
+    adapters: Option<String>,
+    /// Which stacks are recorded
+    #[arg(long, value_name = "WHICH", value_parser = ["all", "excess"])]
+    stacks: Option<String>,
+    /// The most frames of a stack (of allocates and first frees)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
+    depth: Option<u16>,
+    /// What happens in the host at an excess free
+    #[arg(long, value_name = "WHAT", value_parser = ["record", "print", "trap", "abort"])]
+    on_excess: Option<String>,
+    /// Whether child processes are recorded too
+    #[arg(long, value_name = "0|1", value_parser = SWITCH)]
+    follow_children: Option<String>,
+    /// Whether a linked host prints a summary at its exit
+    #[arg(long, value_name = "0|1", value_parser = SWITCH)]
+    summary: Option<String>,
+    /// Record all of the command line, not its first word alone
+    #[arg(long, value_name = "0|1", num_args = 0..=1, require_equals = true, default_missing_value = "1",
+          value_parser = SWITCH)]
+    record_args: Option<String>,
+    /// Show everything: whole stacks and names, every culprit, victim, leak and hook
+    #[arg(long, short)]
+    verbose: bool,
+    /// The command and its arguments
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+const SWITCH: [&str; 2] = ["0", "1"];
+
+/// Runs the command and reports; the result is the exit code.
+pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
+    let program = &args.command[0];
+    let file = command::resolve(program)?;
+    let mut options = Options::new(env::var_os(options::VARIABLE));
+    let adapters = match &args.adapters {
+        Some(adapters) => adapters.clone(),
+        None => match options.get("adapters") {
+            Some(adapters) => adapters.to_string_lossy().into_owned(),
+            None => "auto".to_owned(),
+        },
+    };
+    let wanted = match (&args.trace, options.get("trace")) {
+        (Some(path), _) => path.clone(),
+        (None, Some(path)) => PathBuf::from(path),
+        (None, None) => format!("whofreed.{}.%p.wft", command::plain_name(program)).into(),
+    };
+    let format = match args.format {
+        Some(format) => format,
+        None => format_of(&options),
+    };
+    let report = args
+        .report
+        .clone()
+        .or_else(|| options.get("report").map(PathBuf::from));
+
+    let shim = files::shim(args.shim.as_deref())?;
+    let trace = TraceName::prepare(&wanted)?;
+    let folder = PrivateFolder::new()?;
+    let hooks = whofreed_adapter::prepare(&adapters, folder.path()).map_err(Failure::ours)?;
+    let session = session()?;
+
+    for (key, value) in flags(args) {
+        options.add(key, value.as_bytes());
+    }
+    options.add("run", b"1");
+    options.add("session", format!("{session:x}").as_bytes());
+    options.add("trace", &trace.option);
+    let environment = vec![
+        (options::VARIABLE, options.finish()),
+        ("LD_PRELOAD", preload(&shim, hooks.as_deref())),
+    ];
+    let ended = process::run(&file, &args.command, &environment)?;
+    drop(folder);
+
+    let paths = traces::of_session(&trace.directory, trace.prefix(), session);
+    for path in &paths {
+        note_exit(path, &ended);
+    }
+    let traces = load(&paths, ended.pid);
+    let names = Resolver::new(&traces);
+    let analysis = if traces.is_empty() {
+        nothing_recorded(args, &ended, &adapters)
+    } else {
+        whofreed_analysis::analyse(&traces, &names)
+    };
+    let mut page = match &report {
+        Some(_) => output::page_of_file(),
+        None => output::page_of(&io::stderr()),
+    };
+    page.verbose = args.verbose;
+    page.named_adapters = named(&adapters);
+    page.notes = names.notes();
+    page.trace_hint = paths.first().map(|path| path.display().to_string());
+    show(&analysis, format, &page, report.as_deref())?;
+    Ok(match args.error_exitcode {
+        Some(code) if analysis.totals.excess > 0 => code,
+        _ => ended.code(),
+    })
+}
+
+/// The flags that the shim is to know, by their keys.
+fn flags(args: &RunArgs) -> Vec<(&'static str, String)> {
+    [
+        ("guard", args.guard.clone()),
+        ("stacks", args.stacks.clone()),
+        ("depth", args.depth.map(|depth| depth.to_string())),
+        ("on_excess", args.on_excess.clone()),
+        ("follow_children", args.follow_children.clone()),
+        ("summary", args.summary.clone()),
+        ("record_args", args.record_args.clone()),
+    ]
+    .into_iter()
+    .filter_map(|(key, value)| Some((key, value?)))
+    .collect()
+}
+
+fn format_of(options: &Options) -> Format {
+    let Some(value) = options.get("format") else {
+        return Format::default();
+    };
+    let value = value.to_string_lossy();
+    Format::from_str(&value, false).unwrap_or_else(|_| {
+        complain(&format!("format={value}: no such format, text is used"));
+        Format::default()
+    })
+}
+
+/// A number that no other run has.
+fn session() -> Result<u64, Failure> {
+    let mut bytes = [0; 8];
+    std::fs::File::open("/dev/urandom")
+        .and_then(|mut file| file.read_exact(&mut bytes))
+        .map_err(|error| Failure::ours(format!("/dev/urandom: {error}")))?;
+    // Zero means "no session".
+    Ok(u64::from_ne_bytes(bytes).max(1))
+}
+
+/// Ours first, then what the user had.
+fn preload(shim: &Path, hooks: Option<&Path>) -> OsString {
+    let mut list = shim.as_os_str().to_owned();
+    if let Some(hooks) = hooks {
+        list.push(":");
+        list.push(hooks);
+    }
+    if let Some(user) = env::var_os("LD_PRELOAD").filter(|user| !user.is_empty()) {
+        list.push(":");
+        list.push(user);
+    }
+    list
+}
+
+/// Writes into the command's own trace how it ended; the shim could not know.
+fn note_exit(path: &Path, ended: &Ended) {
+    let result = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(path)
+        .and_then(|file| {
+            if traces::pid_of(path) == Some(ended.pid) {
+                layout::write_exit(&file, ended.exit)
+            } else {
+                Ok(())
+            }
+        });
+    if let Err(error) = result {
+        complain(&format!(
+            "{}: the exit cannot be noted: {error}",
+            shown(path)
+        ));
+    }
+}
+
+/// Reads what can be read of the run, the command's own trace first.
+fn load(paths: &[PathBuf], pid: u32) -> Vec<Trace> {
+    let mut traces = Vec::new();
+    for path in paths {
+        match traces::load(std::slice::from_ref(path)) {
+            Ok(trace) => traces.extend(trace),
+            Err(failure) => failure
+                .messages
+                .iter()
+                .for_each(|message| complain(message)),
+        }
+    }
+    traces.sort_by_key(|trace| (trace.process.pid != pid, trace.process.started_at_ns));
+    traces
+}
+
+/// The analysis of a run in which no process called anything that is hooked.
+fn nothing_recorded(args: &RunArgs, ended: &Ended, adapters: &str) -> Analysis {
+    let in_force = adapters
+        .split(',')
+        .flat_map(|name| match name.trim() {
+            "auto" => whofreed_adapter::names()
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
+            "none" | "" => Vec::new(),
+            name => vec![adapter_name(name)],
+        })
+        .collect();
+    Analysis {
+        processes: vec![Process {
+            pid: ended.pid,
+            parent_pid: std::process::id(),
+            command: vec![args.command[0].to_string_lossy().into_owned()],
+            exit: Some(ended.exit),
+            adapters: in_force,
+            ..Process::default()
+        }],
+        ..Analysis::default()
+    }
+}
+
+/// The adapters that the user asked for by name or path.
+fn named(adapters: &str) -> Vec<String> {
+    adapters
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !matches!(*name, "" | "auto" | "none"))
+        .map(adapter_name)
+        .collect()
+}
+
+/// The name that an adapter gives itself, where it was asked for by its path.
+fn adapter_name(asked: &str) -> String {
+    if !asked.contains('/') && !asked.ends_with(".toml") {
+        return asked.to_owned();
+    }
+    std::fs::read_to_string(asked)
+        .ok()
+        .and_then(|text| {
+            text.lines().find_map(|line| {
+                let value = line
+                    .trim()
+                    .strip_prefix("name")?
+                    .trim_start()
+                    .strip_prefix('=')?;
+                Some(value.split(['"', '\'']).nth(1)?.to_owned())
+            })
+        })
+        .unwrap_or_else(|| asked.to_owned())
+}
+
+fn show(
+    analysis: &Analysis,
+    format: Format,
+    page: &TextOptions,
+    file: Option<&Path>,
+) -> Result<(), Failure> {
+    let text = output::render(analysis, format, page);
+    let Some(file) = file else {
+        output::to_stderr(&text);
+        return Ok(());
+    };
+    output::to_file(file, &text)?;
+    // The answer itself is for whoever watches, too.
+    let short = TextOptions {
+        named_adapters: page.named_adapters.clone(),
+        ..output::page_of(&io::stderr())
+    };
+    output::to_stderr(&whofreed_report::headline(analysis, &short));
+    Ok(())
+}
