@@ -187,14 +187,16 @@ impl Walk<'_> {
         }
     }
 
-    /// The types of a function up to and including the `E` behind them.
+    /// The types of a function up to and including the `E` behind them. Those of a closure come after the
+    /// template parameters that it declares.
     fn signature(&mut self) -> Option<()> {
-        self.until_end(|walk| {
-            if walk.next_is(b"Q") {
+        self.until_end(|walk| match (walk.peek(), walk.peek_at(1)) {
+            (b'Q', _) => {
+                walk.at += 1;
                 walk.expression()
-            } else {
-                walk.ty()
             }
+            (b'T', b'y' | b'n' | b't' | b'p' | b'k') => walk.parameter_declaration(),
+            _ => walk.ty(),
         })
     }
 
@@ -382,6 +384,14 @@ mod tests {
             (
                 "_ZZN1A3runEiENUlT_E0_clIiEEDaS0_",
                 "A::run::{lambda#2}::operator()<...>",
+            ),
+            (
+                "_ZZ1fvENKUlTpTnmSt16integer_sequenceImJXspT_EEEE_clIJLm0EEEEDaS_",
+                "f::{lambda#1}::operator()<...>",
+            ),
+            (
+                "_ZZ1fvENKUlTyvE_clIiEEDav",
+                "f::{lambda#1}::operator()<...>",
             ),
             ("_Z3barB5cxx11v", "bar[abi:cxx11]"),
             ("_ZZ4mainE5count", "main::count"),

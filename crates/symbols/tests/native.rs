@@ -284,6 +284,59 @@ fn a_module_that_changed_gives_no_names_and_a_note() {
 }
 
 #[test]
+fn traces_of_one_program_share_its_file_and_its_note() {
+    let host = host("shared", &[]);
+    let mut changed = module(&host.program);
+    changed.build_id.clear();
+    let moved = Module {
+        load_bias: 0x7f00_0000_0000,
+        generation: 2,
+        ..changed.clone()
+    };
+    let evict = host.offsets["evict"];
+    let traces = [
+        trace(
+            vec![changed.clone(), moved],
+            vec![frame(0, evict), frame(1, evict)],
+        ),
+        trace(vec![changed], vec![frame(0, evict)]),
+        trace(vec![module(&host.program)], vec![frame(0, evict)]),
+    ];
+    let resolver = Resolver::new(&traces);
+    assert_eq!(
+        resolver.notes(),
+        Vec::<String>::new(),
+        "nothing was asked for"
+    );
+    assert_eq!(functions(&resolver.frames(0, StackId(1))), ["?", "?"]);
+    assert_eq!(functions(&resolver.frames(1, StackId(1))), ["?"]);
+    assert_eq!(
+        functions(&resolver.frames(2, StackId(1))),
+        ["ns::ProgramCache::evict"]
+    );
+    assert_eq!(resolver.notes().len(), 1, "{:?}", resolver.notes());
+}
+
+#[test]
+fn a_file_without_a_build_id_that_is_newer_than_the_recording_is_doubted() {
+    let host = host("no_build_id", &["-Wl,--build-id=none"]);
+    let mut recorded = trace(
+        vec![module(&host.program)],
+        vec![frame(0, host.offsets["evict"])],
+    );
+    recorded.process.started_at_ns = 1_000_000_000;
+    let mut later = recorded.clone();
+    later.process.started_at_ns = 4_000_000_000_000_000_000;
+    for (trace, doubts) in [(recorded, 1), (later, 0)] {
+        let traces = [trace];
+        let resolver = Resolver::new(&traces);
+        let frames = resolver.frames(0, StackId(1));
+        assert_eq!(functions(&frames), ["ns::ProgramCache::evict"]);
+        assert_eq!(resolver.notes().len(), doubts, "{:?}", resolver.notes());
+    }
+}
+
+#[test]
 fn a_module_that_cannot_be_read_gives_no_names_and_one_note() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("unreadable");
     let _ = fs::remove_dir_all(&folder);
