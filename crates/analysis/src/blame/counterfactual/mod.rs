@@ -1,15 +1,268 @@
-//! Owners are not known.
+//! Owners are not known: the story of every address is told so that the whole log gets shortest.
+//!
+//! A stale free takes an address from its new owner, so that the owner's own free looks excessive. To remove
+//! whole call sites from the log and see what vanishes cannot express a site that is right nine times and wrong
+//! once, so every *free* gets a label: it ends a life, or it frees again what was freed. See `docs/blame.md`.
+
+mod fit;
+mod judge;
+mod label;
+mod model;
+mod problem;
+
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
+
+use self::judge::Sentence;
+use self::label::Fact;
+use self::label::Label;
+use self::label::Labeller;
+use self::problem::Problem;
+use self::problem::Row;
+use self::problem::Token;
 use super::Accused;
+use super::Charge;
 use super::Engine;
 use super::Log;
+use crate::Confidence;
+use crate::sites::ChainId;
+use crate::sites::SiteId;
 use crate::sites::Sites;
 
-/// The engine for the rest.
+/// By how many of the innermost call sites stacks are grouped; the grouping with the shortest log is taken.
+const DEPTHS: [usize; 6] = [1, 2, 3, 4, 6, usize::MAX];
+/// A grouping with more pairs of groups than this is too fine to fit.
+const MOST_PAIRS: usize = 4_000_000;
+/// The share of innocent frees that a naming frame may have, since a single label can err.
+const TOLERANCE: f64 = 0.02;
+
+/// The engine for addresses whose owners are not known, or can be used again.
 #[derive(Debug)]
 pub(crate) struct Counterfactual;
 
 impl Engine for Counterfactual {
-    fn accuse(&self, _log: &Log<'_>, _sites: &mut Sites<'_>) -> Vec<Accused> {
-        Vec::new()
+    fn accuse(&self, log: &Log<'_>, sites: &mut Sites<'_>) -> Vec<Accused> {
+        let Some(rows) = problem::rows(log, sites) else {
+            return Vec::new();
+        };
+        let is_excess = |&step: &usize| log.replay.steps[step].verdict.is_excess();
+        if !rows.iter().any(|row| row.steps.iter().any(is_excess)) {
+            return Vec::new();
+        }
+        let events: usize = log.traces.iter().map(|trace| trace.events.len()).sum();
+        let dropped: u64 = log.traces.iter().map(|trace| trace.dropped_events).sum();
+        let lost = dropped as f64 + log.untracked.len() as f64;
+        let drop_rate = lost / (events as f64).max(1.0);
+        let ranks = sites.ranks();
+        let mut best: Option<(f64, Problem, fit::Fit)> = None;
+        let mut groups_before = (0, 0);
+        for depth in DEPTHS {
+            let problem = Problem::new(&rows, sites, &ranks, depth, drop_rate);
+            let groups = (problem.allocs, problem.frees);
+            if groups == groups_before || best.is_some() && groups.0 * groups.1 > MOST_PAIRS {
+                continue;
+            }
+            groups_before = groups;
+            let fit = fit::first_fit(&problem);
+            let length = fit.length + problem.chain_code;
+            if best.as_ref().is_none_or(|best| length < best.0) {
+                best = Some((length, problem, fit));
+            }
+        }
+        let Some((_, problem, first)) = best else {
+            return Vec::new();
+        };
+        let solution = fit::solve(&problem, first);
+        let sentences: BTreeMap<u32, Sentence> =
+            judge::judge(&problem, &solution).into_iter().collect();
+        let mut stories = Stories::default();
+        let model = &solution.fit.model;
+        let mut labeller = Labeller::new(&problem, model);
+        for pattern in &problem.patterns {
+            let labels = labeller.label(&pattern.tokens);
+            for &row in &pattern.rows {
+                stories.add(log, &rows[row], &pattern.tokens, &labels, model);
+            }
+        }
+        stories.accuse(&problem, &sentences, sites)
     }
+}
+
+/// An excess free and what the labels make of it.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    /// The group of the surplus free.
+    group: u32,
+    charge: Charge,
+    /// The chain of the surplus free.
+    chain: ChainId,
+    excess_group: u32,
+    /// The same as the other story has it: the surplus free was the owner's, the excess one came again.
+    swapped: Charge,
+}
+
+/// All labelled rows, as far as the accusations need them.
+#[derive(Debug, Default)]
+struct Stories {
+    told: Vec<Told>,
+    guilty: BTreeMap<ChainId, u64>,
+    innocent: BTreeMap<ChainId, u64>,
+}
+
+impl Stories {
+    fn add(
+        &mut self,
+        log: &Log<'_>,
+        row: &Row,
+        tokens: &[Token],
+        labels: &[Label],
+        model: &model::Model,
+    ) {
+        let mut ended_at: BTreeMap<usize, usize> = BTreeMap::new();
+        let mut began_by_end: BTreeMap<usize, usize> = BTreeMap::new();
+        let mut surplus_origin: BTreeMap<usize, Option<usize>> = BTreeMap::new();
+        label::tell(model, tokens, labels, |fact| match fact {
+            Fact::Ended { token, began, .. } => {
+                ended_at.insert(began, token);
+                began_by_end.insert(token, began);
+            }
+            Fact::Surplus(surplus) => {
+                surplus_origin.insert(surplus.token, surplus.origin_began);
+            }
+            _ => {}
+        });
+        let event = |token: usize| log.replay.steps[row.steps[token]].event;
+        // Surplus frees that took a live instance, whose owner's free will look excessive. `None`: nobody knows.
+        let mut debts: VecDeque<Option<usize>> = VecDeque::new();
+        for (index, (&token, &label)) in tokens.iter().zip(labels).enumerate() {
+            let Token::Free(group) = token else {
+                if token == Token::Reset {
+                    debts.clear();
+                }
+                continue;
+            };
+            let chain = row.tokens[index].1;
+            let is_excess = log.replay.steps[row.steps[index]].verdict.is_excess();
+            let ends_life = began_by_end.contains_key(&index);
+            if ends_life {
+                *self.innocent.entry(chain).or_default() += 1;
+            }
+            if label == Label::Surplus {
+                *self.guilty.entry(chain).or_default() += 1;
+            }
+            let culprit = (label == Label::Surplus).then_some(index);
+            let by = match (is_excess, ends_life) {
+                (false, true) => continue,
+                (false, false) => {
+                    debts.push_back(culprit);
+                    continue;
+                }
+                (true, true) => debts.pop_front().flatten(),
+                (true, false) => culprit,
+            };
+            let Some(by) = by else {
+                continue;
+            };
+            let Token::Free(by_group) = tokens[by] else {
+                continue;
+            };
+            let origin = surplus_origin.get(&by).copied().flatten();
+            let freed = origin
+                .and_then(|began| ended_at.get(&began))
+                .filter(|&&end| end < by);
+            let struck = began_by_end.get(&index).copied().or(origin);
+            self.told.push(Told {
+                group: by_group,
+                charge: Charge {
+                    excess: row.steps[index],
+                    surplus: row.steps[by],
+                    allocated: origin.map(event),
+                    freed: freed.map(|&end| event(end)),
+                },
+                chain: row.tokens[by].1,
+                excess_group: group,
+                swapped: Charge {
+                    excess: row.steps[index],
+                    surplus: row.steps[index],
+                    allocated: struck.map(event),
+                    freed: if by == index {
+                        freed.map(|&end| event(end))
+                    } else {
+                        Some(event(by))
+                    },
+                },
+            });
+        }
+    }
+
+    fn accuse(
+        mut self,
+        problem: &Problem,
+        sentences: &BTreeMap<u32, Sentence>,
+        sites: &Sites<'_>,
+    ) -> Vec<Accused> {
+        let mut by_group: BTreeMap<u32, Vec<Told>> = BTreeMap::new();
+        for told in std::mem::take(&mut self.told) {
+            by_group.entry(told.group).or_default().push(told);
+        }
+        let naming = sites.naming(&self.guilty, &self.innocent, TOLERANCE);
+        let mut accused: BTreeMap<(u32, SiteId), Accused> = BTreeMap::new();
+        for (group, told) in by_group {
+            let (confidence, others) = match sentences.get(&group) {
+                Some(Sentence::Guilty) => (Confidence::Counterfactual, [].as_slice()),
+                Some(Sentence::Either(others)) => (Confidence::Undecided, others.as_slice()),
+                _ => continue,
+            };
+            // Of two sites that fit alike, the one is shown first where the excess was seen.
+            let seen_at = |wanted: u32| told.iter().filter(|t| t.excess_group == wanted).count();
+            let shown = others
+                .iter()
+                .copied()
+                .filter(|&other| seen_at(other) > seen_at(group))
+                .max_by_key(|&other| (seen_at(other), std::cmp::Reverse(other)));
+            let mut alternatives: Vec<SiteId> = others
+                .iter()
+                .filter(|&&other| Some(other) != shown)
+                .map(|&other| apart(problem, sites, other, group))
+                .collect();
+            if shown.is_some() {
+                alternatives.extend(told.iter().map(|told| naming[&told.chain]));
+            }
+            for told in told {
+                let (site, charge) = match shown {
+                    None => (naming[&told.chain], told.charge),
+                    Some(shown) => (apart(problem, sites, shown, group), told.swapped),
+                };
+                let entry = accused.entry((group, site)).or_insert_with(|| Accused {
+                    site,
+                    confidence,
+                    alternatives: alternatives.clone(),
+                    charges: Vec::new(),
+                });
+                entry.charges.push(charge);
+            }
+        }
+        accused.into_values().collect()
+    }
+}
+
+/// The innermost call site of `group` that is none of `other`'s.
+fn apart(problem: &Problem, sites: &Sites<'_>, group: u32, other: u32) -> SiteId {
+    let of_other: Vec<&[SiteId]> = problem.chains[other as usize]
+        .iter()
+        .map(|&chain| sites.sites(chain))
+        .collect();
+    let mut found: Vec<(usize, SiteId)> = Vec::new();
+    for &chain in &problem.chains[group as usize] {
+        let own = sites.sites(chain);
+        let depth =
+            (1..=own.len()).find(|&depth| of_other.iter().all(|o| !o.starts_with(&own[..depth])));
+        let depth = depth.unwrap_or(1);
+        found.push((depth, own[depth - 1]));
+    }
+    found.sort_by(|a, b| {
+        a.0.cmp(&b.0)
+            .then_with(|| sites.frame(a.1).cmp(sites.frame(b.1)))
+    });
+    found[0].1
 }

@@ -1,0 +1,239 @@
+//! Finds the labelling with the shortest description, and what each accusation is worth.
+
+use std::collections::BTreeSet;
+
+use super::label::Labeller;
+use super::model::Counts;
+use super::model::Model;
+use super::problem::Problem;
+use super::problem::Token;
+
+/// Rounds of labelling and counting again, at most.
+const ROUNDS: usize = 12;
+/// The same when a group was just declared innocent.
+const ROUNDS_OF_REVISION: usize = 4;
+const ROUNDS_OF_EVIDENCE: usize = 6;
+/// The evidence in nats that an accusation needs.
+const EVIDENCE: f64 = 6.0;
+/// How many accusations are revised at most.
+const MOST_REVISED: usize = 60;
+
+/// A model with the counts of its own labelling.
+#[derive(Clone, Debug)]
+pub(super) struct Fit {
+    pub(super) length: f64,
+    pub(super) counts: Counts,
+    pub(super) model: Model,
+}
+
+/// The answer: the best fit, and groups that another story needs instead of one of it.
+#[derive(Debug)]
+pub(super) struct Solution {
+    pub(super) fit: Fit,
+    /// (accused, others that would take its place).
+    pub(super) either: Vec<(u32, Vec<u32>)>,
+}
+
+fn fit(problem: &Problem, mut model: Model, banned: &BTreeSet<u32>, rounds: usize) -> Fit {
+    let mut best: Option<Fit> = None;
+    let mut stale = 0;
+    for _ in 0..rounds {
+        let counts = Labeller::new(problem, &model).count_all();
+        let length = model.description_length(problem, &counts);
+        let next = Model::new(problem, &counts, banned, None);
+        if best.as_ref().is_none_or(|best| length < best.length - 0.5) {
+            best = Some(Fit {
+                length,
+                counts,
+                model,
+            });
+            stale = 0;
+        } else {
+            stale += 1;
+            if stale == 2 {
+                break;
+            }
+        }
+        model = next;
+    }
+    best.unwrap_or_else(|| Fit {
+        length: f64::INFINITY,
+        counts: Counts::new(problem),
+        model: Model::new(problem, &Counts::new(problem), banned, None),
+    })
+}
+
+/// Where a fit starts from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Start {
+    /// Groups in proportion to how exclusively they are seen in lives that were freed twice.
+    Spectrum,
+    /// All groups that are seen there alike.
+    Uniform,
+    /// As `Spectrum`, but lives hardly ever stay open.
+    SlowToEnd,
+}
+
+/// First counts, and a guess at the surplus of each group.
+fn start(problem: &Problem, start: Start) -> (Counts, Vec<f64>) {
+    let mut counts = Counts::new(problem);
+    let mut in_failed = vec![0.0f64; problem.frees];
+    let mut in_passed = vec![0.0f64; problem.frees];
+    let mut excess = 0.0;
+    for pattern in &problem.patterns {
+        let weight = pattern.rows.len() as f64;
+        let mut rest = pattern.tokens.as_slice();
+        while let Some((first, after)) = rest.split_first() {
+            let frees = after
+                .iter()
+                .take_while(|token| matches!(token, Token::Free(_)))
+                .count();
+            rest = &after[frees..];
+            let Token::Allocate(a) = *first else {
+                continue;
+            };
+            for token in &after[..frees] {
+                if let Token::Free(f) = *token {
+                    counts.ended[a as usize * problem.frees + f as usize] += weight / frees as f64;
+                    let seen = if frees > 1 {
+                        &mut in_failed
+                    } else {
+                        &mut in_passed
+                    };
+                    seen[f as usize] += weight;
+                }
+            }
+            excess += weight * frees.saturating_sub(1) as f64;
+        }
+    }
+    let share = |f: usize| match start {
+        Start::Uniform => f64::from(u8::from(in_failed[f] > 0.0)),
+        _ => in_failed[f] * in_failed[f] / (in_failed[f] + in_passed[f]).max(1.0),
+    };
+    let shares: Vec<f64> = (0..problem.frees).map(share).collect();
+    let sum = shares.iter().sum::<f64>().max(1e-9);
+    if start == Start::SlowToEnd {
+        counts.passed.fill(100.0);
+        counts.ended_late.fill(2.0);
+    }
+    (
+        counts,
+        shares.iter().map(|share| excess * share / sum).collect(),
+    )
+}
+
+/// The best fit from several starts.
+pub(super) fn first_fit(problem: &Problem) -> Fit {
+    let none = BTreeSet::new();
+    let fits = [Start::Spectrum, Start::Uniform, Start::SlowToEnd].map(|kind| {
+        let (counts, guess) = start(problem, kind);
+        let model = Model::new(problem, &counts, &none, Some(&guess));
+        fit(problem, model, &none, ROUNDS)
+    });
+    let [first, rest @ ..] = fits;
+    rest.into_iter().fold(first, shorter)
+}
+
+fn shorter(a: Fit, b: Fit) -> Fit {
+    if b.length < a.length { b } else { a }
+}
+
+/// The best fit in which `banned` are innocent, from `best` on.
+fn refit(problem: &Problem, best: &Fit, banned: &BTreeSet<u32>, rounds: usize) -> Fit {
+    let model = Model::new(problem, &best.counts, banned, None);
+    fit(problem, model, banned, rounds)
+}
+
+/// The same, also from scratch.
+fn refit_afresh(problem: &Problem, best: &Fit, banned: &BTreeSet<u32>) -> Fit {
+    let (counts, mut guess) = start(problem, Start::Spectrum);
+    for &group in banned {
+        guess[group as usize] = 0.0;
+    }
+    let model = Model::new(problem, &counts, banned, Some(&guess));
+    let afresh = fit(problem, model, banned, ROUNDS_OF_EVIDENCE);
+    shorter(refit(problem, best, banned, ROUNDS_OF_EVIDENCE), afresh)
+}
+
+/// Revises a first fit, and weighs each of its accusations by forbidding it.
+pub(super) fn solve(problem: &Problem, first: Fit) -> Solution {
+    let mut best = first;
+    let mut banned = BTreeSet::new();
+    revise(problem, &mut best, &mut banned);
+    let mut either = Vec::new();
+    let mut weighed = BTreeSet::new();
+    loop {
+        let culprits = best.counts.culprits();
+        let order = by_surplus(&best.counts);
+        let Some(&accused) = order.iter().find(|&f| !weighed.contains(f)) else {
+            break;
+        };
+        weighed.insert(accused);
+        let mut without = banned.clone();
+        without.insert(accused);
+        let mut other = refit_afresh(problem, &best, &without);
+        if other.length - best.length >= EVIDENCE {
+            continue;
+        }
+        let mut instead: Vec<u32> = other
+            .counts
+            .culprits()
+            .difference(&culprits)
+            .copied()
+            .collect();
+        if !instead.is_empty() {
+            // Those who would take its place may be as dispensable.
+            let mut without_any = without.clone();
+            without_any.extend(&instead);
+            let third = refit_afresh(problem, &best, &without_any);
+            if third.length - best.length < EVIDENCE {
+                let third_new = third.counts.culprits().difference(&culprits).count();
+                if third_new == 0 {
+                    other = third;
+                    without = without_any;
+                    instead.clear();
+                }
+            }
+        }
+        if instead.is_empty() {
+            best = other;
+            banned = without;
+        } else {
+            either.push((accused, instead));
+        }
+    }
+    Solution { fit: best, either }
+}
+
+/// Declares innocent whoever the description does not need: early labellings mask each other.
+fn revise(problem: &Problem, best: &mut Fit, banned: &mut BTreeSet<u32>) {
+    let mut tried = BTreeSet::new();
+    'again: loop {
+        let count = best.counts.culprits().len();
+        for accused in by_surplus(&best.counts).into_iter().take(MOST_REVISED) {
+            if !tried.insert((accused, count)) {
+                continue;
+            }
+            let mut without = banned.clone();
+            without.insert(accused);
+            let other = refit(problem, best, &without, ROUNDS_OF_REVISION);
+            if other.length < best.length + 1.0 {
+                *best = other;
+                *banned = without;
+                continue 'again;
+            }
+        }
+        break;
+    }
+}
+
+/// The accused, the one with fewest surplus frees first.
+fn by_surplus(counts: &Counts) -> Vec<u32> {
+    let mut order: Vec<u32> = counts.culprits().into_iter().collect();
+    order.sort_by(|&a, &b| {
+        counts.surplus[a as usize]
+            .total_cmp(&counts.surplus[b as usize])
+            .then(a.cmp(&b))
+    });
+    order
+}

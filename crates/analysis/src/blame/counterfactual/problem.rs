@@ -1,0 +1,195 @@
+//! The log as the labelling sees it: per address a row of allocates, frees and resets, each with the number of
+//! its group of stacks.
+//!
+//! Groups are numbered by the names of their frames, and rows sorted by their content, so that nothing depends
+//! on how threads, devices, stacks or sites came to be numbered.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use whofreed_trace::EventKind;
+use whofreed_trace::Verdict;
+
+use crate::blame::Log;
+use crate::sites::ChainId;
+use crate::sites::Sites;
+
+/// What one step is to the labelling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Token {
+    /// An instance of this allocation group begins.
+    Allocate(u32),
+    /// A free by this group.
+    Free(u32),
+    /// Everything that was open ends without a free.
+    Reset,
+}
+
+/// The steps of one address as chains, before they are grouped.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) tokens: Vec<(Token, ChainId)>,
+    /// For each token the index of its step in the replay.
+    pub(super) steps: Vec<usize>,
+}
+
+/// Collects the rows of all addresses that can be judged without owners. `None` where frees without a stack make
+/// every guess about the others worthless.
+pub(super) fn rows(log: &Log<'_>, sites: &mut Sites<'_>) -> Option<Vec<Row>> {
+    let mut rows = Vec::new();
+    for address in &log.replay.addresses {
+        let place = (address.trace, address.device, address.address);
+        if address.owners_known || log.untracked.contains(&place) {
+            continue;
+        }
+        let mut row = Row {
+            tokens: Vec::new(),
+            steps: Vec::new(),
+        };
+        let nobody = ChainId(0);
+        for index in address.steps.clone() {
+            let step = &log.replay.steps[index];
+            if step.after_reset {
+                row.tokens.push((Token::Reset, nobody));
+                row.steps.push(index);
+            }
+            let event = step.event.of(log.traces);
+            let token = match (step.kind, step.verdict) {
+                (EventKind::Allocate, _) | (EventKind::Retain, Verdict::Ok) => Token::Allocate(0),
+                (EventKind::Deallocate, Verdict::Ok) if !step.late => Token::Free(0),
+                (EventKind::Deallocate, verdict) if verdict.is_excess() => Token::Free(0),
+                // A late free is legitimate, and a free of a buffer from before the tracking tells nothing.
+                _ => continue,
+            };
+            let chain = sites.chain_of(address.trace, event);
+            if token == Token::Free(0) && sites.is_nameless(chain) {
+                return None;
+            }
+            row.tokens.push((token, chain));
+            row.steps.push(index);
+        }
+        // Where events are missing, an instance whose allocate was lost makes the innocent look guilty.
+        if address.whole || !row.tokens.iter().any(|t| matches!(t.0, Token::Free(_))) {
+            rows.push(row);
+        }
+    }
+    Some(rows)
+}
+
+/// Rows whose tokens are the same.
+#[derive(Debug)]
+pub(super) struct Pattern {
+    pub(super) tokens: Vec<Token>,
+    /// Indices of the rows.
+    pub(super) rows: Vec<usize>,
+}
+
+/// The rows under one grouping of stacks.
+#[derive(Debug)]
+pub(super) struct Problem {
+    pub(super) patterns: Vec<Pattern>,
+    /// How many groups of allocations and of frees there are.
+    pub(super) allocs: usize,
+    pub(super) frees: usize,
+    /// Events in each group.
+    pub(super) allocations: Vec<f64>,
+    pub(super) traffic: Vec<f64>,
+    /// For each free group, the chains in it.
+    pub(super) chains: Vec<BTreeSet<ChainId>>,
+    /// What it costs to tell the chains from their groups, so that groupings can be compared.
+    pub(super) chain_code: f64,
+    /// Lost events for each event that is there.
+    pub(super) drop_rate: f64,
+}
+
+impl Problem {
+    /// Groups the stacks by their `depth` innermost call sites.
+    pub(super) fn new(
+        rows: &[Row],
+        sites: &Sites<'_>,
+        ranks: &[u32],
+        depth: usize,
+        drop_rate: f64,
+    ) -> Self {
+        let key = |chain: ChainId| -> Vec<u32> {
+            let sites = sites.sites(chain);
+            let innermost = &sites[..depth.min(sites.len())];
+            innermost
+                .iter()
+                .map(|site| ranks[site.0 as usize])
+                .collect()
+        };
+        let mut alloc_chains: BTreeMap<ChainId, f64> = BTreeMap::new();
+        let mut free_chains: BTreeMap<ChainId, f64> = BTreeMap::new();
+        for (token, chain) in rows.iter().flat_map(|row| &row.tokens) {
+            match token {
+                Token::Allocate(_) => *alloc_chains.entry(*chain).or_default() += 1.0,
+                Token::Free(_) => *free_chains.entry(*chain).or_default() += 1.0,
+                Token::Reset => {}
+            }
+        }
+        let (alloc_of, allocations) = groups(&alloc_chains, key);
+        let (free_of, traffic) = groups(&free_chains, key);
+        let mut chains = vec![BTreeSet::new(); traffic.len()];
+        for (&chain, &group) in &free_of {
+            chains[group as usize].insert(chain);
+        }
+        let mut sorted: BTreeMap<Vec<Token>, Vec<usize>> = BTreeMap::new();
+        for (index, row) in rows.iter().enumerate() {
+            let tokens = row.tokens.iter().map(|&(token, chain)| match token {
+                Token::Allocate(_) => Token::Allocate(alloc_of[&chain]),
+                Token::Free(_) => Token::Free(free_of[&chain]),
+                Token::Reset => Token::Reset,
+            });
+            sorted.entry(tokens.collect()).or_default().push(index);
+        }
+        let patterns = sorted
+            .into_iter()
+            .map(|(tokens, rows)| Pattern { tokens, rows })
+            .collect();
+        Self {
+            patterns,
+            allocs: allocations.len(),
+            frees: traffic.len(),
+            chain_code: chain_code(&free_chains, &free_of, &traffic),
+            allocations,
+            traffic,
+            chains,
+            drop_rate,
+        }
+    }
+}
+
+/// Numbers the groups that `key` makes of the chains by the order of their keys, and counts the events in each.
+fn groups(
+    chains: &BTreeMap<ChainId, f64>,
+    key: impl Fn(ChainId) -> Vec<u32>,
+) -> (BTreeMap<ChainId, u32>, Vec<f64>) {
+    let keys: BTreeSet<Vec<u32>> = chains.keys().map(|&chain| key(chain)).collect();
+    let numbers: BTreeMap<Vec<u32>, u32> = keys.into_iter().zip(0..).collect();
+    let mut events = vec![0.0; numbers.len()];
+    let mut of = BTreeMap::new();
+    for (&chain, count) in chains {
+        let group = numbers[&key(chain)];
+        events[group as usize] += count;
+        of.insert(chain, group);
+    }
+    (of, events)
+}
+
+fn chain_code(
+    chains: &BTreeMap<ChainId, f64>,
+    of: &BTreeMap<ChainId, u32>,
+    traffic: &[f64],
+) -> f64 {
+    let mut terms: Vec<f64> = Vec::new();
+    for (chain, &count) in chains {
+        let total = traffic[of[chain] as usize];
+        if count < total {
+            terms.push(-count * (count / total).ln() + 0.5 * total.ln());
+        }
+    }
+    // Chains are numbered as they come; the sum must not depend on it.
+    terms.sort_by(f64::total_cmp);
+    terms.iter().sum()
+}
