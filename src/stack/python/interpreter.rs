@@ -3,6 +3,7 @@
 use super::layout;
 use super::layout::Layout;
 use super::peek;
+use super::verify::Difference;
 use crate::linkmap;
 use crate::linkmap::Object;
 use std::cell::UnsafeCell;
@@ -25,8 +26,12 @@ pub(super) struct Interpreter {
     pub string_type: usize,
     pub bytes_type: usize,
     runtime: usize,
-    this_thread_state: unsafe extern "C" fn() -> *mut c_void,
+    this_thread_state: Getter,
+    current_thread_state: Getter,
 }
+
+/// A function that returns a thread state or NULL, and does nothing else.
+type Getter = unsafe extern "C" fn() -> *mut c_void;
 
 /// Why there are Python frames, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +92,7 @@ unsafe impl<T: Send + Sync> Sync for Slot<T> {}
 
 static FOUND: Slot<Interpreter> = Slot(UnsafeCell::new(MaybeUninit::uninit()));
 static REFUSAL: Slot<(u32, &'static str)> = Slot(UnsafeCell::new(MaybeUninit::uninit()));
-static DIFFERENCE: AtomicUsize = AtomicUsize::new(0);
+static DIFFERENCE: AtomicU32 = AtomicU32::new(0);
 
 /// The interpreter whose frames can be read, if there is one.
 pub(super) fn current() -> Option<&'static Interpreter> {
@@ -177,7 +182,11 @@ fn describe(object: Object, runtime: Option<usize>) -> Result<Interpreter, (u32,
         0 => return Err(no("older than 3.10")),
         _ => return Err(no("newer than 3.13")),
     };
-    let getter = symbol(b"PyGILState_GetThisThreadState")?;
+    let getter = |address| {
+        let address = with_exposed_provenance::<c_void>(address);
+        // SAFETY: the functions of the names below have had this type in every CPython 3.
+        unsafe { std::mem::transmute::<*const c_void, Getter>(address) }
+    };
     Ok(Interpreter {
         layout,
         version,
@@ -186,12 +195,11 @@ fn describe(object: Object, runtime: Option<usize>) -> Result<Interpreter, (u32,
         string_type: symbol(b"PyUnicode_Type")?,
         bytes_type: symbol(b"PyBytes_Type")?,
         runtime,
-        // SAFETY: the function of this name has had this type in every CPython 3.
-        this_thread_state: unsafe {
-            std::mem::transmute::<*const c_void, unsafe extern "C" fn() -> *mut c_void>(
-                with_exposed_provenance(getter),
-            )
-        },
+        this_thread_state: getter(symbol(b"PyGILState_GetThisThreadState")?),
+        current_thread_state: getter(
+            symbol(b"PyThreadState_GetUnchecked")
+                .or_else(|_| symbol(b"_PyThreadState_UncheckedGet"))?,
+        ),
     })
 }
 
@@ -200,7 +208,7 @@ fn describe(object: Object, runtime: Option<usize>) -> Result<Interpreter, (u32,
 fn version_of(object: &Object) -> u32 {
     if let Some(version) = object.find_symbol(b"Py_Version", None) {
         // SAFETY: `const unsigned long Py_Version`, since 3.11.
-        return unsafe { peek::<u64>(version) }
+        return unsafe { peek::<u64>(version, 0) }
             .and_then(|v| u32::try_from(v).ok())
             .unwrap_or(0);
     }
@@ -224,8 +232,15 @@ impl Interpreter {
         }
         // SAFETY: `_PyRuntime` is a static variable of the interpreter. The read is volatile, and
         // a stale answer is harmless: states are deleted long after the flag is set.
-        let finalizing: usize = unsafe { peek(self.runtime + self.layout.finalizing) }?;
+        let finalizing: usize = unsafe { peek(self.runtime, self.layout.finalizing) }?;
         (finalizing == 0 || finalizing == state).then_some(state)
+    }
+
+    /// The state that is current: in 3.12 and later this thread's, if it is attached; before, that
+    /// of the thread which holds the GIL.
+    pub(super) fn current_thread_state(&self) -> usize {
+        // SAFETY: reads one variable.
+        unsafe { (self.current_thread_state)() }.expose_provenance()
     }
 
     /// An exported function or variable of the same interpreter.
@@ -239,18 +254,18 @@ pub(super) fn unverified() -> bool {
     VERIFIED.load(Ordering::Relaxed) == NOT_YET
 }
 
-/// Reserves the comparison for the caller, who ends it with [`verified`].
+/// Reserves the comparison for the caller, who ends it with [`end_verification`].
 pub(super) fn begin_verification() -> bool {
     VERIFIED
         .compare_exchange(NOT_YET, IN_PROGRESS, Ordering::Relaxed, Ordering::Relaxed)
         .is_ok()
 }
 
-/// What differs, by its index in `verify::DIFFERENCES`; `None`: nothing does.
-pub(super) fn verified(difference: Option<usize>) {
+/// No Python frames from here on if there is a difference.
+pub(super) fn end_verification(difference: Option<Difference>) {
     VERIFIED.store(AGREES, Ordering::Relaxed);
-    if let Some(index) = difference {
-        DIFFERENCE.store(index, Ordering::Relaxed);
+    if let Some(difference) = difference {
+        DIFFERENCE.store(difference as u32, Ordering::Relaxed);
         STATE.store(MISMATCH, Ordering::Release);
     }
 }
@@ -268,7 +283,7 @@ pub fn status() -> Status {
         },
         MISMATCH => Status::Mismatch {
             version: found_version(),
-            what: super::verify::DIFFERENCES[DIFFERENCE.load(Ordering::Relaxed)],
+            what: Difference::describe(DIFFERENCE.load(Ordering::Relaxed)),
         },
         REFUSED => {
             // SAFETY: REFUSED is stored with release after the slot is written.

@@ -215,7 +215,7 @@ pub(super) fn described(runtime: usize, version: u32) -> Result<Layout, &'static
     const WORDS: usize = 71;
     // SAFETY: `runtime` is the address of the exported `_PyRuntime`, which begins with this block;
     // it is constant from the start of the process.
-    let words: [u64; WORDS] = unsafe { peek(runtime) }.ok_or("_PyRuntime is misplaced")?;
+    let words: [u64; WORDS] = unsafe { peek(runtime, 0) }.ok_or("_PyRuntime is misplaced")?;
     if words[0].to_ne_bytes() != *b"xdebugpy" || words[1] != u64::from(version) {
         return Err("no debug offsets");
     }

@@ -76,12 +76,17 @@ pub fn capture(frames: &mut [RawPythonFrame], intern_code: &mut InternCode<'_>) 
     count
 }
 
-/// Reads plain data of the interpreter; `None` for what cannot be an address of it.
+/// Reads plain data of the interpreter at `base + offset`; `None` for what cannot be an address.
 ///
 /// # Safety
-/// If `address` is aligned and in the user's half of the address space, it is readable there.
-unsafe fn peek<T: Copy>(address: usize) -> Option<T> {
-    let plausible = (LOWEST..HIGHEST).contains(&address) && address.is_multiple_of(align_of::<T>());
+/// If the sum is aligned and in the user's half of the address space, it is readable there.
+unsafe fn peek<T: Copy>(base: usize, offset: usize) -> Option<T> {
+    if !(LOWEST..HIGHEST).contains(&base) {
+        return None;
+    }
+    let address = base
+        .checked_add(offset)
+        .filter(|sum| sum.is_multiple_of(align_of::<T>()))?;
     // SAFETY: the caller's promise, and alignment as checked.
-    plausible.then(|| unsafe { with_exposed_provenance::<T>(address).read_volatile() })
+    Some(unsafe { with_exposed_provenance::<T>(address).read_volatile() })
 }

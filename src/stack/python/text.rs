@@ -42,12 +42,12 @@ pub(super) unsafe fn text_of<'a>(
     // SAFETY: the header of a live object, by the caller's promise; its type is checked before
     // anything that only strings have is read.
     let (length, state) = unsafe {
-        if peek::<usize>(object + TYPE)? != string_type {
+        if peek::<usize>(object, TYPE)? != string_type {
             return None;
         }
         (
-            peek::<usize>(object + layout.length)?,
-            peek::<u32>(object + layout.state)?,
+            peek::<usize>(object, layout.length)?,
+            peek::<u32>(object, layout.state)?,
         )
     };
     if state & COMPACT == 0 || length > MOST_CHARACTERS {

@@ -1,19 +1,22 @@
 //! One comparison of the private walk with the interpreter's public answers.
 //!
 //! It is made at the first event of a thread that provably holds the GIL. The event may lie inside
-//! an allocation of the interpreter, so only functions that create no object are asked:
-//! frame objects are out from 3.11 on (making one allocates and may start a collection). Instead the
-//! innermost frame is compared by its globals, and each frame's code and line by the functions that
-//! take the interpreter's own frame (3.10, 3.12 on) or the code and only read.
+//! an allocation of the interpreter, so only functions that create no object are asked: frame
+//! objects are out from 3.11 on (making one allocates and may start a collection). Instead the
+//! innermost frame is compared by its globals, and each frame's code, line and names by functions
+//! that take the frame as the interpreter has it (3.10, 3.12 on), or the code, and only read.
 
 use super::interpreter;
 use super::interpreter::Interpreter;
 use super::layout::Entry;
+use super::layout::TYPE;
 use super::peek;
 use super::text::Keep;
 use super::text::MOST_TEXT;
 use super::text::text_of;
 use super::walk::Frame;
+use super::walk::Innermost;
+use super::walk::innermost;
 use super::walk::walk;
 use std::ffi::c_int;
 use std::ffi::c_void;
@@ -21,165 +24,183 @@ use std::ptr::with_exposed_provenance;
 use std::ptr::with_exposed_provenance_mut;
 
 /// What can differ.
-pub(super) const DIFFERENCES: [&str; 5] = [
-    "the innermost frame",
-    "the code of a frame",
-    "the line of a frame",
-    "the length of a name",
-    "a frame cannot be read where the interpreter has one",
-];
-const INNERMOST: usize = 0;
-const CODE: usize = 1;
-const LINE: usize = 2;
-const NAME: usize = 3;
-const UNREADABLE: usize = 4;
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Difference {
+    Innermost = 1,
+    Code,
+    Line,
+    Name,
+    Unreadable,
+}
+
+impl Difference {
+    /// In words, for `self as u32`.
+    pub(super) fn describe(number: u32) -> &'static str {
+        match number {
+            n if n == Difference::Innermost as u32 => "the innermost frame is another one",
+            n if n == Difference::Code as u32 => "a frame's code is another one",
+            n if n == Difference::Line as u32 => "a frame's line is another one",
+            n if n == Difference::Name as u32 => "a name has another length",
+            _ => "no frame can be read where the interpreter has one",
+        }
+    }
+}
 
 /// Enough frames to be sure.
 const COMPARED: usize = 32;
 
-/// An exported function of the interpreter with one pointer in and one out.
-type PointerOf = unsafe extern "C" fn(*mut c_void) -> *mut c_void;
-type NumberOf = unsafe extern "C" fn(*mut c_void) -> c_int;
-type LineOf = unsafe extern "C" fn(*mut c_void, c_int) -> c_int;
-type LengthOf = unsafe extern "C" fn(*mut c_void) -> isize;
-type Release = unsafe extern "C" fn(*mut c_void);
-type Current = unsafe extern "C" fn() -> *mut c_void;
-
-/// Compares, if the calling thread holds the GIL and nobody has compared before.
+/// Compares, if the calling thread holds the GIL, runs Python code, and nobody has compared before.
 #[cold]
 pub(super) fn once(interpreter: &Interpreter, thread_state: usize) {
-    if !holds_gil(interpreter, thread_state) || !interpreter::begin_verification() {
+    // PyGILState_Check answers 1 always once there has been a subinterpreter. The current thread
+    // state is per thread since 3.12, so having one is proof; before, it is that of whoever holds
+    // the GIL, so it has to be our own.
+    if interpreter.current_thread_state() != thread_state {
         return;
     }
-    // A function that is missing cannot disagree.
-    let difference = compare(interpreter, thread_state).unwrap_or(None);
-    interpreter::verified(difference);
+    let Some(public) = Public::of(interpreter) else {
+        return;
+    };
+    // A frame that is not complete is hidden by some of the public functions, not by all.
+    let difference = match innermost(interpreter, thread_state) {
+        Innermost::None | Innermost::Incomplete => return,
+        Innermost::Complete if !interpreter::begin_verification() => return,
+        Innermost::Complete => compare(interpreter, thread_state, &public),
+        Innermost::Unreadable if public.globals() == 0 => return,
+        Innermost::Unreadable => Some(Difference::Unreadable),
+    };
+    interpreter::end_verification(difference);
 }
 
-/// PyGILState_Check answers 1 always once there has been a subinterpreter. The current thread state
-/// is per thread since 3.12, so having one is proof; before it is that of whoever holds the
-/// GIL, so it has to be our own.
-fn holds_gil(interpreter: &Interpreter, thread_state: usize) -> bool {
-    let getter = interpreter
-        .symbol(b"PyThreadState_GetUnchecked")
-        .or_else(|| interpreter.symbol(b"_PyThreadState_UncheckedGet"));
-    // SAFETY: either function returns the current thread state, or NULL, and does nothing else.
-    getter.is_some_and(|getter| unsafe {
-        function::<Current>(getter)().expose_provenance() == thread_state
-    })
+/// The interpreter's own functions.
+struct Public {
+    globals: unsafe extern "C" fn() -> *mut c_void,
+    line_of_code: unsafe extern "C" fn(*mut c_void, c_int) -> c_int,
+    length: unsafe extern "C" fn(*mut c_void) -> isize,
+    release: unsafe extern "C" fn(*mut c_void),
+    of_frame: Option<OfFrame>,
+}
+
+/// New reference to the code of a frame, and its line.
+#[derive(Clone, Copy)]
+struct OfFrame {
+    code: unsafe extern "C" fn(*mut c_void) -> *mut c_void,
+    line: unsafe extern "C" fn(*mut c_void) -> c_int,
+}
+
+impl Public {
+    fn of(interpreter: &Interpreter) -> Option<Public> {
+        let symbol = |name: &[u8]| interpreter.symbol(name);
+        // In 3.10 every frame is an object already, so asking for its code makes none.
+        let of_frame = match interpreter.layout.frame.entry {
+            Entry::Every { .. } => symbol(b"PyFrame_GetCode").zip(symbol(b"PyFrame_GetLineNumber")),
+            _ => symbol(b"PyUnstable_InterpreterFrame_GetCode")
+                .zip(symbol(b"PyUnstable_InterpreterFrame_GetLine")),
+        };
+        // SAFETY: each function has the type of its field in 3.10 to 3.13, those of a frame where
+        // they exist.
+        unsafe {
+            Some(Public {
+                globals: function(symbol(b"PyEval_GetGlobals")?),
+                line_of_code: function(symbol(b"PyCode_Addr2Line")?),
+                length: function(symbol(b"PyUnicode_GetLength")?),
+                release: function(symbol(b"Py_DecRef")?),
+                of_frame: of_frame.map(|(code, line)| OfFrame {
+                    code: function(code),
+                    line: function(line),
+                }),
+            })
+        }
+    }
+
+    /// The globals of the innermost frame, 0 when there is none. The caller holds the GIL.
+    fn globals(&self) -> usize {
+        // SAFETY: the GIL is held; the result is a borrowed reference, only compared.
+        unsafe { (self.globals)() }.expose_provenance()
+    }
 }
 
 /// # Safety
 /// `address` is that of a function of type `F`, a function pointer type.
 unsafe fn function<F: Copy>(address: usize) -> F {
-    let pointer = with_exposed_provenance::<c_void>(address);
     const { assert!(size_of::<F>() == size_of::<usize>()) };
+    let pointer = with_exposed_provenance::<c_void>(address);
     // SAFETY: the caller's promise; both are one pointer wide.
     unsafe { std::mem::transmute_copy(&pointer) }
 }
 
-/// The index of the first difference; the outer `None`: the interpreter lacks a function.
-fn compare(interpreter: &Interpreter, thread_state: usize) -> Option<Option<usize>> {
-    // SAFETY: types as documented for these functions in 3.10 to 3.13.
-    let (current_globals, line_of, length_of) = unsafe {
-        (
-            function::<Current>(interpreter.symbol(b"PyEval_GetGlobals")?),
-            function::<LineOf>(interpreter.symbol(b"PyCode_Addr2Line")?),
-            function::<LengthOf>(interpreter.symbol(b"PyUnicode_GetLength")?),
-        )
-    };
-    // In 3.10 every frame is an object already, so asking for its code and line makes none.
-    let frame_objects = matches!(interpreter.layout.frame.entry, Entry::Every { .. });
-    let (code_name, line_name): (&[u8], &[u8]) = if frame_objects {
-        (b"PyFrame_GetCode", b"PyFrame_GetLineNumber")
-    } else {
-        (
-            b"PyUnstable_InterpreterFrame_GetCode",
-            b"PyUnstable_InterpreterFrame_GetLine",
-        )
-    };
-    // SAFETY: they take a frame as this version has it (the latter two since 3.12), and return a
-    // new reference to its code, and its line.
-    let frame_functions = unsafe {
-        interpreter
-            .symbol(code_name)
-            .zip(interpreter.symbol(line_name))
-            .map(|(code, line)| (function::<PointerOf>(code), function::<NumberOf>(line)))
-    };
-    // SAFETY: takes any object; the references dropped here are only those just taken.
-    let release = unsafe { function::<Release>(interpreter.symbol(b"Py_DecRef")?) };
-
-    // SAFETY: the GIL is held; the function returns a borrowed reference, NULL without a frame.
-    let globals = unsafe { current_globals() }.expose_provenance();
+/// The first difference. The caller holds the GIL.
+fn compare(interpreter: &Interpreter, thread_state: usize, public: &Public) -> Option<Difference> {
+    let globals = public.globals();
     let mut count = 0;
     let mut difference = None;
     walk(interpreter, thread_state, &mut |frame| {
         if count == 0 && globals_of(interpreter, frame) != Some(globals) {
-            difference = Some(INNERMOST);
+            difference = Some(Difference::Innermost);
         }
-        // SAFETY: the GIL is held, and the walk gives live frames and codes or, if the layout were
-        // wrong, none at all, by the type of the code.
-        let (line, frame_answers) = unsafe {
-            let code = with_exposed_provenance_mut(frame.code);
-            let line = line_of(code, c_int::try_from(frame.offset).unwrap_or(-1));
-            let frame_answers = frame_functions.map(|(code_of, line_of)| {
-                let frame = with_exposed_provenance_mut(frame.address);
-                let code = code_of(frame);
-                release(code);
-                (code.expose_provenance(), line_of(frame))
-            });
-            (line, frame_answers)
-        };
-        // Under a trace function a 3.10 frame has a line of its own.
-        if u32::try_from(line).unwrap_or(0) != frame.line && !frame_objects {
-            difference = difference.or(Some(LINE));
-        }
-        if let Some((code, line)) = frame_answers {
-            if code != frame.code {
-                difference = difference.or(Some(CODE));
-            }
-            if u32::try_from(line).unwrap_or(0) != frame.line {
-                difference = difference.or(Some(LINE));
-            }
-        }
-        if !names_agree(interpreter, frame, length_of) {
-            difference = difference.or(Some(NAME));
-        }
+        difference = difference.or_else(|| compare_frame(interpreter, frame, public));
         count += 1;
         difference.is_none() && count < COMPARED
     });
-    if count == 0 && globals != 0 {
-        difference = Some(UNREADABLE);
-    }
-    Some(difference)
+    difference
 }
 
 fn globals_of(interpreter: &Interpreter, frame: &Frame) -> Option<usize> {
     // SAFETY: a live frame of this thread.
-    unsafe { peek(frame.address + interpreter.layout.frame.globals) }
+    unsafe { peek(frame.address, interpreter.layout.frame.globals) }
 }
 
-/// Whether both names are strings whose length the interpreter tells alike.
-fn names_agree(interpreter: &Interpreter, frame: &Frame, length_of: LengthOf) -> bool {
-    let code = &interpreter.layout.code;
-    [code.file, code.name].iter().all(|offset| {
-        let mut buffer = [0; MOST_TEXT];
-        // SAFETY: the frame's code is alive and holds the string; the GIL is held.
-        unsafe {
-            let Some(object) = peek::<usize>(frame.code + offset) else {
-                return false;
-            };
-            let (string, text) = (interpreter.string_type, &interpreter.layout.text);
-            let Some(text) = text_of(object, string, text, Keep::Start, &mut buffer) else {
-                return false;
-            };
-            let length = length_of(with_exposed_provenance_mut(object));
-            let characters = text
-                .iter()
-                .filter(|byte| **byte & 0xc0 != 0x80)
-                .count()
-                .cast_signed();
-            characters == length || text.len() + 3 >= MOST_TEXT || !text.is_ascii()
+fn compare_frame(interpreter: &Interpreter, frame: &Frame, public: &Public) -> Option<Difference> {
+    let same_line = |line: c_int| u32::try_from(line).unwrap_or(0) == frame.line;
+    // SAFETY: the GIL is held. The walk gives live frames and codes of this thread, or, were the
+    // layout wrong, none at all, by the type of the code. Only the new reference is released.
+    let (code, line) = unsafe {
+        match public.of_frame {
+            Some(of_frame) => {
+                let address = with_exposed_provenance_mut(frame.address);
+                let code = (of_frame.code)(address);
+                (public.release)(code);
+                (code.expose_provenance(), (of_frame.line)(address))
+            }
+            None => {
+                let code = with_exposed_provenance_mut(frame.code);
+                let offset = c_int::try_from(frame.offset).unwrap_or(-1);
+                (frame.code, (public.line_of_code)(code, offset))
+            }
         }
-    })
+    };
+    if code != frame.code {
+        return Some(Difference::Code);
+    }
+    if !same_line(line) {
+        return Some(Difference::Line);
+    }
+    let code = &interpreter.layout.code;
+    let differs = |offset| !name_agrees(interpreter, frame.code, offset, public);
+    (differs(code.file) || differs(code.name)).then_some(Difference::Name)
+}
+
+/// Whether there is a string whose length the interpreter tells alike.
+fn name_agrees(interpreter: &Interpreter, code: usize, offset: usize, public: &Public) -> bool {
+    let mut buffer = [0; MOST_TEXT];
+    // SAFETY: the code is alive and holds the string; the GIL is held. The type is checked before
+    // the interpreter is asked.
+    unsafe {
+        let Some(object) = peek::<usize>(code, offset) else {
+            return false;
+        };
+        if peek(object, TYPE) != Some(interpreter.string_type) {
+            return false;
+        }
+        let layout = &interpreter.layout.text;
+        let text = text_of(
+            object,
+            interpreter.string_type,
+            layout,
+            Keep::Start,
+            &mut buffer,
+        );
+        let length = (public.length)(with_exposed_provenance_mut(object)).cast_unsigned();
+        text.is_some_and(|text| !text.is_ascii() || text.len() == length.min(MOST_TEXT))
+    }
 }

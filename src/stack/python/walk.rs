@@ -52,7 +52,28 @@ pub(super) fn walk(
         }
         // SAFETY: `frame` is a frame of this thread's chain (module comment), so its link is
         // readable; `read_frame` has just recognized it.
-        address = unsafe { peek(frame + interpreter.layout.frame.previous) };
+        address = unsafe { peek(frame, interpreter.layout.frame.previous) };
+    }
+}
+
+/// What the innermost frame is like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Innermost {
+    None,
+    Complete,
+    Incomplete,
+    Unreadable,
+}
+
+pub(super) fn innermost(interpreter: &Interpreter, thread_state: usize) -> Innermost {
+    match first_frame(interpreter, thread_state) {
+        None => Innermost::Unreadable,
+        Some(0) => Innermost::None,
+        Some(address) => match read_frame(interpreter, address) {
+            None => Innermost::Unreadable,
+            Some(None) => Innermost::Incomplete,
+            Some(Some(_)) => Innermost::Complete,
+        },
     }
 }
 
@@ -61,10 +82,10 @@ fn first_frame(interpreter: &Interpreter, thread_state: usize) -> Option<usize> 
     // SAFETY: the interpreter gave this thread's own state, which lives while the thread is here.
     unsafe {
         let holder = match layout.cframe {
-            Some(offset) => peek(thread_state + offset)?,
+            Some(offset) => peek(thread_state, offset)?,
             None => thread_state,
         };
-        peek(holder + layout.current_frame)
+        peek(holder, layout.current_frame)
     }
 }
 
@@ -81,36 +102,36 @@ fn read_frame(interpreter: &Interpreter, address: usize) -> Option<Option<Frame>
     unsafe {
         let since_3_11 = !matches!(at.entry, Entry::Every { .. });
         let owner = if since_3_11 {
-            peek::<u8>(address + at.owner)?
+            peek::<u8>(address, at.owner)?
         } else {
             0
         };
         if owner >= OWNED_BY_C_STACK {
             return (owner == OWNED_BY_C_STACK).then_some(None);
         }
-        let code: usize = peek(address + at.code)?;
-        if peek::<usize>(code + TYPE)? != interpreter.code_type {
+        let code: usize = peek(address, at.code)?;
+        if peek::<usize>(code, TYPE)? != interpreter.code_type {
             return None;
         }
-        let first_line: i32 = peek(code + layout.code.first_line)?;
+        let first_line: i32 = peek(code, layout.code.first_line)?;
         let mut line = None;
         let (offset, is_entry) = match at.entry {
             Entry::Every { traced_line } => {
-                let traced: i32 = peek(address + traced_line)?;
+                let traced: i32 = peek(address, traced_line)?;
                 line = u32::try_from(traced).ok().filter(|line| *line != 0);
                 (
-                    Some(i64::from(peek::<i32>(address + at.position)?) * 2),
+                    Some(i64::from(peek::<i32>(address, at.position)?) * 2),
                     true,
                 )
             }
             Entry::Flag(flag) => (
-                offset_in(interpreter, address, code, owner)?,
-                peek::<u8>(address + flag)? != 0,
+                offset_in(interpreter, address, code, owner),
+                peek::<u8>(address, flag)? != 0,
             ),
             Entry::BehindShim => {
                 let offset = offset_in(interpreter, address, code, owner);
-                let caller: usize = peek(address + at.previous).unwrap_or(0);
-                let behind_shim = caller == 0 || peek::<u8>(caller + at.owner)? == OWNED_BY_C_STACK;
+                let caller: usize = peek(address, at.previous).unwrap_or(0);
+                let behind_shim = caller == 0 || peek::<u8>(caller, at.owner)? == OWNED_BY_C_STACK;
                 (offset, behind_shim)
             }
         };
@@ -146,12 +167,11 @@ unsafe fn offset_in(
     // SAFETY: the caller's promise.
     let (position, traceable) = unsafe {
         (
-            peek::<usize>(frame + layout.frame.position)?,
-            peek::<i32>(code + layout.code.first_traceable)?,
+            peek::<usize>(frame, layout.frame.position)?,
+            peek::<i32>(code, layout.code.first_traceable)?,
         )
     };
-    // Both are addresses: below 2^47 by `peek`'s own check of `code`, and any `position` is only
-    // compared.
+    // `position` is only compared; `code` is below 2^47, since it was just read from.
     let offset = (position as i64).checked_sub((code + layout.code.instructions) as i64)?;
     let complete = owner == OWNED_BY_GENERATOR || offset >= i64::from(traceable) * 2;
     complete.then_some(offset)
@@ -164,11 +184,11 @@ unsafe fn table_of<'a>(interpreter: &Interpreter, code: usize) -> Option<&'a [u8
     // SAFETY: a code object holds its line table, an immutable bytes object, while it lives; the
     // type is checked before the size is believed.
     unsafe {
-        let table: usize = peek(code + layout.code.line_table)?;
-        if peek::<usize>(table + TYPE)? != interpreter.bytes_type {
+        let table: usize = peek(code, layout.code.line_table)?;
+        if peek::<usize>(table, TYPE)? != interpreter.bytes_type {
             return None;
         }
-        let length: usize = peek(table + SIZE)?;
+        let length: usize = peek(table, SIZE)?;
         let data = with_exposed_provenance(table + layout.bytes_data);
         (length <= MOST_TABLE).then(|| std::slice::from_raw_parts(data, length))
     }
@@ -186,8 +206,8 @@ pub(super) fn with_names(
     // SAFETY: the frame's code is alive (`read_frame`), and holds both strings. Only the import
     // machinery ever replaces a file name, in code that it has just read and nobody runs yet.
     let (file, name) = unsafe {
-        let file = peek(frame.code + layout.code.file).unwrap_or(0);
-        let name = peek(frame.code + layout.code.name).unwrap_or(0);
+        let file = peek(frame.code, layout.code.file).unwrap_or(0);
+        let name = peek(frame.code, layout.code.name).unwrap_or(0);
         (
             text_of(file, string, &layout.text, Keep::End, &mut file_buffer),
             text_of(name, string, &layout.text, Keep::Start, &mut name_buffer),
