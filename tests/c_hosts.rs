@@ -1,0 +1,206 @@
+//! The hosts of c_tests/, compiled by the system's compiler and run linked and under `whofreed run`: the verdicts they
+//! check themselves, and the totals that the report gives of them.
+
+mod common;
+
+use std::process::Command;
+
+use common::Host;
+use common::Scratch;
+use common::number;
+use common::total;
+use serde_json::Value;
+
+const NO_ARGUMENTS: &[&str] = &[];
+
+/// Runs a host alone and under `whofreed run`; either way it must be content. Gives back the report of the latter.
+fn content_both_ways(source: &str, arguments: &[&str]) -> (Value, Value) {
+    let scratch = Scratch::new("content");
+    let host = Host::of(source).compile(&scratch, "host");
+    common::run(Command::new(&host).args(arguments)).expect_code(0);
+    let tracked = common::track(&scratch, &[], &host, arguments);
+    let truth = tracked.run.expect_code(0).truth();
+    common::check_identities(&tracked.report);
+    assert_eq!(total(&tracked.report, "dropped_events"), 0);
+    if truth["excess"].is_u64() {
+        assert_eq!(
+            total(&tracked.report, "excess"),
+            number(&truth, &["excess"])
+        );
+    }
+    (tracked.report, truth)
+}
+
+#[test]
+fn the_api_from_c() {
+    let (report, _) = content_both_ways("c_tests/api.c", NO_ARGUMENTS);
+    assert_eq!(total(&report, "allocations"), 14);
+    assert_eq!(total(&report, "late"), 1);
+    assert_eq!(total(&report, "unknown"), 2);
+    assert_eq!(total(&report, "leaked"), 0);
+    assert_eq!(number(&report, &["verdicts", "stale_owner"]), 3);
+    assert_eq!(number(&report, &["verdicts", "foreign_owner"]), 1);
+    assert_eq!(report["device_names"]["2"], "simulated device");
+}
+
+#[test]
+fn the_api_from_cxx() {
+    let (report, _) = content_both_ways("c_tests/api.cpp", NO_ARGUMENTS);
+    assert_eq!(total(&report, "allocations"), 5);
+    assert_eq!(total(&report, "leaked"), 0);
+}
+
+#[test]
+fn bad_input_gets_verdicts() {
+    let (report, _) = content_both_ways("c_tests/bad_input.c", NO_ARGUMENTS);
+    assert!(total(&report, "unknown") >= 3);
+    assert_eq!(total(&report, "leaked"), 0);
+}
+
+#[test]
+fn a_forked_child_has_a_ledger_and_a_trace_of_its_own() {
+    let (report, truth) = content_both_ways("c_tests/fork.c", NO_ARGUMENTS);
+    assert_eq!(total(&report, "leaked"), number(&truth, &["leaked"]));
+    assert_eq!(total(&report, "unknown"), 1);
+    assert_eq!(common::rows(&report, "processes").len(), 3, "{report:#}");
+}
+
+#[test]
+fn before_main_and_after_it() {
+    let (report, truth) = content_both_ways("c_tests/static_init.cpp", NO_ARGUMENTS);
+    assert_eq!(
+        total(&report, "allocations"),
+        number(&truth, &["allocations"])
+    );
+    assert_eq!(total(&report, "leaked"), 0);
+}
+
+#[test]
+fn a_linked_host_with_excess_frees_says_so_at_its_exit() {
+    let scratch = Scratch::new("summary");
+    let host = Host::cxx(&["c_tests/static_init.cpp"]).compile(&scratch, "host");
+    let run = common::run(&mut Command::new(&host)).expect_code(0);
+    assert!(run.stderr.contains("2 excess"), "{}", run.stderr);
+    let silent = common::run(Command::new(&host).env("WHOFREED_OPTIONS", "summary=0"));
+    assert_eq!(silent.expect_code(0).stderr, "");
+    // One without excess frees has nothing to say.
+    let clean = Host::c("c_tests/threads.c").compile(&scratch, "clean");
+    let run = common::run(Command::new(&clean).arg("800")).expect_code(0);
+    assert_eq!(run.stderr, "");
+}
+
+#[test]
+fn eight_threads_without_a_bug_are_counted_exactly() {
+    let allocations = if common::soak() { "8000000" } else { "400000" };
+    let (report, truth) = content_both_ways("c_tests/threads.c", &[allocations]);
+    let expected = number(&truth, &["allocations"]);
+    assert_eq!(expected.to_string(), allocations);
+    assert_eq!(total(&report, "allocations"), expected);
+    assert_eq!(total(&report, "deallocations"), expected);
+    assert_eq!(total(&report, "ok"), expected);
+    for nothing in ["excess", "unknown", "leaked", "late", "dropped_events"] {
+        assert_eq!(total(&report, nothing), 0, "{nothing}");
+    }
+}
+
+/// The host compares every verdict with what it knows of its own buffers.
+#[test]
+fn owners_are_told_apart_exactly() {
+    let (report, truth) = content_both_ways("c_tests/owners.c", NO_ARGUMENTS);
+    for key in ["allocations", "deallocations", "ok", "forwarded"] {
+        assert_eq!(total(&report, key), number(&truth, &[key]), "{key}");
+    }
+    assert_eq!(total(&report, "ok"), total(&report, "allocations"));
+    assert_eq!(common::culprits(&report), ["cache_evict"], "{report:#}");
+    assert_eq!(report["culprits"][0]["confidence"], "proven");
+}
+
+/// Its pool would notice if a free that is not legitimate were forwarded, or a legitimate one were not.
+#[test]
+fn a_guarded_host_forwards_exactly_the_legitimate_frees() {
+    let scratch = Scratch::new("owners-guard");
+    let host = Host::c("c_tests/owners.c").compile(&scratch, "owners");
+    let tracked = common::track(&scratch, &["--guard"], &host, &["guard"]);
+    let truth = tracked.run.expect_code(0).truth();
+    common::check_identities(&tracked.report);
+    assert_eq!(number(&truth, &["forwarded"]), number(&truth, &["ok"]));
+    for key in ["forwarded", "blocked"] {
+        assert_eq!(total(&tracked.report, key), number(&truth, &[key]), "{key}");
+    }
+}
+
+/// Every free whose call has returned is in the trace: the host has printed its number.
+fn check_killed(threads: usize, after: u64, signal: i32) {
+    let scratch = Scratch::new("killed");
+    let host = Host::c("c_tests/sigkill.c").compile(&scratch, "host");
+    let arguments = [after.to_string(), threads.to_string(), signal.to_string()];
+    let tracked = common::track(&scratch, &[], &host, &arguments);
+    let run = tracked.run.expect_code(128 + signal);
+    let printed = run.stdout.lines().count() as u64;
+    check_last_words(&tracked.report, printed, threads as u64);
+    assert_eq!(tracked.report["process"]["exit"]["signal"], signal);
+
+    // The same without a launcher that could help.
+    let trace = scratch.file("linked.wft");
+    let run = common::run(
+        Command::new(&host)
+            .args(&arguments)
+            .env("WHOFREED_OPTIONS", format!("trace={}", trace.display())),
+    );
+    let printed = run.expect_code(128 + signal).stdout.lines().count() as u64;
+    check_last_words(&common::report(&trace), printed, threads as u64);
+}
+
+fn check_last_words(report: &Value, printed: u64, threads: u64) {
+    common::check_identities(report);
+    let recorded = total(report, "deallocations");
+    assert!(
+        printed <= recorded && recorded <= printed + threads,
+        "{printed} printed, {recorded} recorded"
+    );
+    if threads == 1 {
+        assert_eq!(total(report, "excess"), recorded / 3);
+        assert_eq!(total(report, "dropped_events"), 0);
+    }
+}
+
+#[test]
+fn sigkill_loses_nothing() {
+    for after in [1, 2, 3, 1_000, 30_000] {
+        check_killed(1, after, libc_signal::KILL);
+    }
+}
+
+#[test]
+fn sigkill_of_four_threads_loses_nothing() {
+    let rounds = if common::soak() { 200 } else { 5 };
+    for round in 0..rounds {
+        check_killed(4, 500 + round * 37, libc_signal::KILL);
+    }
+}
+
+#[test]
+fn a_crash_loses_nothing() {
+    check_killed(1, 300, libc_signal::SEGV);
+    check_killed(2, 300, libc_signal::TERM);
+}
+
+#[test]
+fn abort_loses_nothing() {
+    let scratch = Scratch::new("abort");
+    let host = Host::c("c_tests/abort.c").compile(&scratch, "host");
+    let tracked = common::track(&scratch, &[], &host, &["500"]);
+    let run = tracked.run.expect_code(134);
+    assert_eq!(run.stdout.lines().count(), 500);
+    common::check_identities(&tracked.report);
+    assert_eq!(total(&tracked.report, "deallocations"), 500);
+    assert_eq!(total(&tracked.report, "excess"), 1);
+    assert_eq!(common::culprits(&tracked.report).len(), 1);
+}
+
+/// The numbers of signals on Linux.
+mod libc_signal {
+    pub const KILL: i32 = 9;
+    pub const SEGV: i32 = 11;
+    pub const TERM: i32 = 15;
+}

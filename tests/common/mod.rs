@@ -1,0 +1,199 @@
+//! What the tests that run real processes share: where the command and the shared library are, compiling a C or C++
+//! host, running it linked or under `whofreed run`, and reading the report.
+//!
+//! `cargo xtask test` builds first and says where things are (`WHOFREED_TEST_BIN`, `WHOFREED_TEST_SHIM`); without
+//! it they are looked for beside the test's own target folder.
+
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each test program uses its own part of this module"
+)]
+#![allow(clippy::expect_used, reason = "a test may panic")]
+
+mod host;
+mod run;
+
+use std::env;
+use std::fs;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering;
+
+pub use host::Host;
+pub use run::Run;
+pub use run::Tracked;
+pub use run::report;
+pub use run::run;
+pub use run::track;
+use serde_json::Value;
+
+/// The root of the repository.
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The `whofreed` command.
+pub fn cli() -> PathBuf {
+    built("WHOFREED_TEST_BIN", "whofreed")
+}
+
+/// The shared library.
+pub fn shim() -> PathBuf {
+    built("WHOFREED_TEST_SHIM", "libwhofreed.so")
+}
+
+fn built(variable: &str, name: &str) -> PathBuf {
+    if let Some(path) = env::var_os(variable) {
+        return PathBuf::from(path);
+    }
+    let test = env::current_exe().expect("a test has a path");
+    // target/debug/deps/test-0123
+    let profile = test.ancestors().nth(2).expect("target/debug").to_path_buf();
+    let beside = profile.join(name);
+    assert!(
+        beside.exists(),
+        "{} is not there: run `cargo xtask test`, or `cargo build --workspace` before `cargo test`",
+        beside.display()
+    );
+    beside
+}
+
+/// A folder of a test's own, gone when it ends; `WHOFREED_TEST_KEEP` keeps it.
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    /// An empty folder.
+    pub fn new(name: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let folder =
+            env::temp_dir().join(format!("whofreed-test.{}.{number}.{name}", process::id()));
+        fs::create_dir_all(&folder).expect("a folder for the test");
+        Self(folder)
+    }
+
+    /// The path of a file in it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if env::var_os("WHOFREED_TEST_KEEP").is_none() {
+            // What is left lies in the folder for temporary files.
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+}
+
+/// Says that a test did not run, and why: `cargo xtask test` lists and counts it.
+pub fn skip(name: &str, reason: &str) {
+    append("WHOFREED_TEST_SKIPS", name, reason);
+    eprintln!("skipped: {name}: {reason}");
+}
+
+/// Gives a figure to `cargo xtask soak`, and to the reader of the test's output.
+pub fn note(label: &str, value: &str) {
+    append("WHOFREED_TEST_NOTES", label, value);
+    println!("{label}: {value}");
+}
+
+fn append(variable: &str, label: &str, text: &str) {
+    if let Some(path) = env::var_os(variable) {
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+            .expect("the file for notes");
+        writeln!(file, "{label}: {text}").expect("a line for the notes");
+    }
+}
+
+/// Whether tests are asked to run at full size.
+pub fn soak() -> bool {
+    env::var_os("WHOFREED_TEST_SIZE").is_some_and(|size| size == "soak")
+}
+
+/// The number at a path of keys; panics where there is none.
+pub fn number(value: &Value, keys: &[&str]) -> u64 {
+    let mut place = value;
+    for key in keys {
+        place = &place[key];
+    }
+    place
+        .as_u64()
+        .unwrap_or_else(|| panic!("{} is {place} in {value:#}", keys.join(".")))
+}
+
+/// One of the report's totals.
+pub fn total(report: &Value, key: &str) -> u64 {
+    number(report, &["totals", key])
+}
+
+/// What holds in every report.
+pub fn check_identities(report: &Value) {
+    assert_eq!(report["schema"], "whofreed-report/1");
+    let total = |key: &str| total(report, key);
+    assert_eq!(
+        total("deallocations"),
+        total("ok") + total("excess") + total("unknown") + total("invalid"),
+        "{report:#}"
+    );
+    assert_eq!(
+        total("deallocations"),
+        total("forwarded") + total("blocked"),
+        "{report:#}"
+    );
+    let verdict = |key: &str| number(report, &["verdicts", key]);
+    assert_eq!(
+        total("excess"),
+        verdict("already_freed") + verdict("stale_owner") + verdict("foreign_owner"),
+        "{report:#}"
+    );
+    let explained: u64 = rows(report, "culprits")
+        .iter()
+        .map(|culprit| number(culprit, &["explains"]))
+        .sum();
+    assert_eq!(
+        explained + total("unexplained"),
+        total("excess"),
+        "{report:#}"
+    );
+    let buffer = |key: &str| number(report, &["buffers", key]);
+    assert_eq!(
+        buffer("unique"),
+        buffer("balanced") + buffer("under_freed") + buffer("over_freed"),
+        "{report:#}"
+    );
+}
+
+/// One of the report's lists.
+pub fn rows<'report>(report: &'report Value, list: &str) -> &'report [Value] {
+    report[list]
+        .as_array()
+        .unwrap_or_else(|| panic!("{list} is a list in {report:#}"))
+}
+
+/// The functions of the culprits, sorted, without their arguments.
+pub fn culprits(report: &Value) -> Vec<String> {
+    let mut names: Vec<String> = rows(report, "culprits")
+        .iter()
+        .map(|culprit| {
+            let name = culprit["function"].as_str().unwrap_or("?");
+            name.split('(').next().unwrap_or(name).to_owned()
+        })
+        .collect();
+    names.sort();
+    names
+}
