@@ -15,7 +15,6 @@ pub use history::history_to_text;
 pub use names::printable;
 
 use page::Page;
-use page::Piece;
 use page::Tone;
 use page::plain;
 
@@ -86,50 +85,46 @@ fn summary(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
     if let (Some(trace), Some(worst)) = (&options.trace_hint, analysis.worst_buffers.first()) {
         let trace = printable(trace);
         let hint = format!(
-            "HINT: its whole life: whofreed history {trace} --device {} --address {:#x}",
+            "HINT: the worst buffer's whole life: whofreed history {trace} --device {} --address {:#x}",
             worst.device, worst.address
         );
-        page.prose(0, 6, &[(Tone::Faint, hint)]);
+        // In one line, however long: it is there to be copied.
+        page.line(&[(Tone::Faint, hint)]);
     }
     let excess = analysis.totals.excess;
     if excess == 0 {
         page.line(&[plain("SUMMARY: whofreed: no excess frees")]);
         return;
     }
-    let mut pieces: Vec<Piece> = vec![
-        plain("SUMMARY: whofreed: "),
-        (Tone::Bad, names::counted(excess, "excess free")),
-    ];
-    if let Some(culprit) = analysis.culprits.first() {
-        let frame = &culprit.site.frame;
-        let place = match &frame.file {
-            Some(file) if frame.line > 0 => format!("{file}:{}", frame.line),
-            Some(file) => file.to_string(),
-            None => format!("({}+{:#x})", frame.module, frame.offset),
-        };
-        let function = frame.function.as_deref().unwrap_or("??");
-        let short = names::short_function(function, frame.language);
-        let most = if options.verbose {
-            usize::MAX
-        } else {
-            page.width - 8
-        };
-        pieces.push(plain(format!(
-            " {} in {}",
-            names::fit_end(&place, most),
-            names::fit_middle(&short, most)
-        )));
-        let others = analysis.culprits.len() as u64 - 1;
-        if others > 0 {
-            pieces.push(plain(format!(
-                " and {}",
-                names::counted(others, "more culprit")
-            )));
-        }
+    let start = "SUMMARY: whofreed: ";
+    let count = names::counted(excess, "excess free");
+    let Some(culprit) = analysis.culprits.first() else {
+        page.line(&[plain(start), (Tone::Bad, count), plain(", unexplained")]);
+        return;
+    };
+    let frame = &culprit.site.frame;
+    let place = match &frame.file {
+        Some(file) if frame.line > 0 => format!("{file}:{}", frame.line),
+        Some(file) => file.to_string(),
+        None => format!("({}+{:#x})", frame.module, frame.offset),
+    };
+    let function = frame.function.as_deref().unwrap_or("??");
+    let short = names::short_function(function, frame.language);
+    // One line, as tools expect it.
+    let room = page
+        .width
+        .saturating_sub(start.len() + count.len() + " ".len() + " in ".len());
+    let (most_name, most_place) = if options.verbose {
+        (usize::MAX, usize::MAX)
     } else {
-        pieces.push(plain(", unexplained"));
-    }
-    page.prose(0, 2, &pieces);
+        names::share(room, &short, &place)
+    };
+    let rest = format!(
+        " {} in {}",
+        names::fit_end(&place, most_place),
+        names::fit_middle(&short, most_name)
+    );
+    page.line(&[plain(start), (Tone::Bad, count), plain(rest)]);
 }
 
 /// `device 4 (chip 4 DRAM)`.

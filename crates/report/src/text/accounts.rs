@@ -24,7 +24,7 @@ use super::page::strong;
 use super::stack::stack;
 
 /// So many of the worst buffers are shown.
-const WORST: usize = 5;
+const WORST: usize = 4;
 /// So many call sites of leaks are shown.
 const LEAKS: usize = 5;
 /// So many processes, and things that cannot be seen, are shown.
@@ -47,26 +47,21 @@ fn worst(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
     if buffers.is_empty() {
         return;
     }
-    let several = analysis.processes.len() > 1;
+    // Hexadecimal for whoever compares with a pointer, decimal for whoever compares with the host's own logs; the
+    // columns that can be told from others go first where the page is narrow.
     let blocked = buffers.iter().any(|buffer| buffer.blocked > 0);
-    let mut rows: Vec<Vec<String>> = Vec::new();
-    let mut head = vec!["worst buffers", "address", "allocated", "freed", "excess"];
-    if blocked {
-        head.extend(["forwarded", "blocked"]);
-    }
-    rows.push(head.into_iter().map(str::to_owned).collect());
-    for buffer in buffers {
-        let mut place = format!("device {}", buffer.device);
-        if several {
-            place.push_str(&format!(", pid {}", buffer.pid));
-        }
-        let mut row = vec![place, buffer.address.to_string()];
-        row.extend([buffer.allocated, buffer.freed, buffer.excess].map(number));
-        if blocked {
-            row.extend([buffer.forwarded, buffer.blocked].map(number));
-        }
-        rows.push(row);
-    }
+    let forms = [(true, blocked), (false, blocked), (false, false)];
+    let rows = forms
+        .map(|(hexadecimal, forwarded)| rows(analysis, &buffers, hexadecimal, forwarded, blocked))
+        .into_iter()
+        .reduce(|wide, narrow| {
+            if fits(&wide, page.width) {
+                wide
+            } else {
+                narrow
+            }
+        })
+        .unwrap_or_default();
     table(page, &rows);
     if analysis.worst_buffers.len() > most {
         let over = analysis.buffers.over_freed;
@@ -75,14 +70,58 @@ fn worst(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
     }
 }
 
+/// The worst buffers in cells, under their heads.
+fn rows(
+    analysis: &Analysis,
+    buffers: &[&WorstBuffer],
+    hexadecimal: bool,
+    forwarded: bool,
+    blocked: bool,
+) -> Vec<Vec<String>> {
+    let several = analysis.processes.len() > 1;
+    let mut head = vec!["worst buffers", "address", "allocated", "freed", "excess"];
+    if !hexadecimal {
+        head[0] = "worst";
+    }
+    head.extend(forwarded.then_some("forwarded"));
+    head.extend(blocked.then_some("blocked"));
+    let mut rows = vec![head.into_iter().map(str::to_owned).collect()];
+    for buffer in buffers {
+        let mut place = format!("device {}", buffer.device);
+        if several {
+            place.push_str(&format!(", pid {}", buffer.pid));
+        }
+        let mut address = buffer.address.to_string();
+        if hexadecimal {
+            address = format!("{:#x} = {address}", buffer.address);
+        }
+        let mut row = vec![place, address];
+        row.extend([buffer.allocated, buffer.freed, buffer.excess].map(number));
+        row.extend(forwarded.then(|| number(buffer.forwarded)));
+        row.extend(blocked.then(|| number(buffer.blocked)));
+        rows.push(row);
+    }
+    rows
+}
+
+/// The width of each column of a table.
+fn widths(rows: &[Vec<String>]) -> Vec<usize> {
+    (0..rows.first().map_or(0, Vec::len))
+        .map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0))
+        .collect()
+}
+
+/// Whether a table fits, with one space between its columns.
+fn fits(rows: &[Vec<String>], width: usize) -> bool {
+    let widths = widths(rows);
+    widths.iter().sum::<usize>() + widths.len() <= width + 1
+}
+
 /// Columns under their heads, numbers to the right.
 fn table(page: &mut Page, rows: &[Vec<String>]) {
-    let columns = rows.first().map_or(0, Vec::len);
-    let widths: Vec<usize> = (0..columns)
-        .map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0))
-        .collect();
-    let needed: usize = widths.iter().sum::<usize>() + 2 * (columns.saturating_sub(1));
-    let gap = if needed > page.width { " " } else { "  " };
+    let widths = widths(rows);
+    let needed = widths.iter().sum::<usize>() + 2 * widths.len();
+    let gap = if needed > page.width + 2 { " " } else { "  " };
     for (number, row) in rows.iter().enumerate() {
         let mut line = format!("{:<width$}", row[0], width = widths[0]);
         for (cell, width) in row.iter().zip(&widths).skip(1) {
@@ -147,7 +186,7 @@ fn sums(page: &mut Page, analysis: &Analysis) {
     }
     text.push_str(&format!(
         ", {}: {} ok, {} excess",
-        counted(totals.deallocations, "deallocation"),
+        counted(totals.deallocations, "free"),
         number(totals.ok),
         number(totals.excess)
     ));
@@ -188,21 +227,7 @@ fn processes(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
             }) => format!(", exit code {code}"),
             _ => String::new(),
         };
-        let adapters = if process.adapters.is_empty() {
-            String::new()
-        } else {
-            let names: Vec<String> = process
-                .adapters
-                .iter()
-                .map(|name| printable(name))
-                .collect();
-            format!(", adapters {}", names.join(" "))
-        };
-        let text = format!(
-            "process {} {}{end}{adapters}",
-            process.pid,
-            fit_middle(name, 40)
-        );
+        let text = format!("process {} {}{end}", process.pid, fit_middle(name, 40));
         page.prose(0, 2, &[plain(text)]);
     }
     if analysis.processes.len() > most {
@@ -246,6 +271,18 @@ fn coverage(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
                 page.line(&[plain(format!("  {}", printable(symbol)))]);
             }
         }
+    }
+    let idle: BTreeSet<&str> = analysis
+        .processes
+        .iter()
+        .flat_map(|process| &process.adapters)
+        .map(String::as_str)
+        .filter(|adapter| !bound.contains_key(adapter))
+        .collect();
+    if !idle.is_empty() && analysis.totals.events > 0 {
+        let names: Vec<String> = idle.iter().map(|name| fit_middle(name, 40)).collect();
+        let text = format!("bound nothing: adapter {}", names.join(", "));
+        page.prose(0, 2, &[plain(text)]);
     }
     let most = if options.verbose { usize::MAX } else { FEW };
     for (symbol, why) in unseen.iter().take(most) {

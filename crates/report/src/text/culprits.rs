@@ -22,18 +22,19 @@ use super::stack::stack;
 /// With more culprits than this, only so many are shown with their stacks.
 const IN_FULL: usize = 3;
 /// So many of the others have a line of their own.
-const IN_A_LINE: usize = 6;
+const IN_A_LINE: usize = 5;
 /// So many victims are named.
-const VICTIMS: usize = 4;
+const VICTIMS: usize = 3;
 
 pub(super) fn set(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
     let count = analysis.culprits.len();
     // A screen has some fifty lines: the more culprits, the shorter their stacks.
     let (in_full, again, before) = match count {
         _ if options.verbose => (count, None, None),
-        0..=2 => (count, Some(5), Some(3)),
-        3 => (count, Some(4), Some(2)),
-        _ => (IN_FULL - 1, Some(4), Some(2)),
+        0..=1 => (count, Some(6), Some(4)),
+        2 => (count, Some(4), Some(2)),
+        3 => (count, Some(3), Some(2)),
+        _ => (IN_FULL - 1, Some(3), Some(2)),
     };
     for (index, culprit) in analysis.culprits[..in_full].iter().enumerate() {
         page.blank();
@@ -87,7 +88,7 @@ fn heading(page: &mut Page, analysis: &Analysis, index: usize, culprit: &Culprit
         buffer.push_str(&format!(", {}", bytes(example.size)));
     }
     if !example.kind.is_empty() {
-        buffer.push_str(&format!(", \"{}\"", fit_middle(&example.kind, 40)));
+        buffer.push_str(&format!(", {}", fit_middle(&example.kind, 40)));
     }
     if !example.scope.is_empty() {
         buffer.push_str(&format!(", in {}", fit_middle(&example.scope, 60)));
@@ -102,7 +103,7 @@ fn heading(page: &mut Page, analysis: &Analysis, index: usize, culprit: &Culprit
     );
     let devices = match &*culprit.devices {
         [] => String::new(),
-        [one] => format!(" on {}", device(analysis, *one)),
+        [one] => format!(" on device {one}"),
         many => format!(" on {} devices", many.len()),
     };
     let mut text = format!(

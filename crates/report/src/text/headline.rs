@@ -12,6 +12,7 @@ use super::names::fit_middle;
 use super::names::number;
 use super::names::printable;
 use super::names::site;
+use super::page::NO_BREAK;
 use super::page::Page;
 use super::page::Piece;
 use super::page::Tone;
@@ -141,7 +142,7 @@ fn names(pieces: &mut Vec<Piece>, culprits: &[Culprit], width: usize) {
             pieces.push(plain(" or "));
             pieces.push(strong(site(&other.frame, width.saturating_sub(12))));
         }
-        pieces.push(plain(format!(" {}", number(culprit.explains))));
+        pieces.push(plain(format!("{NO_BREAK}{}", number(culprit.explains))));
     }
     let rest = &culprits[named..];
     if !rest.is_empty() {

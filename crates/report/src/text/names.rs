@@ -107,6 +107,19 @@ fn that_fit<'a>(cells: impl Iterator<Item = &'a Cell>, mut room: usize) -> usize
         .count()
 }
 
+/// Shares `room` columns between a name and a place: each has half, and what the other does not need.
+pub(super) fn share(room: usize, name: &str, place: &str) -> (usize, usize) {
+    let name = columns(name);
+    let place = columns(place);
+    if name + place <= room {
+        (name, place)
+    } else {
+        let half = room / 2;
+        let most_place = place.min(room.saturating_sub(name.min(half)));
+        (room.saturating_sub(most_place), most_place)
+    }
+}
+
 /// A number with thousands separators.
 pub(super) fn number(value: u64) -> String {
     let digits = value.to_string();

@@ -8,6 +8,9 @@ use anstyle::Style;
 
 use super::names::columns;
 
+/// A space at which no line is broken. Shown as an ordinary one.
+pub(super) const NO_BREAK: char = '\u{a0}';
+
 /// How a piece of text sounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tone {
@@ -96,7 +99,7 @@ impl Page {
                 column += 1;
             }
             for (tone, text) in word {
-                self.put(tone, text);
+                self.put(tone, &text.replace(NO_BREAK, " "));
             }
             column += wide;
         }

@@ -7,6 +7,7 @@ use super::names::base;
 use super::names::columns;
 use super::names::fit_end;
 use super::names::fit_middle;
+use super::names::share;
 use super::page::Page;
 use super::page::Tone;
 use super::page::plain;
@@ -24,48 +25,47 @@ enum Sort {
 }
 
 /// Beginnings of functions that belong to an interpreter, or glue to it.
-const INTERPRETER_FUNCTIONS: [&str; 18] = [
-    "_PyEval_",
+const INTERPRETER_FUNCTIONS: [&str; 12] = [
+    "_Py",
     "PyEval_",
-    "_PyObject_",
     "PyObject_",
-    "_PyFunction_",
-    "Py_Run",
     "PyRun_",
+    "Py_Run",
     "Py_BytesMain",
     "pymain_",
-    "run_mod",
-    "run_eval_code_obj",
     "cfunction_",
     "method_vectorcall",
-    "_Py",
     "slot_tp_",
-    "type_call",
     "nanobind::",
     "pybind11::",
 ];
+
+/// Functions of an interpreter whose names others might begin with as well.
+const INTERPRETER_NAMES: [&str; 3] = ["run_mod", "run_eval_code_obj", "type_call"];
 
 /// Beginnings of modules that belong to an interpreter.
 const INTERPRETER_MODULES: [&str; 2] = ["libpython", "python3"];
 
 /// Beginnings of functions of the languages' own libraries.
-const SYSTEM_FUNCTIONS: [&str; 15] = [
+const SYSTEM_FUNCTIONS: [&str; 14] = [
     "std::",
     "__gnu_cxx::",
-    "core::",
-    "alloc::",
+    "<std::",
     "<core::",
     "<alloc::",
-    "<std::",
+    "core::ops::",
+    "core::ptr::",
+    "alloc::boxed::",
+    "alloc::sync::",
     "operator delete",
     "operator new",
     "__libc_",
-    "_start",
-    "start_thread",
-    "clone",
     "__rust_",
     "_dl_",
 ];
+
+/// Functions at the start of processes and threads.
+const SYSTEM_NAMES: [&str; 4] = ["_start", "start_thread", "clone", "clone3"];
 
 /// Beginnings of modules that every program has.
 const SYSTEM_MODULES: [&str; 6] = [
@@ -92,8 +92,25 @@ fn sort_of(frame: &Frame) -> Sort {
         return Sort::Interpreter;
     }
     match &frame.function {
-        Some(function) if begins(function, &INTERPRETER_FUNCTIONS) => Sort::Interpreter,
-        Some(function) if begins(function, &SYSTEM_FUNCTIONS) => Sort::System,
+        Some(function)
+            if begins(function, &INTERPRETER_FUNCTIONS)
+                || INTERPRETER_NAMES.contains(&function.as_str()) =>
+        {
+            Sort::Interpreter
+        }
+        Some(function)
+            if begins(function, &SYSTEM_FUNCTIONS) || SYSTEM_NAMES.contains(&function.as_str()) =>
+        {
+            Sort::System
+        }
+        // Where the compiler says that Rust's own library lies.
+        _ if frame
+            .file
+            .as_deref()
+            .is_some_and(|file| file.starts_with("/rustc/")) =>
+        {
+            Sort::System
+        }
         _ if begins(module, &SYSTEM_MODULES) => Sort::System,
         _ => Sort::Telling,
     }
@@ -117,15 +134,22 @@ pub(super) fn stack(page: &mut Page, frames: &[Frame], site: Option<&Frame>, mos
         Some(most) => chosen(frames, site, most),
         None => vec![true; frames.len()],
     };
+    let last = shown.iter().rposition(|shown| *shown).unwrap_or(0);
     let mut at = 0;
-    while at < frames.len() {
-        let run = shown[at..].iter().take_while(|shown| !**shown).count();
+    while at <= last {
+        let run = shown[at..last].iter().take_while(|shown| !**shown).count();
         if run > 1 {
             let rest = &frames[at..at + run];
             page.line(&[(Tone::Faint, format!("    … {run} {}", describe(rest)))]);
             at += run;
         } else {
-            frame_line(page, at, &frames[at], site, most.is_none());
+            // What lies further out takes no line of its own.
+            let outer = if at == last {
+                frames.len() - 1 - last
+            } else {
+                0
+            };
+            frame_line(page, (at, &frames[at]), outer, site, most.is_none());
             at += 1;
         }
     }
@@ -175,7 +199,13 @@ fn describe(run: &[Frame]) -> &'static str {
     }
 }
 
-fn frame_line(page: &mut Page, number: usize, frame: &Frame, site: Option<&Frame>, whole: bool) {
+fn frame_line(
+    page: &mut Page,
+    (number, frame): (usize, &Frame),
+    outer: usize,
+    site: Option<&Frame>,
+    whole: bool,
+) {
     let lead = match frame.language {
         Language::Native => format!("    #{number} {:#x} in ", frame.offset),
         Language::Python => format!("    #{number} python in "),
@@ -186,13 +216,16 @@ fn frame_line(page: &mut Page, number: usize, frame: &Frame, site: Option<&Frame
         None if frame.module.is_empty() => "(no module)".to_owned(),
         None => format!("({}+{:#x})", frame.module, frame.offset),
     };
-    let inlined = if frame.inlined { " (inlined)" } else { "" };
+    let mut after = if frame.inlined { " (inlined)" } else { "" }.to_owned();
+    if outer > 0 {
+        after.push_str(&format!(" … {outer} more"));
+    }
     let name = frame.function.as_deref().unwrap_or("??");
     let (most_name, most_place) = if whole {
         (usize::MAX, usize::MAX)
     } else {
         share(
-            page.width.saturating_sub(lead.len() + inlined.len() + 1),
+            page.width.saturating_sub(lead.len() + columns(&after) + 1),
             name,
             &place,
         )
@@ -208,19 +241,6 @@ fn frame_line(page: &mut Page, number: usize, frame: &Frame, site: Option<&Frame
         plain(lead),
         name,
         plain(format!(" {place}")),
-        plain(inlined),
+        (Tone::Faint, after),
     ]);
-}
-
-/// Shares `room` columns between a name and a place: each has half, and what the other does not need.
-fn share(room: usize, name: &str, place: &str) -> (usize, usize) {
-    let name = columns(name);
-    let place = columns(place);
-    if name + place <= room {
-        (name, place)
-    } else {
-        let half = room / 2;
-        let most_place = place.min(room.saturating_sub(name.min(half)));
-        (room.saturating_sub(most_place), most_place)
-    }
 }
