@@ -1,0 +1,260 @@
+//! The two functions that the stubs of a generated library jump to, on x86-64, with the stub's number in `r11d`.
+//!
+//! They save every register that can carry an argument (integer and vector, `rax` of variadic calls, `r10` of nested
+//! functions), ask `whofreed::preload`, and restore them; a result is kept whole in the same way (`rax`, `rdx`, `xmm0`,
+//! `xmm1`; the x87 stack is not touched). The upper halves of wider vector registers are not kept. Everything has
+//! unwind information, so that exceptions and backtraces pass.
+
+use std::arch::naked_asm;
+
+use host::preload;
+use host::preload::offset;
+
+/// Makes the frame of `whofreed::preload` at `$base`, from the registers at a function's entry. `$entry` is how far
+/// above the base the return address lies.
+macro_rules! save {
+    ($base:literal) => {
+        concat!(
+            "mov [",
+            $base,
+            "], rdi\n",
+            "mov [",
+            $base,
+            " + 8], rsi\n",
+            "mov [",
+            $base,
+            " + 16], rdx\n",
+            "mov [",
+            $base,
+            " + 24], rcx\n",
+            "mov [",
+            $base,
+            " + 32], r8\n",
+            "mov [",
+            $base,
+            " + 40], r9\n",
+            "mov [",
+            $base,
+            " + {variadic}], rax\n",
+            "mov [",
+            $base,
+            " + {chain}], r10\n",
+            "xor eax, eax\n",
+            "mov [",
+            $base,
+            " + {result}], rax\n",
+            "mov [",
+            $base,
+            " + {result_high}], rax\n",
+            "mov [",
+            $base,
+            " + {stack_words}], rax\n",
+            "mov [",
+            $base,
+            " + {ticket}], rax\n",
+            "movaps [",
+            $base,
+            " + {vectors}], xmm0\n",
+            "movaps [",
+            $base,
+            " + {vectors} + 16], xmm1\n",
+            "movaps [",
+            $base,
+            " + {vectors} + 32], xmm2\n",
+            "movaps [",
+            $base,
+            " + {vectors} + 48], xmm3\n",
+            "movaps [",
+            $base,
+            " + {vectors} + 64], xmm4\n",
+            "movaps [",
+            $base,
+            " + {vectors} + 80], xmm5\n",
+            "movaps [",
+            $base,
+            " + {vectors} + 96], xmm6\n",
+            "movaps [",
+            $base,
+            " + {vectors} + 112], xmm7\n",
+        )
+    };
+}
+
+/// Gives all of them back.
+macro_rules! restore {
+    ($base:literal) => {
+        concat!(
+            "mov rdi, [",
+            $base,
+            "]\n",
+            "mov rsi, [",
+            $base,
+            " + 8]\n",
+            "mov rdx, [",
+            $base,
+            " + 16]\n",
+            "mov rcx, [",
+            $base,
+            " + 24]\n",
+            "mov r8, [",
+            $base,
+            " + 32]\n",
+            "mov r9, [",
+            $base,
+            " + 40]\n",
+            "mov rax, [",
+            $base,
+            " + {variadic}]\n",
+            "mov r10, [",
+            $base,
+            " + {chain}]\n",
+            "movaps xmm0, [",
+            $base,
+            " + {vectors}]\n",
+            "movaps xmm1, [",
+            $base,
+            " + {vectors} + 16]\n",
+            "movaps xmm2, [",
+            $base,
+            " + {vectors} + 32]\n",
+            "movaps xmm3, [",
+            $base,
+            " + {vectors} + 48]\n",
+            "movaps xmm4, [",
+            $base,
+            " + {vectors} + 64]\n",
+            "movaps xmm5, [",
+            $base,
+            " + {vectors} + 80]\n",
+            "movaps xmm6, [",
+            $base,
+            " + {vectors} + 96]\n",
+            "movaps xmm7, [",
+            $base,
+            " + {vectors} + 112]\n",
+        )
+    };
+}
+
+/// Reports a call, and ends in a jump to the real function: no frame of ours is left.
+///
+/// # Safety
+/// For stubs of a generated library only.
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wf_thunk_tail() {
+    naked_asm!(
+        ".cfi_startproc",
+        "endbr64",
+        // The return address lies at an odd multiple of 8; the frame is to be aligned to 16.
+        "sub rsp, {size} + 8",
+        ".cfi_adjust_cfa_offset {size} + 8",
+        save!("rsp"),
+        "lea rax, [rsp + {size} + 8]",
+        "mov [rsp + {slot}], rax",
+        "mov [rsp + {frame_pointer}], rbp",
+        "mov edi, r11d",
+        "mov rsi, rsp",
+        "call {enter}",
+        "mov r11, rax",
+        "test rax, rax",
+        "je 2f",
+        restore!("rsp"),
+        "add rsp, {size} + 8",
+        ".cfi_remember_state",
+        ".cfi_adjust_cfa_offset -({size} + 8)",
+        "jmp r11",
+        ".cfi_restore_state",
+        "2:",
+        "mov rax, [rsp + {result}]",
+        "xor edx, edx",
+        "pxor xmm0, xmm0",
+        "add rsp, {size} + 8",
+        ".cfi_adjust_cfa_offset -({size} + 8)",
+        "ret",
+        ".cfi_endproc",
+        size = const offset::SIZE,
+        variadic = const offset::VARIADIC,
+        chain = const offset::CHAIN,
+        result = const offset::RESULT,
+        result_high = const offset::RESULT_HIGH,
+        stack_words = const offset::STACK_WORDS,
+        ticket = const offset::TICKET,
+        vectors = const offset::VECTORS,
+        slot = const offset::SLOT,
+        frame_pointer = const offset::FRAME_POINTER,
+        enter = sym preload::enter,
+    )
+}
+
+/// Calls the real function with the same registers and a copy of the stack arguments, and looks at what it did. When
+/// it is left by an exception, so is this: there is nothing here to clean up.
+///
+/// # Safety
+/// For stubs of a generated library only.
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wf_thunk_call() {
+    naked_asm!(
+        ".cfi_startproc",
+        "endbr64",
+        "push rbp",
+        ".cfi_def_cfa_offset 16",
+        ".cfi_offset rbp, -16",
+        "mov rbp, rsp",
+        ".cfi_def_cfa_register rbp",
+        // The frame, and below it 16 bytes for the stub's number.
+        "sub rsp, {size} + 16",
+        save!("rbp - {size}"),
+        "lea rax, [rbp + 8]",
+        "mov [rbp - {size} + {slot}], rax",
+        "mov rax, [rbp]",
+        "mov [rbp - {size} + {frame_pointer}], rax",
+        "mov [rsp], r11",
+        "mov edi, r11d",
+        "lea rsi, [rbp - {size}]",
+        "call {enter}",
+        "mov r11, rax",
+        "test rax, rax",
+        "je 2f",
+        // The stack arguments, an even number of words.
+        "mov rcx, [rbp - {size} + {stack_words}]",
+        "lea rax, [rcx * 8 + 15]",
+        "and rax, -16",
+        "sub rsp, rax",
+        "lea rsi, [rbp + 16]",
+        "mov rdi, rsp",
+        "rep movsq",
+        restore!("rbp - {size}"),
+        "call r11",
+        "mov [rbp - {size} + {result}], rax",
+        "mov [rbp - {size} + {result_high}], rdx",
+        "movaps [rbp - {size} + {vectors}], xmm0",
+        "movaps [rbp - {size} + {vectors} + 16], xmm1",
+        "lea rsp, [rbp - {size} - 16]",
+        "mov edi, [rsp]",
+        "lea rsi, [rbp - {size}]",
+        "call {leave}",
+        "movaps xmm0, [rbp - {size} + {vectors}]",
+        "movaps xmm1, [rbp - {size} + {vectors} + 16]",
+        "2:",
+        "mov rax, [rbp - {size} + {result}]",
+        "mov rdx, [rbp - {size} + {result_high}]",
+        "leave",
+        ".cfi_def_cfa rsp, 8",
+        "ret",
+        ".cfi_endproc",
+        size = const offset::SIZE,
+        variadic = const offset::VARIADIC,
+        chain = const offset::CHAIN,
+        result = const offset::RESULT,
+        result_high = const offset::RESULT_HIGH,
+        stack_words = const offset::STACK_WORDS,
+        ticket = const offset::TICKET,
+        vectors = const offset::VECTORS,
+        slot = const offset::SLOT,
+        frame_pointer = const offset::FRAME_POINTER,
+        enter = sym preload::enter,
+        leave = sym preload::leave,
+    )
+}

@@ -1,0 +1,170 @@
+//! Devices as adapters know them (kind, id, memory: up to four numbers), made into the one number of the contract.
+//!
+//! The number comes from a hash of the parts, so that it is the same in every process of a run.
+
+use std::fmt;
+use std::fmt::Write;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+use whofreed_hooktable::MAX_DEVICE_PARTS;
+
+use super::table::Hooked;
+
+/// Numbers below are left to hosts that call the C interface themselves.
+const FIRST_NUMBER: u32 = 1000;
+const MAX_DEVICES: u32 = 1024;
+const MAX_GROUPS: usize = 256;
+
+/// The parts of a device.
+pub(super) type Parts = [u64; MAX_DEVICE_PARTS];
+
+/// Hashes of the devices that were seen; a device's place gives its number.
+static DEVICES: [AtomicU64; MAX_DEVICES as usize] =
+    [const { AtomicU64::new(0) }; MAX_DEVICES as usize];
+
+/// The number of a device, and whether it is new. None when there are too many.
+pub(super) fn number(hooked: &Hooked, parts: &Parts) -> Option<(u32, bool)> {
+    let hash = hash(hooked, parts);
+    let start = u32::try_from(hash >> 32).unwrap_or(0);
+    for step in 0..MAX_DEVICES {
+        let place = start.wrapping_add(step) % MAX_DEVICES;
+        let known = &DEVICES[place as usize];
+        let is_new = match known.load(Ordering::Relaxed) {
+            0 => match known.compare_exchange(0, hash, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => true,
+                Err(other) if other == hash => false,
+                Err(_) => continue,
+            },
+            other if other == hash => false,
+            _ => continue,
+        };
+        return Some((FIRST_NUMBER + place, is_new));
+    }
+    None
+}
+
+/// 64 bits of the adapter's name and the parts; never 0.
+fn hash(hooked: &Hooked, parts: &Parts) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut mix = |value: u64| {
+        hash = (hash ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        hash ^= hash >> 29;
+    };
+    for byte in hooked.table.text(hooked.adapter.name) {
+        mix(u64::from(*byte));
+    }
+    for part in parts {
+        mix(*part);
+    }
+    hash | 1
+}
+
+/// A short text on the stack; what does not fit is cut.
+#[derive(Debug)]
+pub(super) struct Name {
+    bytes: [u8; 128],
+    len: usize,
+}
+
+impl Name {
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            if let Some(place) = self.bytes.get_mut(self.len) {
+                *place = *byte;
+                self.len += 1;
+            }
+        }
+    }
+}
+
+impl Write for Name {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.append(text.as_bytes());
+        Ok(())
+    }
+}
+
+/// What a device is called: its parts' names or numbers, or the adapter's name where it has no parts.
+pub(super) fn name(hooked: &Hooked, parts: &Parts) -> Name {
+    let mut name = Name {
+        bytes: [0; 128],
+        len: 0,
+    };
+    if hooked.adapter.parts_count == 0 {
+        name.append(hooked.table.text(hooked.adapter.name));
+    }
+    for (index, value) in (0..hooked.adapter.parts_count).zip(parts) {
+        if index > 0 {
+            name.append(b" ");
+        }
+        let part = hooked
+            .table
+            .part((hooked.adapter.parts_first + index) as usize);
+        let text = part.and_then(|part| {
+            let place = u32::try_from(*value)
+                .ok()
+                .filter(|value| *value < part.names_count)?;
+            hooked.table.listed((part.names_first + place) as usize)
+        });
+        match text {
+            Some(text) => name.append(text),
+            None => {
+                // Cannot fail: what does not fit is cut.
+                let _ = write!(name, "{value}");
+            }
+        }
+    }
+    name
+}
+
+struct Member {
+    group: AtomicU64,
+    /// The device's number, 0 while it is not known.
+    device: AtomicU32,
+}
+
+static MEMBERS: [Member; MAX_GROUPS] = [const {
+    Member {
+        group: AtomicU64::new(0),
+        device: AtomicU32::new(0),
+    }
+}; MAX_GROUPS];
+
+/// Notes that a device belongs to what is released at once under the value `group`; 0 is none.
+pub(super) fn join(group: u64, device: u32) {
+    if group == 0 {
+        return;
+    }
+    for member in &MEMBERS {
+        let known = member.group.load(Ordering::Relaxed);
+        if known == group && member.device.load(Ordering::Relaxed) == device {
+            return;
+        }
+        if known == 0 {
+            let claimed =
+                member
+                    .group
+                    .compare_exchange(0, group, Ordering::Relaxed, Ordering::Relaxed);
+            if claimed.is_ok() {
+                member.device.store(device, Ordering::Release);
+                return;
+            }
+        }
+    }
+}
+
+/// The devices of a group.
+pub(super) fn members(group: u64) -> impl Iterator<Item = u32> {
+    let of_group = MEMBERS
+        .iter()
+        .filter(move |member| group != 0 && member.group.load(Ordering::Relaxed) == group);
+    of_group
+        .map(|member| member.device.load(Ordering::Acquire))
+        .filter(|device| *device != 0)
+}

@@ -1,0 +1,227 @@
+//! The machine that runs an adapter's expressions over the registers of a call.
+
+use whofreed_hooktable::code;
+use whofreed_hooktable::code::MAX_STACK;
+use whofreed_hooktable::code::MAX_TRIES;
+
+use super::Frame;
+use super::machine;
+use super::originals;
+use super::table::Hooked;
+
+/// Where nothing that a host points to can be: the null pages, and what the kernel keeps for itself.
+const LOWEST: u64 = 64 * 1024;
+const HIGHEST: u64 = 1 << 47;
+
+/// A call to evaluate expressions about.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Call<'call> {
+    pub(super) hooked: &'call Hooked,
+    pub(super) frame: &'call Frame,
+    /// Whether the real function has returned.
+    pub(super) has_returned: bool,
+}
+
+impl Call<'_> {
+    /// The value of the expression at an offset; none when there is none, or when it cannot be had.
+    pub(super) fn value(&self, offset: u32) -> Option<u64> {
+        if offset == 0 {
+            return None;
+        }
+        let code = self.hooked.table.code(offset);
+        Machine {
+            call: self,
+            code,
+            at: 0,
+            stack: [0; MAX_STACK],
+            depth: 0,
+            tries: [(0, 0); MAX_TRIES],
+            open: 0,
+        }
+        .run()
+    }
+
+    /// Like [`Call::value`], where none means 0.
+    pub(super) fn value_or_zero(&self, offset: u32) -> u64 {
+        self.value(offset).unwrap_or(0)
+    }
+
+    /// Whether a condition holds; one that is not given does, one that cannot be had does not.
+    pub(super) fn holds(&self, offset: u32) -> bool {
+        offset == 0 || self.value(offset).is_some_and(|value| value != 0)
+    }
+}
+
+struct Machine<'call> {
+    call: &'call Call<'call>,
+    code: &'static [u8],
+    at: usize,
+    stack: [u64; MAX_STACK],
+    depth: usize,
+    /// Where a failure goes, and how deep the stack was there.
+    tries: [(usize, usize); MAX_TRIES],
+    open: usize,
+}
+
+impl Machine<'_> {
+    fn run(mut self) -> Option<u64> {
+        loop {
+            // Jumps go forward only, so that this ends at the latest with the code.
+            let opcode = self.byte()?;
+            if opcode == code::END {
+                return self.pop();
+            }
+            if self.step(opcode).is_none() {
+                self.open = self.open.checked_sub(1)?;
+                (self.at, self.depth) = self.tries[self.open];
+            }
+        }
+    }
+
+    fn bytes<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let bytes = *self.code.get(self.at..)?.first_chunk()?;
+        self.at += N;
+        Some(bytes)
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        self.bytes().map(|[byte]| byte)
+    }
+
+    fn short(&mut self) -> Option<usize> {
+        self.bytes()
+            .map(|bytes| usize::from(u16::from_le_bytes(bytes)))
+    }
+
+    fn push(&mut self, value: u64) -> Option<()> {
+        *self.stack.get_mut(self.depth)? = value;
+        self.depth += 1;
+        Some(())
+    }
+
+    fn pop(&mut self) -> Option<u64> {
+        self.depth = self.depth.checked_sub(1)?;
+        Some(self.stack[self.depth])
+    }
+
+    fn two(&mut self, operation: impl FnOnce(u64, u64) -> u64) -> Option<()> {
+        let right = self.pop()?;
+        let left = self.pop()?;
+        self.push(operation(left, right))
+    }
+
+    fn shifted(value: u64, by: u64, shift: impl FnOnce(u64, u32) -> Option<u64>) -> u64 {
+        u32::try_from(by)
+            .ok()
+            .and_then(|by| shift(value, by))
+            .unwrap_or(0)
+    }
+
+    fn step(&mut self, opcode: u8) -> Option<()> {
+        match opcode {
+            code::ARGUMENT => {
+                let number = usize::from(self.byte()?);
+                self.push(*self.call.frame.arguments.get(number)?)
+            }
+            code::RESULT if self.call.has_returned => self.push(self.call.frame.result),
+            code::CONSTANT => {
+                let bytes = self.bytes()?;
+                self.push(u64::from_le_bytes(bytes))
+            }
+            code::LOAD => {
+                let width = self.byte()?;
+                let address = self.pop()?;
+                self.push(load(address, width)?)
+            }
+            code::ADD => self.two(u64::wrapping_add),
+            code::SUBTRACT => self.two(u64::wrapping_sub),
+            code::AND => self.two(|left, right| left & right),
+            code::OR => self.two(|left, right| left | right),
+            code::SHIFT_LEFT => {
+                self.two(|left, right| Self::shifted(left, right, u64::checked_shl))
+            }
+            code::SHIFT_RIGHT => {
+                self.two(|left, right| Self::shifted(left, right, u64::checked_shr))
+            }
+            code::EQUAL => self.two(|left, right| u64::from(left == right)),
+            code::UNEQUAL => self.two(|left, right| u64::from(left != right)),
+            code::LESS => self.two(|left, right| u64::from(left < right)),
+            code::TRUTH => {
+                let value = self.pop()?;
+                self.push(u64::from(value != 0))
+            }
+            code::CALL => {
+                let place = self.short()?;
+                let argument = self.pop()?;
+                let function = originals::symbol(place, self.call.hooked)?;
+                // SAFETY: the adapter says that this is a getter of one argument.
+                self.push(unsafe { machine::call(function, argument) }?)
+            }
+            code::VIRTUAL_CALL => {
+                let slot = self.short()? as u64;
+                let object = self.pop()?;
+                let table = load(object, 8)?;
+                let function = load(table.wrapping_add(slot * 8), 8)?;
+                if !is_plausible(function, 1) {
+                    return None;
+                }
+                // SAFETY: the adapter says that the object has a getter without arguments in this slot.
+                self.push(unsafe { machine::call(usize::try_from(function).ok()?, object) }?)
+            }
+            code::SYMBOL => {
+                let place = self.short()?;
+                self.push(originals::symbol(place, self.call.hooked)? as u64)
+            }
+            code::PRESENT => {
+                let place = self.short()?;
+                self.push(u64::from(
+                    originals::symbol(place, self.call.hooked).is_some(),
+                ))
+            }
+            code::JUMP_IF_ZERO => {
+                let distance = self.short()?;
+                if self.pop()? == 0 {
+                    self.at += distance;
+                }
+                Some(())
+            }
+            code::JUMP => {
+                self.at += self.short()?;
+                Some(())
+            }
+            code::TRY => {
+                let distance = self.short()?;
+                *self.tries.get_mut(self.open)? = (self.at + distance, self.depth);
+                self.open += 1;
+                Some(())
+            }
+            code::TRIED => {
+                self.open = self.open.checked_sub(1)?;
+                Some(())
+            }
+            _ => None,
+        }
+    }
+}
+
+fn is_plausible(address: u64, width: u64) -> bool {
+    address >= LOWEST && address <= HIGHEST - width
+}
+
+fn load(address: u64, width: u8) -> Option<u64> {
+    if !is_plausible(address, u64::from(width)) {
+        return None;
+    }
+    let place = std::ptr::with_exposed_provenance::<u8>(usize::try_from(address).ok()?);
+    // SAFETY: the adapter says that the host keeps a value of this width here; an address where nothing can be has
+    // been refused above.
+    unsafe {
+        Some(match width {
+            1 => u64::from(place.read()),
+            2 => u64::from(place.cast::<u16>().read_unaligned()),
+            4 => u64::from(place.cast::<u32>().read_unaligned()),
+            8 => place.cast::<u64>().read_unaligned(),
+            _ => return None,
+        })
+    }
+}

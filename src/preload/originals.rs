@@ -1,0 +1,95 @@
+//! Where the real functions are: looked up once, by an own walk over the loaded objects, then remembered.
+//!
+//! dlsym would not do: it does not see libraries opened with RTLD_LOCAL, takes the loader's lock, and may be hooked
+//! itself.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+
+use super::machine;
+use super::table::Hooked;
+use crate::linkmap;
+use crate::linkmap::Object;
+
+/// How many stubs and how many symbols of expressions are remembered; others are looked up each time.
+const REMEMBERED: usize = 4096;
+
+static ORIGINALS: [AtomicUsize; REMEMBERED] = [const { AtomicUsize::new(0) }; REMEMBERED];
+static SYMBOLS: [AtomicUsize; REMEMBERED] = [const { AtomicUsize::new(0) }; REMEMBERED];
+/// How many objects were loaded when a symbol was looked for in vain, plus one.
+static MISSED_AT: [AtomicU32; REMEMBERED] = [const { AtomicU32::new(0) }; REMEMBERED];
+
+/// What the lookup of a real function came to.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Original {
+    Known(usize),
+    /// Found just now.
+    Found(usize),
+    Missing,
+}
+
+/// The real function, if it has been looked up before.
+pub(super) fn known(number: usize) -> Option<usize> {
+    let address = ORIGINALS.get(number)?.load(Ordering::Relaxed);
+    (address != 0).then_some(address)
+}
+
+/// The real function behind a stub.
+pub(super) fn original(number: usize, hooked: &Hooked) -> Original {
+    if let Some(address) = known(number) {
+        return Original::Known(address);
+    }
+    let Some(address) = find(hooked.symbol(), hooked.library()) else {
+        return Original::Missing;
+    };
+    if let Some(place) = ORIGINALS.get(number) {
+        let before = place.swap(address, Ordering::Relaxed);
+        if before == address {
+            return Original::Known(address);
+        }
+    }
+    Original::Found(address)
+}
+
+/// A symbol, in the libraries that `globs` names, else in any but the generated one.
+pub(super) fn find(name: &[u8], globs: &[u8]) -> Option<usize> {
+    let ours = linkmap::object_of(machine::table_address());
+    let is_foreign = |object: &Object| Some(*object) != ours;
+    linkmap::find_symbol_where(name, |object| is_foreign(object) && object.matches(globs))
+        .or_else(|| linkmap::find_symbol_where(name, is_foreign))
+}
+
+/// A symbol of an expression, by its place in the table's lists: the first that exists of several alternatives.
+pub(super) fn symbol(place: usize, hooked: &Hooked) -> Option<usize> {
+    if let Some(remembered) = SYMBOLS.get(place) {
+        let address = remembered.load(Ordering::Relaxed);
+        if address != 0 {
+            return Some(address);
+        }
+    }
+    let names = hooked.table.listed(place)?;
+    // A library may be opened later, so absence is remembered only as long as nothing is loaded.
+    let objects = u32::try_from(linkmap::objects().count()).unwrap_or(0) + 1;
+    let missed_at = MISSED_AT.get(place);
+    if missed_at.is_some_and(|missed| missed.load(Ordering::Relaxed) == objects) {
+        return None;
+    }
+    let mut names = names.split(|byte| *byte == b'|');
+    let found = names.find_map(|name| find(name, hooked.library()));
+    match (found, SYMBOLS.get(place), missed_at) {
+        (Some(address), Some(remembered), _) => remembered.store(address, Ordering::Relaxed),
+        (None, _, Some(missed)) => missed.store(objects, Ordering::Relaxed),
+        _ => {}
+    }
+    found
+}
+
+static REPORTED: [AtomicBool; REMEMBERED] = [const { AtomicBool::new(false) }; REMEMBERED];
+
+/// True once for each stub: the first time that something about it is to be told.
+pub(super) fn first_report(number: usize) -> bool {
+    let reported = REPORTED.get(number);
+    reported.is_some_and(|reported| !reported.swap(true, Ordering::Relaxed))
+}
