@@ -30,7 +30,6 @@ impl PerThread {
     pub const ZERO: Self = Self {
         attempts: [Attempt {
             slot: 0,
-            handle: 0,
             owner: 0,
             address: 0,
             device: 0,
@@ -90,7 +89,6 @@ mod tests {
     fn attempt(slot: usize, owner: u64) -> Attempt {
         Attempt {
             slot,
-            handle: owner,
             owner,
             address: 0,
             device: 0,

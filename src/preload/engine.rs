@@ -382,7 +382,6 @@ impl<'hooked> Session<'hooked> {
         let slot = frame.return_address_slot;
         let attempt = Attempt {
             slot,
-            handle,
             owner,
             address,
             device,
