@@ -1,0 +1,413 @@
+//! `whofreed run` around commands that never call a hooked function, with an empty library in the place of the
+//! shim: what the launcher does by itself.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+use std::process::Output;
+use std::process::Stdio;
+
+use tempfile::TempDir;
+
+struct Place {
+    folder: TempDir,
+    shim: PathBuf,
+}
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let shim = folder.path().join("libwhofreed.so");
+        let source = folder.path().join("empty.c");
+        fs::write(&source, "extern int whofreed_test_is_empty;\n").unwrap();
+        let status = Command::new("cc")
+            .args(["-shared", "-fPIC", "-o"])
+            .args([&shim, &source])
+            .status()
+            .unwrap();
+        assert!(status.success());
+        Self { folder, shim }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_whofreed"));
+        command
+            .arg("run")
+            .arg("--shim")
+            .arg(&self.shim)
+            .args(arguments)
+            .current_dir(self.path())
+            .env_remove("WHOFREED_OPTIONS")
+            .env_remove("LD_PRELOAD")
+            .env_remove("COLUMNS");
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    fn script(&self, name: &str, text: &str) -> String {
+        let path = self.path().join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn printed(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
+fn the_exit_code_is_the_command_s_own() {
+    let place = Place::new();
+    for (script, code) in [
+        ("exit 0", 0),
+        ("exit 3", 3),
+        ("exit 255", 255),
+        ("kill -9 $$", 137),
+        ("kill -6 $$", 134),
+    ] {
+        let output = place.run(&["--error-exitcode", "99", "--", "sh", "-c", script]);
+        assert_eq!(output.status.code(), Some(code), "{script}");
+        assert!(
+            said(&output).starts_with("whofreed: nothing was recorded"),
+            "{}",
+            said(&output)
+        );
+    }
+}
+
+#[test]
+fn what_cannot_be_run_or_preloaded_is_refused_with_its_reason() {
+    let place = Place::new();
+    place.script("file", "x");
+    fs::set_permissions(place.path().join("file"), fs::Permissions::from_mode(0o644)).unwrap();
+    fs::copy("/bin/true", place.path().join("privileged")).unwrap();
+    fs::set_permissions(
+        place.path().join("privileged"),
+        fs::Permissions::from_mode(0o4755),
+    )
+    .unwrap();
+    place.script("orphan", "#!/nowhere/interpreter\n");
+    place.script("lost", "#!/usr/bin/env whofreed-no-such-interpreter\n");
+    place.script(
+        "loop",
+        &format!("#!{}\n", place.path().join("loop").display()),
+    );
+    fs::write(
+        place.path().join("main.c"),
+        "int main(void) { return 0; }\n",
+    )
+    .unwrap();
+    let compiled = Command::new("cc")
+        .args(["-static", "-o", "static", "main.c"])
+        .current_dir(place.path())
+        .status();
+    let mut cases = vec![
+        ("whofreed-no-such-command", 127, "command not found"),
+        ("./missing", 127, "no such file"),
+        ("", 127, "command not found"),
+        ("./", 126, "is a directory"),
+        ("./file", 126, "is not executable"),
+        ("./privileged", 126, "is set-uid"),
+        ("./orphan", 127, "/nowhere/interpreter: no such file"),
+        (
+            "./lost",
+            127,
+            "whofreed-no-such-interpreter: command not found",
+        ),
+        ("./loop", 126, "too many interpreters"),
+    ];
+    // Not every machine has the C library for it.
+    if compiled.is_ok_and(|status| status.success()) {
+        cases.push((
+            "./static",
+            126,
+            "is statically linked, so it cannot be preloaded",
+        ));
+    }
+    for (command, code, reason) in cases {
+        let output = place.run(&["--", command]);
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{command}: {}",
+            said(&output)
+        );
+        assert!(
+            said(&output).contains(reason),
+            "{command}: {}",
+            said(&output)
+        );
+        assert_eq!(
+            said(&output).lines().count(),
+            1,
+            "{command}: {}",
+            said(&output)
+        );
+    }
+}
+
+#[test]
+fn scripts_run_with_or_without_an_interpreter_s_line() {
+    let place = Place::new();
+    for text in [
+        "#!/bin/sh\necho \"$0 $1\"\n",
+        "echo \"$0 $1\"\n",
+        "#! /usr/bin/env -S sh\necho \"$0 $1\"\n",
+    ] {
+        let script = place.script("script", text);
+        let output = place.run(&["--", &script, "one"]);
+        assert_eq!(
+            printed(&output),
+            format!("{script} one\n"),
+            "{text:?}: {}",
+            said(&output)
+        );
+    }
+}
+
+#[test]
+fn the_command_gets_the_shim_the_hooks_and_what_the_user_had() {
+    let place = Place::new();
+    let show = [
+        "--guard",
+        "--depth=9",
+        "--on-excess",
+        "print",
+        "--",
+        "sh",
+        "-c",
+        "echo $LD_PRELOAD; echo $WHOFREED_OPTIONS",
+    ];
+    let output = place
+        .command(&show)
+        .env("WHOFREED_OPTIONS", "depth=7:stacks=excess")
+        .output()
+        .unwrap();
+    let text = printed(&output);
+    let lines: Vec<&str> = text.lines().collect();
+    let preload: Vec<&str> = lines[0].split(':').collect();
+    assert_eq!(
+        Path::new(preload[0]),
+        fs::canonicalize(&place.shim).unwrap()
+    );
+    assert!(preload[1].ends_with("/whofreed-hooks.so"), "{text}");
+    assert!(
+        !Path::new(preload[1]).exists(),
+        "the folder of the hooks is still there"
+    );
+    let options: Vec<&str> = lines[1].split(':').collect();
+    assert_eq!(
+        options[..2],
+        ["depth=7", "stacks=excess"],
+        "the user's come first"
+    );
+    assert_eq!(
+        options[2..6],
+        ["guard=1", "depth=9", "on_excess=print", "run=1"]
+    );
+    let session = options[6].strip_prefix("session=").unwrap();
+    assert_ne!(u64::from_str_radix(session, 16).unwrap(), 0);
+    let folder = fs::canonicalize(place.path()).unwrap();
+    assert_eq!(
+        options[7],
+        format!("trace={}/whofreed.sh.%p.wft", folder.display())
+    );
+
+    let output = place
+        .command(&["--adapters", "none", "--", "sh", "-c", "echo $LD_PRELOAD"])
+        .env("LD_PRELOAD", &place.shim)
+        .output()
+        .unwrap();
+    let shim = fs::canonicalize(&place.shim).unwrap();
+    assert_eq!(
+        printed(&output),
+        format!("{}:{}\n", shim.display(), place.shim.display())
+    );
+}
+
+#[test]
+fn the_shim_is_looked_for_and_its_places_are_told() {
+    let place = Place::new();
+    let run = |shim: &str| {
+        Command::new(env!("CARGO_BIN_EXE_whofreed"))
+            .args(["run", "--shim", shim, "--", "true"])
+            .current_dir(place.path())
+            .output()
+            .unwrap()
+    };
+    let output = run("/nowhere/libwhofreed.so");
+    assert_eq!(output.status.code(), Some(125));
+    assert!(
+        said(&output).contains("looked for /nowhere/libwhofreed.so"),
+        "{}",
+        said(&output)
+    );
+    for name in ["with space", "with:colon"] {
+        let folder = place.path().join(name);
+        fs::create_dir(&folder).unwrap();
+        fs::copy(&place.shim, folder.join("libwhofreed.so")).unwrap();
+        let output = run(folder.to_str().unwrap());
+        assert_eq!(output.status.code(), Some(125));
+        assert!(
+            said(&output).contains("cannot stand in LD_PRELOAD"),
+            "{}",
+            said(&output)
+        );
+    }
+}
+
+#[test]
+fn traces_go_only_where_they_can_and_over_nothing_else() {
+    let place = Place::new();
+    fs::write(place.path().join("precious.txt"), "precious").unwrap();
+    fs::write(place.path().join("empty.wft"), "").unwrap();
+    for (trace, reason) in [
+        ("/nowhere/x.wft", "its folder cannot be used"),
+        ("/proc/x.wft", "the trace cannot be written"),
+        ("precious.txt", "is no trace; it is left as it is"),
+        ("%p/x.wft", "%p can only stand in the file's name"),
+        (".", "is not the name of a file"),
+        ("..", "is not the name of a file"),
+    ] {
+        let output = place.run(&["--trace", trace, "--", "true"]);
+        assert_eq!(
+            output.status.code(),
+            Some(125),
+            "{trace}: {}",
+            said(&output)
+        );
+        assert!(said(&output).contains(reason), "{trace}: {}", said(&output));
+    }
+    assert_eq!(
+        fs::read(place.path().join("precious.txt")).unwrap(),
+        b"precious"
+    );
+    let output = place.run(&["--trace", "empty.wft", "--", "true"]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+
+    let output = place.run(&[
+        "--trace",
+        "a:b%.%p.wft",
+        "--",
+        "sh",
+        "-c",
+        "echo $WHOFREED_OPTIONS",
+    ]);
+    let text = printed(&output);
+    assert!(text.trim_end().ends_with("/a%3Ab%25.%p.wft"), "{text}");
+    assert!(!place.path().join("a:b%.%p.wft").exists());
+}
+
+#[test]
+fn adapters_that_are_named_must_exist_and_come_first_when_they_bind_nothing() {
+    let place = Place::new();
+    let output = place.run(&["--adapters", "nonsense", "--", "true"]);
+    assert_eq!(output.status.code(), Some(125));
+    assert!(said(&output).contains("nonsense"), "{}", said(&output));
+
+    let output = place.run(&["--adapters", "tt-metal", "--", "true"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(
+        said(&output).starts_with("whofreed: adapter tt-metal bound nothing"),
+        "{}",
+        said(&output)
+    );
+    let output = place.run(&["--", "true"]);
+    assert!(
+        said(&output).starts_with("whofreed: nothing was recorded"),
+        "{}",
+        said(&output)
+    );
+}
+
+#[test]
+fn the_report_goes_to_a_file_and_the_answer_to_stderr() {
+    let place = Place::new();
+    let output = place.run(&[
+        "--report", "out.json", "--format", "json", "--", "sh", "-c", "exit 4",
+    ]);
+    assert_eq!(output.status.code(), Some(4));
+    let report: serde_json::Value =
+        serde_json::from_slice(&fs::read(place.path().join("out.json")).unwrap()).unwrap();
+    assert_eq!(report["process"]["exit"]["code"], 4);
+    assert_eq!(report["process"]["command"][0], "sh");
+    assert_eq!(report["totals"]["events"], 0);
+    assert_eq!(said(&output).lines().count(), 1, "{}", said(&output));
+
+    let output = place
+        .command(&["--", "true"])
+        .env("WHOFREED_OPTIONS", "format=nonsense")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(
+        said(&output).starts_with("whofreed: format=nonsense: no such format"),
+        "{}",
+        said(&output)
+    );
+}
+
+#[test]
+fn signals_reach_the_command_and_the_report_still_comes() {
+    let place = Place::new();
+    // TERM is passed on; INT, which the keyboard sends to all, only must not end whofreed.
+    for (signal, script, code) in [
+        (
+            "TERM",
+            "trap 'exit 7' TERM; echo ready; while :; do sleep 0.05; done",
+            7,
+        ),
+        ("HUP", "echo ready; while :; do sleep 0.05; done", 129),
+        ("INT", "echo ready; read line; exit 5", 5),
+    ] {
+        let mut child = place
+            .command(&["--", "sh", "-c", script])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut ready = [0; 6];
+        child
+            .stdout
+            .as_mut()
+            .unwrap()
+            .read_exact(&mut ready)
+            .unwrap();
+        let sent = Command::new("kill")
+            .args(["-s", signal, &child.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(sent.success());
+        drop(child.stdin.take());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{signal}: {}",
+            said(&output)
+        );
+        assert!(
+            said(&output).starts_with("whofreed: "),
+            "{signal}: {}",
+            said(&output)
+        );
+    }
+}
