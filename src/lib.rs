@@ -1,1 +1,58 @@
-//! (skeleton)
+//! whofreed names the call site that freed a buffer too often. This is the part that runs inside the host.
+//!
+//! # The story of one event
+//!
+//! A runtime frees a buffer and, by the C header or by a hook of an adapter, lands in [`hook`]. The
+//! [re-entrancy guard](thread) lets it in unless the shim itself caused the event. The [`ledger`] lets it happen at
+//! its address, in one atomic transition, and answers with the verdict that the host is given at once. For the record,
+//! the [`stack`] says where the call came from, as the number of an interned stack, and the [`record`] puts
+//! sixty-four bytes into a mapping that outlives the process. That is all that happens on the host's thread; names,
+//! balances and blame come later, elsewhere, from the trace.
+//!
+//! [`process`] holds what there is once per process and notices forks; [`preload`] lives behind the thunks of
+//! adapters; [`client`] is for Rust hosts and does nothing but forward to a loaded `libwhofreed.so`.
+//!
+//! **Architecture Invariant:** this crate exports no symbol and runs no code at start; `crates/shared` does, in
+//! the shared library alone.
+
+#[cfg(not(loom))]
+pub mod abi;
+#[cfg(not(loom))]
+mod arena;
+#[cfg(not(loom))]
+pub mod client;
+#[cfg(not(loom))]
+pub mod hook;
+pub mod index;
+pub mod ledger;
+#[cfg(not(loom))]
+pub mod linkmap;
+#[cfg(not(loom))]
+pub mod options;
+#[cfg(not(loom))]
+pub mod preload;
+mod primitive;
+#[cfg(not(loom))]
+pub mod process;
+#[cfg(not(loom))]
+pub mod record;
+#[cfg(not(loom))]
+pub mod stack;
+#[cfg(not(loom))]
+mod sys;
+#[cfg(not(loom))]
+pub mod thread;
+#[cfg(not(loom))]
+mod tls;
+
+#[cfg(not(loom))]
+pub use hook::summary_at_exit;
+
+/// Prepares for the host, when the shared library is loaded: before the host's constructors, and without a file, a
+/// thread or a word.
+#[cfg(not(loom))]
+pub fn start() {
+    options::start();
+    thread::start();
+    stack::start();
+}

@@ -5,13 +5,9 @@
 //! [`Slots`](crate::index::Slots) and [`Records`](crate::ledger::cell::Records).
 
 #[cfg(loom)]
-pub use loom::sync::atomic::AtomicU32;
-#[cfg(loom)]
 pub use loom::sync::atomic::AtomicU64;
 #[cfg(loom)]
 pub use loom::sync::atomic::Ordering;
-#[cfg(not(loom))]
-pub use std::sync::atomic::AtomicU32;
 #[cfg(not(loom))]
 pub use std::sync::atomic::AtomicU64;
 #[cfg(not(loom))]

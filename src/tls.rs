@@ -7,14 +7,14 @@
 
 use std::cell::Cell;
 
-use crate::thread::ThreadState;
+use crate::thread::Seat;
 
 /// What a thread carries. All zero at its start.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Slot {
     /// The state that the thread has borrowed, or null.
-    pub state: Cell<*mut ThreadState>,
+    pub seat: Cell<*mut Seat>,
     /// 1 while the thread is inside the shim.
     pub busy: Cell<usize>,
 }
@@ -59,7 +59,7 @@ mod storage {
 
     thread_local! {
         static SLOT: Slot = const {
-            Slot { state: Cell::new(ptr::null_mut()), busy: Cell::new(0) }
+            Slot { seat: Cell::new(ptr::null_mut()), busy: Cell::new(0) }
         };
     }
 

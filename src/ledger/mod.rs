@@ -13,7 +13,6 @@ mod state;
 mod table;
 
 use whofreed_lifecycle::Event;
-use whofreed_lifecycle::Full;
 use whofreed_lifecycle::Holder;
 use whofreed_lifecycle::Outcome;
 use whofreed_lifecycle::Verdict;
@@ -21,6 +20,7 @@ use whofreed_lifecycle::Verdict;
 use self::cell::Records;
 use self::pool::Cache;
 use self::pool::Pool;
+use self::table::Entry;
 use self::table::Table;
 use crate::primitive::AtomicU64;
 use crate::primitive::Ordering;
@@ -50,6 +50,8 @@ pub struct Judged {
     pub step: u64,
     /// The device's resets so far.
     pub epoch: u32,
+    /// The label that the buffer was allocated with last.
+    pub label: u32,
     /// The ledger had no room: `outcome` is a courtesy.
     pub untracked: bool,
 }
@@ -90,11 +92,24 @@ impl Ledger {
     }
 
     /// Lets `event` happen at an address, in one atomic transition.
-    pub fn apply(&self, scratch: &mut Scratch, device: u32, address: u64, event: Event) -> Judged {
+    ///
+    /// `label` is the host's label for the buffer, where the event tells one.
+    pub fn apply(
+        &self,
+        scratch: &mut Scratch,
+        device: u32,
+        address: u64,
+        label: Option<u32>,
+        event: Event,
+    ) -> Judged {
         let epoch = self.epoch(device);
-        let Some(cell) = self.addresses.cell(device, address) else {
+        let Some(Entry { cell, note }) = self.addresses.entry_for(device, address) else {
             return untracked(epoch);
         };
+        if let Some(label) = label {
+            note.store(u64::from(label), Ordering::Relaxed);
+        }
+        let label = label.unwrap_or_else(|| note.load(Ordering::Relaxed) as u32);
         let Scratch { records, holders } = scratch;
         // The record of an attempt that lost, to be used by the next one.
         let mut spare: Option<(u32, usize)> = None;
@@ -135,6 +150,7 @@ impl Ledger {
                     outcome,
                     step: state.step,
                     epoch,
+                    label,
                     untracked: false,
                 };
             }
@@ -144,7 +160,7 @@ impl Ledger {
 
     /// Notes where an owner holds a buffer now. False when there is no room to note it.
     pub fn hold(&self, scratch: &mut Scratch, device: u32, owner: u64, holding: Holding) -> bool {
-        let Some(cell) = self.owners.cell(device, owner) else {
+        let Some(Entry { cell, .. }) = self.owners.entry_for(device, owner) else {
             return false;
         };
         let Some(record) = self.pool.take(0, &mut scratch.records) else {
@@ -166,7 +182,13 @@ impl Ledger {
     }
 
     /// Like [`Ledger::hold`], for a view.
-    pub fn hold_view(&self, scratch: &mut Scratch, device: u32, owner: u64, holding: Holding) -> bool {
+    pub fn hold_view(
+        &self,
+        scratch: &mut Scratch,
+        device: u32,
+        owner: u64,
+        holding: Holding,
+    ) -> bool {
         self.has_views.store(1, Ordering::Relaxed);
         self.hold(scratch, device, owner, holding)
     }
@@ -174,7 +196,7 @@ impl Ledger {
     /// Where an owner held a buffer last.
     #[must_use]
     pub fn last_holding(&self, device: u32, owner: u64) -> Option<Holding> {
-        let cell = self.owners.find(device, owner)?;
+        let cell = self.owners.find(device, owner)?.cell;
         loop {
             let seen = cell::look(cell);
             if seen.record() == cell::NO_RECORD {
@@ -203,15 +225,15 @@ impl Ledger {
     /// The number of resets and closes of a device so far.
     #[must_use]
     pub fn epoch(&self, device: u32) -> u32 {
-        let cell = self.devices.find(device, 0);
-        cell.map_or(0, |cell| cell.load(Ordering::Acquire) as u32)
+        let entry = self.devices.find(device, 0);
+        entry.map_or(0, |entry| entry.cell.load(Ordering::Acquire) as u32)
     }
 
     /// Ends every live instance on a device; returns the new number of resets, or `None` when there are too many
     /// devices to remember this one.
     pub fn reset(&self, device: u32) -> Option<u32> {
-        let cell = self.devices.cell(device, 0)?;
-        Some(cell.fetch_add(1, Ordering::AcqRel) as u32 + 1)
+        let entry = self.devices.entry_for(device, 0)?;
+        Some(entry.cell.fetch_add(1, Ordering::AcqRel) as u32 + 1)
     }
 
     /// How many addresses are remembered.
@@ -230,6 +252,7 @@ fn untracked(epoch: u32) -> Judged {
         },
         step: 0,
         epoch,
+        label: 0,
         untracked: true,
     }
 }

@@ -171,5 +171,8 @@ pub fn class_for(words: usize) -> Option<usize> {
     (0..CLASSES).find(|class| words <= words_of(*class))
 }
 
-const _: () = assert!(CLASSES < 8, "the class has three bits, and 7 would clash with NO_RECORD");
+const _: () = assert!(
+    CLASSES < 8,
+    "the class has three bits, and 7 would clash with NO_RECORD"
+);
 const _: () = assert!(size_of::<AtomicU32>() == 4);

@@ -16,9 +16,20 @@ struct Node {
     device: AtomicU64,
     number: AtomicU64,
     cell: AtomicU64,
+    /// A word beside the state, outside of its transitions.
+    note: AtomicU64,
 }
 
-// SAFETY: zeroed memory is three valid atomics, which may be shared.
+/// What a key leads to.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'table> {
+    /// The cell of the state; zero at first.
+    pub cell: &'table AtomicU64,
+    /// A word that may be read and written at will; zero at first.
+    pub note: &'table AtomicU64,
+}
+
+// SAFETY: zeroed memory is four valid atomics, which may be shared.
 unsafe impl ZeroInit for Node {}
 
 /// A map from (device, number) to a cell that begins as zero.
@@ -47,27 +58,40 @@ impl Table {
             && node.device.load(Ordering::Relaxed) == u64::from(device)
     }
 
-    /// The cell of a key, if it was ever asked for by [`Table::cell`].
-    pub fn find(&self, device: u32, number: u64) -> Option<&AtomicU64> {
-        let hash = hash_of(device, number);
-        let node = self.index.find(hash, |node| self.is(node, device, number))?;
-        Some(&self.nodes.get(node).cell)
+    fn entry(&self, node: u32) -> Entry<'_> {
+        let node = self.nodes.get(node);
+        Entry {
+            cell: &node.cell,
+            note: &node.note,
+        }
     }
 
-    /// The cell of a key, made when it is not there; `None` when the table is at its bound.
-    pub fn cell(&self, device: u32, number: u64) -> Option<&AtomicU64> {
-        if let Some(cell) = self.find(device, number) {
-            return Some(cell);
+    /// The entry of a key, if it was ever asked for by [`Table::entry_for`].
+    pub fn find(&self, device: u32, number: u64) -> Option<Entry<'_>> {
+        let hash = hash_of(device, number);
+        let node = self
+            .index
+            .find(hash, |node| self.is(node, device, number))?;
+        Some(self.entry(node))
+    }
+
+    /// The entry of a key, made when it is not there; `None` when the table is at its bound.
+    pub fn entry_for(&self, device: u32, number: u64) -> Option<Entry<'_>> {
+        if let Some(entry) = self.find(device, number) {
+            return Some(entry);
         }
         let node = self.nodes.take()?;
-        self.nodes.get(node).device.store(u64::from(device), Ordering::Relaxed);
+        self.nodes
+            .get(node)
+            .device
+            .store(u64::from(device), Ordering::Relaxed);
         self.nodes.get(node).number.store(number, Ordering::Relaxed);
         let hash = hash_of(device, number);
         let is_key = |node| self.is(node, device, number);
         match self.index.insert(hash, is_key, node) {
-            Inserted::New => Some(&self.nodes.get(node).cell),
+            Inserted::New => Some(self.entry(node)),
             // Lost to a thread with the same key; our node stays unused.
-            Inserted::Found(node) => Some(&self.nodes.get(node).cell),
+            Inserted::Found(node) => Some(self.entry(node)),
             Inserted::Full => None,
         }
     }

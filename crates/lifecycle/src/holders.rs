@@ -1,12 +1,14 @@
 //! Who holds, or held, one address: the memory that an [`Address`](crate::Address) works on.
 
 /// Whether a [`Holder`] entry stands for live instances or for an owner of the past.
+/// Zeroed memory is a valid holder, so that a buffer of them needs no start-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Standing {
     /// `count` live instances in a row, allocated by this owner with nobody else's in between.
-    Live,
+    Live = 0,
     /// An owner whose instances ended; `count` of them were ended by a reset and can still be freed, late.
-    Past,
+    Past = 1,
 }
 
 /// One entry of an address's history. Live entries stand in the order of their allocation, the newest last;

@@ -17,7 +17,7 @@ pub(crate) fn contain<T>(fallback: T, body: impl FnOnce() -> T + std::panic::Unw
 }
 
 extern "C" fn start() {
-    contain((), host::preload::start);
+    contain((), host::start);
 }
 
 extern "C" fn exit() {

@@ -79,7 +79,9 @@ pub fn checksum(payload: &[u8]) -> u32 {
     let words = words.iter().map(|word| u32::from_ne_bytes(*word));
     words
         .chain(rest.iter().map(|byte| u32::from(*byte)))
-        .fold(0x811c_9dc5, |hash, word| (hash ^ word).wrapping_mul(0x0100_0193))
+        .fold(0x811c_9dc5, |hash, word| {
+            (hash ^ word).wrapping_mul(0x0100_0193)
+        })
 }
 
 /// A native frame as one word: the module's number (0 for none) above the offset.
@@ -193,7 +195,9 @@ impl<'bytes> PayloadReader<'bytes> {
         let native = native.as_chunks::<8>().0.iter().map(|word| {
             let word = u64::from_ne_bytes(*word);
             NativeFrame {
-                module: u32::try_from(word >> OFFSET_BITS).unwrap_or(0).checked_sub(1),
+                module: u32::try_from(word >> OFFSET_BITS)
+                    .unwrap_or(0)
+                    .checked_sub(1),
                 offset: word & ((1 << OFFSET_BITS) - 1),
             }
         });

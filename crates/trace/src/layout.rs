@@ -21,8 +21,8 @@ pub const MAGIC: [u8; 8] = *b"WHOFREED";
 pub const VERSION: u32 = 1;
 /// Written as it is, read back reversed where the byte order differs.
 pub const BYTE_ORDER_MARK: u32 = 0x0102_0304;
-/// The size of the file header, a page.
-pub const HEADER_SIZE: usize = 4096;
+/// The size of the file header: as much as the largest page, so that chunks can be mapped on every machine.
+pub const HEADER_SIZE: usize = 64 * 1024;
 /// The size of a chunk with its header.
 pub const CHUNK_SIZE: usize = 64 * 1024;
 /// The size of a chunk's header.
@@ -42,7 +42,7 @@ pub const EXIT_CODE: u32 = 1;
 /// [`FileHeader::exit_kind`]: the process was killed, `exit_value` is the signal.
 pub const EXIT_SIGNAL: u32 = 2;
 
-/// The start of a trace. The rest of its page is zero.
+/// The start of a trace. The rest of it is zero.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct FileHeader {

@@ -89,13 +89,18 @@ pub fn read_header(bytes: &[u8]) -> Result<FileHeader, ReadError> {
         return fail(bytes.len(), "the file ends inside its header");
     };
     if header.byte_order == BYTE_ORDER_MARK.swap_bytes() {
-        return fail(12, "the trace was written on a machine of the other byte order");
+        return fail(
+            12,
+            "the trace was written on a machine of the other byte order",
+        );
     }
     if header.version != VERSION {
         let version = header.version;
         return fail(
             8,
-            format!("the trace has format version {version}, this whofreed reads version {VERSION}"),
+            format!(
+                "the trace has format version {version}, this whofreed reads version {VERSION}"
+            ),
         );
     }
     let sizes = (header.header_size, header.chunk_size, header.event_size);
@@ -197,7 +202,10 @@ impl Reader {
         if committed > body.len() {
             self.fault(
                 offset + CHUNK_HEADER_SIZE + body.len(),
-                format!("the file ends here, {} bytes of the chunk are missing", committed - body.len()),
+                format!(
+                    "the file ends here, {} bytes of the chunk are missing",
+                    committed - body.len()
+                ),
             );
             committed = body.len();
         }
@@ -223,7 +231,10 @@ impl Reader {
                 Some(event) => self.trace.events.push(event),
                 None => self.fault(
                     offset + index * EVENT_SIZE,
-                    format!("no event has kind {} and verdict {}", record.kind, record.verdict),
+                    format!(
+                        "no event has kind {} and verdict {}",
+                        record.kind, record.verdict
+                    ),
                 ),
             }
         }
@@ -240,7 +251,10 @@ impl Reader {
                 self.fault(offset + at, "the checksum of an entry does not hold");
             } else if self.blob(&header, payload).is_none() {
                 let kind = header.kind;
-                self.fault(offset + at, format!("an entry of kind {kind} cannot be read"));
+                self.fault(
+                    offset + at,
+                    format!("an entry of kind {kind} cannot be read"),
+                );
             }
             at += blob_size(len);
             if at + BLOB_HEADER_SIZE > bytes.len() {
@@ -333,7 +347,11 @@ fn event_of(record: &EventRecord, thread: u32) -> Option<Event> {
         device: record.device,
         address: record.address,
         owner: record.owner,
-        root_owner: if has(EVENT_HAS_ROOT) { record.extra } else { record.owner },
+        root_owner: if has(EVENT_HAS_ROOT) {
+            record.extra
+        } else {
+            record.owner
+        },
         size: if is_sized { record.extra } else { 0 },
         step: record.step,
         epoch: record.epoch,

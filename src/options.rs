@@ -1,0 +1,192 @@
+//! What the user asked for: `WHOFREED_OPTIONS="key=value:key=value"`.
+//!
+//! The text is copied when the library is loaded, before the host can change its environment, and read at the
+//! first event, so that a process that never has one is left alone.
+
+use std::ffi::CStr;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+
+use once_cell::race::OnceBox;
+
+use crate::sys;
+
+/// What happens at an excess free, besides recording it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnExcess {
+    /// Nothing.
+    #[default]
+    Record,
+    /// A line and a stack on stderr.
+    Print,
+    /// SIGTRAP.
+    Trap,
+    /// abort().
+    Abort,
+}
+
+/// The options that matter inside the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Where the trace goes, `%p` not yet replaced; `None`: into memory.
+    pub trace: Option<String>,
+    /// Stacks at allocates and first frees, not at excess frees only.
+    pub all_stacks: bool,
+    /// The most frames of those stacks.
+    pub depth: usize,
+    /// Hold excess frees back.
+    pub guard: bool,
+    /// What to do at one.
+    pub on_excess: OnExcess,
+    /// Record in child processes.
+    pub follow_children: bool,
+    /// Print a summary at the exit of a linked host.
+    pub summary: bool,
+    /// Record all of argv.
+    pub record_args: bool,
+    /// The launcher's number for this run, 0 without a launcher.
+    pub session: u64,
+    /// Started by the launcher, which reports.
+    pub is_run: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            trace: None,
+            all_stacks: true,
+            depth: 64,
+            guard: false,
+            on_excess: OnExcess::Record,
+            follow_children: true,
+            summary: true,
+            record_args: false,
+            session: 0,
+            is_run: false,
+        }
+    }
+}
+
+// Set by race: the loser throws its copy away, and nobody waits for anybody.
+static TEXT: OnceBox<Vec<u8>> = OnceBox::new();
+static OPTIONS: OnceBox<Options> = OnceBox::new();
+static COMPLAINED: AtomicBool = AtomicBool::new(false);
+
+/// Copies the environment's text. Called once, when the library is loaded.
+pub fn start() {
+    // SAFETY: while the library is being loaded, the host is not running yet to change its environment.
+    let text = unsafe { libc::getenv(c"WHOFREED_OPTIONS".as_ptr()).as_ref() };
+    let text = text.map_or(&b""[..], |text| {
+        // SAFETY: getenv answers with a NUL-terminated string.
+        unsafe { CStr::from_ptr(text) }.to_bytes()
+    });
+    TEXT.get_or_init(|| Box::new(text.to_vec()));
+}
+
+/// The options; bad ones are told on stderr the first time.
+pub fn get() -> &'static Options {
+    OPTIONS.get_or_init(|| {
+        let text = TEXT.get().map_or(&b""[..], Vec::as_slice);
+        let (options, complaints) = parse(&String::from_utf8_lossy(text));
+        if !COMPLAINED.swap(true, Ordering::Relaxed) {
+            for complaint in complaints {
+                sys::complain(&complaint);
+            }
+        }
+        Box::new(options)
+    })
+}
+
+/// Reads the text, and says what is wrong in it; what is wrong keeps its default.
+#[must_use]
+pub fn parse(text: &str) -> (Options, Vec<String>) {
+    let mut options = Options::default();
+    let mut complaints = Vec::new();
+    for part in text.split(':').filter(|part| !part.is_empty()) {
+        let (key, value) = part.split_once('=').unwrap_or((part, ""));
+        if let Err(expected) = set(&mut options, key, value) {
+            complaints.push(format!("WHOFREED_OPTIONS: {key}={value}: {expected}"));
+        }
+    }
+    (options, complaints)
+}
+
+fn set(options: &mut Options, key: &str, value: &str) -> Result<(), &'static str> {
+    match key {
+        "trace" if value.is_empty() => return Err("a path is expected"),
+        "trace" => options.trace = Some(decode_path(value)),
+        "stacks" => {
+            options.all_stacks = match value {
+                "all" => true,
+                "excess" => false,
+                _ => return Err("all or excess is expected"),
+            }
+        }
+        "depth" => {
+            options.depth = match value.parse() {
+                Ok(depth) if (1..=crate::stack::MAX_FRAMES).contains(&depth) => depth,
+                _ => return Err("a number from 1 to 512 is expected"),
+            }
+        }
+        "guard" => options.guard = switch(value)?,
+        "on_excess" => {
+            options.on_excess = match value {
+                "record" => OnExcess::Record,
+                "print" => OnExcess::Print,
+                "trap" => OnExcess::Trap,
+                "abort" => OnExcess::Abort,
+                _ => return Err("record, print, trap or abort is expected"),
+            }
+        }
+        "follow_children" => options.follow_children = switch(value)?,
+        "summary" => options.summary = switch(value)?,
+        "record_args" => options.record_args = switch(value)?,
+        "run" => options.is_run = switch(value)?,
+        "session" => {
+            options.session =
+                u64::from_str_radix(value, 16).map_err(|_| "a hexadecimal number is expected")?;
+        }
+        // Of the launcher; nothing is to be done about them here.
+        "report" | "format" | "adapters" => {}
+        _ => return Err("there is no such option"),
+    }
+    Ok(())
+}
+
+fn switch(value: &str) -> Result<bool, &'static str> {
+    match value {
+        "1" => Ok(true),
+        "0" => Ok(false),
+        _ => Err("0 or 1 is expected"),
+    }
+}
+
+/// A colon separates options, so the launcher writes one in a path as `%3A`, and a per cent sign as `%25`.
+fn decode_path(path: &str) -> String {
+    path.replace("%3A", ":").replace("%25", "%")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::OnExcess;
+    use super::parse;
+
+    #[test]
+    fn what_is_wrong_is_told_and_keeps_its_default() {
+        let (options, complaints) =
+            parse("guard=1:depth=0:nonsense=2:on_excess=print::stacks=some:trace=/a%3Ab%p");
+        assert!(options.guard);
+        assert_eq!(options.depth, 64);
+        assert_eq!(options.on_excess, OnExcess::Print);
+        assert!(options.all_stacks);
+        assert_eq!(options.trace.as_deref(), Some("/a:b%p"));
+        assert_eq!(
+            complaints,
+            [
+                "WHOFREED_OPTIONS: depth=0: a number from 1 to 512 is expected",
+                "WHOFREED_OPTIONS: nonsense=2: there is no such option",
+                "WHOFREED_OPTIONS: stacks=some: all or excess is expected",
+            ]
+        );
+    }
+}

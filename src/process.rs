@@ -1,0 +1,180 @@
+//! What there is once per process: the ledger, and the trace that is being written.
+//!
+//! Both are made at the first event and never before: a process that has none is left alone, without a file, a
+//! thread or a word. A forked child is noticed by a page that the kernel wipes in it; it keeps the ledger, as its
+//! private copy, and begins a trace of its own.
+//!
+//! Threads whose first events meet do not make two traces: one makes it, and the others look at it being made
+//! for a few milliseconds. This is no lock: when it takes longer, because that thread was stopped or killed in the
+//! middle, each goes on with one of its own, and the first to be ready wins.
+
+use std::ptr;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicPtr;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::ledger::Ledger;
+use crate::options;
+use crate::record::Fork;
+use crate::record::Recorder;
+use crate::record::writer;
+use crate::sys;
+
+/// Ledger and trace.
+#[derive(Debug)]
+pub struct World {
+    /// Who holds what.
+    pub ledger: &'static Ledger,
+    /// What happened.
+    pub recorder: Recorder,
+}
+
+static WORLD: AtomicPtr<World> = AtomicPtr::new(ptr::null_mut());
+/// The process whose first event is making a world.
+static MAKER: AtomicU32 = AtomicU32::new(0);
+/// Points to 1 in the process that made the world, to 0 in a forked child of it.
+static MARK: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
+/// The monotonic clock at the last fork that ran the handlers of fork, in the child.
+static FORK_TIME: AtomicU64 = AtomicU64::new(0);
+/// Events that came while there was no world to count them.
+static LOST_EARLY: AtomicU64 = AtomicU64::new(0);
+static COMPLAINED: AtomicBool = AtomicBool::new(false);
+
+/// How long a thread looks at another one making the world.
+const PATIENCE: u32 = 400;
+const LOOK_EVERY: Duration = Duration::from_micros(50);
+
+/// Prepares for forks. Called once, when the library is loaded.
+pub fn start() {
+    if let Some(page) = sys::reserve(4096) {
+        // SAFETY: the page is a private anonymous mapping of our own. On a kernel without the advice the mark
+        // stays, and a child is told by the handler below alone.
+        unsafe { libc::madvise(page.as_ptr().cast(), 4096, libc::MADV_WIPEONFORK) };
+        MARK.store(page.cast().as_ptr(), Ordering::Release);
+    }
+    // SAFETY: the handler only stores to atomics.
+    unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+}
+
+unsafe extern "C" fn in_child() {
+    FORK_TIME.store(sys::monotonic_ns(), Ordering::Relaxed);
+    if let Some(mark) = mark() {
+        mark.store(0, Ordering::Relaxed);
+    }
+}
+
+fn mark() -> Option<&'static AtomicU32> {
+    // SAFETY: null, or a page that is never given back and holds an atomic.
+    unsafe { MARK.load(Ordering::Acquire).as_ref() }
+}
+
+/// Ledger and trace of this process; made if there are none yet. `None` when the host grants no memory.
+pub fn world() -> Option<&'static World> {
+    let world = WORLD.load(Ordering::Acquire);
+    let is_marked = mark().is_none_or(|mark| mark.load(Ordering::Relaxed) != 0);
+    if is_marked {
+        // SAFETY: null, or a world, which is never taken down.
+        if let Some(world) = unsafe { world.as_ref() } {
+            return Some(world);
+        }
+    }
+    make_world()
+}
+
+/// Ledger and trace, if this process has them already.
+pub fn existing_world() -> Option<&'static World> {
+    // SAFETY: null, or a world, which is never taken down.
+    let world = unsafe { WORLD.load(Ordering::Acquire).as_ref() }?;
+    (world.recorder.pid == sys::process_id()).then_some(world)
+}
+
+/// Counts an event that found no world.
+pub fn lose_early() {
+    LOST_EARLY.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Every event that was lost so far.
+pub fn lost() -> u64 {
+    let recorder = existing_world().map_or(0, |world| world.recorder.lost());
+    recorder + LOST_EARLY.load(Ordering::Relaxed)
+}
+
+#[cold]
+fn make_world() -> Option<&'static World> {
+    let pid = sys::process_id();
+    let before = MAKER.load(Ordering::Relaxed);
+    let is_maker = before != pid
+        && MAKER
+            .compare_exchange(before, pid, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok();
+    if !is_maker && let Some(world) = wait_for_world() {
+        return Some(world);
+    }
+    let old = WORLD.load(Ordering::Acquire);
+    // SAFETY: null, or a world, which is never taken down.
+    let parent = unsafe { old.as_ref() };
+    if let Some(world) = parent.filter(|world| world.recorder.pid == pid) {
+        return Some(world);
+    }
+    let handled_fork_at = FORK_TIME.swap(0, Ordering::Relaxed);
+    let fork = parent.map(|parent| Fork {
+        parent_trace: parent.recorder.trace_id,
+        time: match handled_fork_at {
+            0 => sys::monotonic_ns(),
+            time => time,
+        },
+    });
+    let ledger = match parent {
+        Some(parent) => parent.ledger,
+        None => match Ledger::new() {
+            Some(ledger) => Box::leak(Box::new(ledger)),
+            None => return no_memory(),
+        },
+    };
+    let Some(recorder) = Recorder::start(options::get(), fork) else {
+        return no_memory();
+    };
+    recorder.lose(LOST_EARLY.swap(0, Ordering::Relaxed));
+    let world = Box::into_raw(Box::new(World { ledger, recorder }));
+    match WORLD.compare_exchange(old, world, Ordering::AcqRel, Ordering::Acquire) {
+        Ok(_) => {
+            if let Some(mark) = mark() {
+                mark.store(1, Ordering::Release);
+            }
+            // SAFETY: the world was just made, and is never taken down.
+            let world = unsafe { &*world };
+            // Behind a fork that ran no handlers the host's heap may be locked for ever: no thread is made then.
+            if parent.is_none() || handled_fork_at != 0 {
+                writer::start(&world.recorder);
+            }
+            Some(world)
+        }
+        Err(other) => {
+            // SAFETY: ours was never published, so nobody else has it; the other one is never taken down.
+            unsafe {
+                (*world).recorder.discard();
+                other.as_ref()
+            }
+        }
+    }
+}
+
+fn wait_for_world() -> Option<&'static World> {
+    (0..PATIENCE).find_map(|_| {
+        let world = existing_world();
+        if world.is_none() {
+            std::thread::sleep(LOOK_EVERY);
+        }
+        world
+    })
+}
+
+fn no_memory() -> Option<&'static World> {
+    if !COMPLAINED.swap(true, Ordering::Relaxed) {
+        sys::complain("the host grants no memory for the ledger: nothing is recorded");
+    }
+    None
+}

@@ -1,0 +1,452 @@
+//! The record stop of an event's way: from a thread's hands into a mapping that outlives the process.
+//!
+//! A [`Recorder`] is one trace. Threads write to chunks of their own ([`pen`]); full ones are sealed. The writer
+//! thread ([`writer`]) makes chunks ahead of need and takes care of the sealed ones; where there is none, as in
+//! a child forked behind our back, a thread makes its own.
+//!
+//! **Architecture Invariant:** nothing is lost silently. What cannot be written is counted in the trace's header.
+
+pub mod dump;
+pub mod intern;
+pub mod pen;
+pub mod sink;
+pub mod writer;
+
+use std::path::Path;
+use std::ptr::NonNull;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicPtr;
+use std::sync::atomic::AtomicU16;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+use whofreed_trace::blob::blob_kind;
+use whofreed_trace::layout;
+use whofreed_trace::layout::CHUNK_MAGIC;
+use whofreed_trace::layout::CHUNK_SIZE;
+use whofreed_trace::layout::ChunkHeader;
+use whofreed_trace::layout::EVENT_SIZE;
+use whofreed_trace::layout::FileHeader;
+use whofreed_trace::layout::KIND_THREAD;
+use whofreed_trace::layout::chunk_kind;
+
+use self::intern::Interner;
+use self::sink::Sink;
+use crate::options::Options;
+use crate::stack::modules::Modules;
+use crate::sys;
+
+pub use self::pen::Pen;
+
+/// Chunks that are kept ready.
+const READY: usize = 32;
+/// Most different stacks.
+const MAX_STACKS: u32 = 1 << 22;
+/// Most different Python functions, and most labels of scopes.
+const MAX_NAMES: u32 = 1 << 18;
+
+/// Where a forked child left its parent.
+#[derive(Clone, Copy, Debug)]
+pub struct Fork {
+    /// The parent's trace.
+    pub parent_trace: u64,
+    /// The monotonic clock at the fork, or at the child's first event.
+    pub time: u64,
+}
+
+/// One trace that is being written.
+#[derive(Debug)]
+pub struct Recorder {
+    /// The number of the trace.
+    pub trace_id: u64,
+    /// The process that it belongs to.
+    pub pid: u32,
+    /// Every stack that was seen.
+    pub stacks: Interner,
+    /// Every Python function.
+    pub codes: Interner,
+    /// Every label of a scope.
+    pub labels: Interner,
+    /// Every loaded object that a stack went through.
+    pub modules: Modules,
+    /// The way to the writer thread, where there is one.
+    pub mail: writer::Mailbox,
+    sink: Sink,
+    header: Option<NonNull<FileHeader>>,
+    ready: [AtomicPtr<u8>; READY],
+    sealed: Sealed,
+    dropped: AtomicU64,
+    complained: AtomicBool,
+}
+
+// SAFETY: the header is a mapping that is never given back and is written by atomics only; chunks are handed out
+// to one thread each.
+unsafe impl Send for Recorder {}
+// SAFETY: as above.
+unsafe impl Sync for Recorder {}
+
+/// The sealed chunks of a memory sink in the order of their sealing.
+#[derive(Debug)]
+struct Sealed {
+    order: AtomicU64,
+    /// Event chunks handed out so far.
+    taken: AtomicU32,
+    /// Per chunk: its place in the order, or 0 while somebody writes to it.
+    places: Vec<(AtomicPtr<u8>, AtomicU64)>,
+    /// A dump reads the chunks: none may be used again meanwhile.
+    frozen: AtomicBool,
+}
+
+impl Recorder {
+    /// Starts a trace as the options say. A trace that cannot be made is said on stderr, once; everything is
+    /// then lost, and counted.
+    #[must_use]
+    pub fn start(options: &Options, fork: Option<Fork>) -> Option<Self> {
+        let pid = sys::process_id();
+        let muted = fork.is_some() && !options.follow_children;
+        let made = match &options.trace {
+            _ if muted => Ok((Sink::Nowhere, None)),
+            Some(path) => {
+                let path = path.replace("%p", &pid.to_string());
+                let made = Sink::create_file(Path::new(&path), pid);
+                made.map(|(sink, header)| (sink, Some(header)))
+                    .map_err(|error| format!("cannot write the trace {path}: {error}"))
+            }
+            None => Sink::create_memory()
+                .map(|(sink, header)| (sink, Some(header)))
+                .map_err(|error| format!("no memory for the trace: {error}")),
+        };
+        let (sink, header) = made.unwrap_or_else(|complaint| {
+            sys::complain(&format!("{complaint}; events are counted, not kept"));
+            (Sink::Nowhere, None)
+        });
+        let is_memory = matches!(sink, Sink::Memory(_));
+        let places = if is_memory {
+            sink::MEMORY_EVENT_CHUNKS
+        } else {
+            0
+        };
+        let recorder = Self {
+            trace_id: sys::random_number(),
+            pid,
+            stacks: Interner::new(blob_kind::STACK, MAX_STACKS)?,
+            codes: Interner::new(blob_kind::CODE, MAX_NAMES)?,
+            labels: Interner::new(blob_kind::SCOPE, MAX_NAMES)?,
+            modules: Modules::new()?,
+            mail: writer::Mailbox::new(),
+            sink,
+            header,
+            ready: [const { AtomicPtr::new(std::ptr::null_mut()) }; READY],
+            sealed: Sealed {
+                order: AtomicU64::new(0),
+                taken: AtomicU32::new(0),
+                places: (0..places).map(|_| Default::default()).collect(),
+                frozen: AtomicBool::new(false),
+            },
+            dropped: AtomicU64::new(0),
+            complained: AtomicBool::new(false),
+        };
+        recorder.write_header(options, fork);
+        recorder.write_preamble(options);
+        Some(recorder)
+    }
+
+    fn write_header(&self, options: &Options, fork: Option<Fork>) {
+        let Some(header) = self.header else {
+            return;
+        };
+        // SAFETY: getppid has no preconditions.
+        let parent_pid = unsafe { libc::getppid() } as u32;
+        let content = FileHeader {
+            magic: layout::MAGIC,
+            version: layout::VERSION,
+            byte_order: layout::BYTE_ORDER_MARK,
+            header_size: layout::HEADER_SIZE as u32,
+            chunk_size: CHUNK_SIZE as u32,
+            event_size: EVENT_SIZE as u32,
+            machine: MACHINE,
+            trace_id: self.trace_id,
+            session: options.session,
+            pid: self.pid,
+            parent_pid,
+            started_realtime: sys::realtime_ns(),
+            started_monotonic: sys::monotonic_ns(),
+            flags: fork.map_or(0, |_| layout::FLAG_FORKED),
+            fork_parent: fork.map_or(0, |fork| fork.parent_trace),
+            fork_time: fork.map_or(0, |fork| fork.time),
+            dropped_events: 0,
+            untracked_events: 0,
+            chunks: 0,
+            exit_kind: 0,
+            exit_value: 0,
+            reserved: 0,
+        };
+        // SAFETY: the header's mapping is large enough, and no other thread knows the recorder yet.
+        unsafe { header.write(content) };
+    }
+
+    /// Tells whose trace this is.
+    fn write_preamble(&self, options: &Options) {
+        let mut pen = Pen::new();
+        let command = std::fs::read("/proc/self/cmdline").unwrap_or_default();
+        let words = command
+            .split(|byte| *byte == 0)
+            .filter(|word| !word.is_empty());
+        let told = if options.record_args { 4096 } else { 1 };
+        for (number, word) in (0..).zip(words.take(told)) {
+            let word = &word[..word.len().min(4096)];
+            pen.blob(self, blob_kind::COMMAND_WORD, 0, number, word);
+        }
+    }
+
+    fn atomic_in_header(&self, offset: usize) -> Option<&AtomicU64> {
+        let header = self.header?;
+        // SAFETY: the offset is that of a u64 field of the header, which is aligned, mapped for ever, and from now
+        // on written by atomics only.
+        Some(unsafe { header.cast::<u8>().add(offset).cast::<AtomicU64>().as_ref() })
+    }
+
+    /// Counts events that are lost.
+    pub fn lose(&self, events: u64) {
+        self.dropped.fetch_add(events, Ordering::Relaxed);
+        if let Some(counter) =
+            self.atomic_in_header(std::mem::offset_of!(FileHeader, dropped_events))
+        {
+            counter.fetch_add(events, Ordering::Relaxed);
+        }
+    }
+
+    /// How many events were lost.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Notes in the trace that owners are pointers, or are not.
+    pub fn set_owners_are_pointers(&self, yes: bool) {
+        if let Some(flags) = self.atomic_in_header(std::mem::offset_of!(FileHeader, flags)) {
+            if yes {
+                flags.fetch_or(layout::FLAG_OWNERS_ARE_POINTERS, Ordering::Relaxed);
+            } else {
+                flags.fetch_and(!layout::FLAG_OWNERS_ARE_POINTERS, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// A chunk for the calling thread to write to.
+    pub fn take_chunk(&self, kind: u16) -> Option<NonNull<u8>> {
+        if let Sink::Memory(_) = self.sink
+            && kind == chunk_kind::EVENTS
+        {
+            return self.take_memory_chunk();
+        }
+        let chunk = match self.take_ready() {
+            Some(chunk) => chunk,
+            None => self.grow(1)?,
+        };
+        claim(chunk, kind);
+        Some(chunk)
+    }
+
+    fn take_ready(&self) -> Option<NonNull<u8>> {
+        self.ready.iter().find_map(|place| {
+            if place.load(Ordering::Relaxed).is_null() {
+                return None;
+            }
+            NonNull::new(place.swap(std::ptr::null_mut(), Ordering::AcqRel))
+        })
+    }
+
+    /// New chunks from the sink. What goes wrong is said once.
+    fn grow(&self, count: u32) -> Option<NonNull<u8>> {
+        match self.sink.grow(count) {
+            Ok(chunks) => Some(chunks),
+            Err(error) => {
+                let is_news = !self.complained.swap(true, Ordering::Relaxed);
+                if is_news && !matches!(self.sink, Sink::Nowhere) {
+                    sys::complain(&format!(
+                        "the trace cannot grow: {error}; events from now on are counted, not kept"
+                    ));
+                }
+                None
+            }
+        }
+    }
+
+    /// Makes sure that chunks are ready before they are needed. For the writer thread.
+    fn prepare_chunks(&self) {
+        if !matches!(self.sink, Sink::File(_)) || self.complained.load(Ordering::Relaxed) {
+            return;
+        }
+        let missing = self
+            .ready
+            .iter()
+            .filter(|place| place.load(Ordering::Relaxed).is_null());
+        let missing = missing.count() as u32;
+        if missing < READY as u32 / 2 {
+            return;
+        }
+        let Some(chunks) = self.grow(missing) else {
+            return;
+        };
+        let mut given = 0;
+        for place in &self.ready {
+            if given == missing {
+                break;
+            }
+            // SAFETY: `grow` has given `missing` chunks in a row.
+            let chunk = unsafe { chunks.add(given as usize * CHUNK_SIZE) };
+            let free = std::ptr::null_mut();
+            if place
+                .compare_exchange(free, chunk.as_ptr(), Ordering::Release, Ordering::Relaxed)
+                .is_ok()
+            {
+                given += 1;
+            }
+        }
+    }
+
+    /// A thread has filled a chunk.
+    pub fn seal(&self, chunk: *mut u8, kind: u16) {
+        if kind != chunk_kind::EVENTS {
+            return;
+        }
+        match &self.sink {
+            Sink::Memory(_) => self.sealed.add(chunk),
+            Sink::File(_) | Sink::Nowhere => {
+                if !self.mail.send(writer::Message::Sealed(chunk as usize)) {
+                    unmap_chunk(chunk);
+                }
+            }
+        }
+    }
+
+    /// Sealed memory keeps the newest events: when it is full, the oldest sealed chunk is used again.
+    fn take_memory_chunk(&self) -> Option<NonNull<u8>> {
+        let sealed = &self.sealed;
+        let number = sealed.taken.load(Ordering::Relaxed);
+        let is_in_limit = number < sink::MEMORY_EVENT_CHUNKS
+            && sealed.taken.fetch_add(1, Ordering::Relaxed) < sink::MEMORY_EVENT_CHUNKS;
+        let chunk = if is_in_limit {
+            let chunk = self.grow(1)?;
+            sealed.announce(chunk);
+            chunk
+        } else {
+            let chunk = sealed.take_oldest()?;
+            self.lose(count_events(chunk));
+            chunk
+        };
+        claim(chunk, chunk_kind::EVENTS);
+        Some(chunk)
+    }
+
+    /// Puts what was recorded so far on the disk. 0 or a negative errno.
+    #[must_use]
+    pub fn sync(&self) -> i32 {
+        match self.sink.sync() {
+            Ok(()) => 0,
+            Err(error) => -error.raw_os_error().unwrap_or(libc::EIO),
+        }
+    }
+
+    /// Gives up a trace that is not going to be the process's.
+    pub fn discard(&self) {
+        self.sink.discard();
+    }
+
+    /// The file, if there is one.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.sink.path()
+    }
+}
+
+impl Sealed {
+    fn announce(&self, chunk: NonNull<u8>) {
+        for (place, _) in &self.places {
+            let free = std::ptr::null_mut();
+            if place
+                .compare_exchange(free, chunk.as_ptr(), Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
+            {
+                return;
+            }
+        }
+    }
+
+    fn add(&self, chunk: *mut u8) {
+        let order = self.order.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut places = self.places.iter();
+        if let Some((_, state)) = places.find(|(place, _)| place.load(Ordering::Relaxed) == chunk) {
+            state.store(order, Ordering::Release);
+        }
+    }
+
+    fn take_oldest(&self) -> Option<NonNull<u8>> {
+        if self.frozen.load(Ordering::Acquire) {
+            return None;
+        }
+        loop {
+            let sealed = self.places.iter().filter_map(|(place, state)| {
+                let order = state.load(Ordering::Acquire);
+                (order != 0).then_some((order, place, state))
+            });
+            let (order, place, state) = sealed.min_by_key(|(order, ..)| *order)?;
+            if state
+                .compare_exchange(order, 0, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
+            {
+                return NonNull::new(place.load(Ordering::Relaxed));
+            }
+        }
+    }
+}
+
+/// Begins an empty chunk: everything but the magic number first, so that a reader never sees an old content under
+/// a new header.
+fn claim(chunk: NonNull<u8>, kind: u16) {
+    let at = |offset: usize| {
+        // SAFETY: the offsets are those of fields of the header at the start of the chunk, which the calling
+        // thread alone uses now.
+        unsafe { chunk.add(offset) }
+    };
+    // SAFETY: the fields are aligned for these types; readers of the live mapping use atomics as well.
+    unsafe {
+        let committed = at(std::mem::offset_of!(ChunkHeader, committed)).cast::<AtomicU64>();
+        committed.as_ref().store(0, Ordering::Release);
+        let its_kind = at(std::mem::offset_of!(ChunkHeader, kind)).cast::<AtomicU16>();
+        its_kind.as_ref().store(kind, Ordering::Relaxed);
+        let magic = at(std::mem::offset_of!(ChunkHeader, magic)).cast::<AtomicU32>();
+        magic.as_ref().store(CHUNK_MAGIC, Ordering::Release);
+    }
+}
+
+/// The events in a chunk, the announcements of threads not counted.
+fn count_events(chunk: NonNull<u8>) -> u64 {
+    // SAFETY: the chunk is mapped, and the calling thread alone uses it now.
+    let content = unsafe {
+        let committed = chunk
+            .add(std::mem::offset_of!(ChunkHeader, committed))
+            .cast::<u64>()
+            .read();
+        let start = chunk.add(layout::CHUNK_HEADER_SIZE);
+        std::slice::from_raw_parts(start.as_ptr(), (committed as usize).min(pen::CAPACITY))
+    };
+    let kinds = content.iter().step_by(EVENT_SIZE);
+    kinds.filter(|kind| **kind != KIND_THREAD).count() as u64
+}
+
+/// Lets go of a chunk of a file; the kernel has its content.
+fn unmap_chunk(chunk: *mut u8) {
+    if let Some(chunk) = NonNull::new(chunk) {
+        // SAFETY: the chunk is sealed: its thread does not use it any more, and event chunks are read by nobody
+        // else through the mapping.
+        unsafe { sys::release(chunk, CHUNK_SIZE) };
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+const MACHINE: u32 = 62;
+#[cfg(target_arch = "aarch64")]
+const MACHINE: u32 = 183;

@@ -1,0 +1,172 @@
+//! A thread's place to write: one chunk of events and one of data, appended to without a lock.
+//!
+//! The commit word of a chunk is stored after what it covers; whoever reads the file later believes nothing
+//! beyond it. That is all it takes to survive SIGKILL at any instant: the pages are the kernel's.
+
+use std::ptr;
+use std::ptr::NonNull;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+use whofreed_trace::blob::BLOB_HEADER_SIZE;
+use whofreed_trace::blob::BlobHeader;
+use whofreed_trace::blob::blob_size;
+use whofreed_trace::blob::checksum;
+use whofreed_trace::layout::CHUNK_HEADER_SIZE;
+use whofreed_trace::layout::CHUNK_SIZE;
+use whofreed_trace::layout::ChunkHeader;
+use whofreed_trace::layout::EVENT_SIZE;
+use whofreed_trace::layout::EventRecord;
+use whofreed_trace::layout::KIND_THREAD;
+use whofreed_trace::layout::chunk_kind;
+use zerocopy::IntoBytes;
+
+use crate::record::Recorder;
+
+/// The bytes that a chunk has for content.
+pub const CAPACITY: usize = CHUNK_SIZE - CHUNK_HEADER_SIZE;
+
+/// A chunk that one thread writes to, or none. Valid as zeros: none.
+#[derive(Debug)]
+pub struct Page {
+    base: *mut u8,
+    used: usize,
+}
+
+impl Page {
+    /// No chunk.
+    pub const NONE: Self = Self {
+        base: ptr::null_mut(),
+        used: 0,
+    };
+
+    /// A chunk that was taken from the recorder, empty.
+    #[must_use]
+    pub const fn new(base: NonNull<u8>) -> Self {
+        Self {
+            base: base.as_ptr(),
+            used: 0,
+        }
+    }
+
+    const fn has_room(&self, len: usize) -> bool {
+        !self.base.is_null() && self.used + len <= CAPACITY
+    }
+
+    /// Copies the pieces behind each other to the end of the chunk and commits them. Returns where they lie.
+    fn append(&mut self, pieces: &[&[u8]], padded_len: usize) -> *const u8 {
+        debug_assert!(self.has_room(padded_len), "the caller has looked for room");
+        // SAFETY: `has_room` holds, so everything up to `used + padded_len` lies inside the chunk, which is mapped
+        // and which this thread alone writes to.
+        unsafe {
+            let start = self.base.add(CHUNK_HEADER_SIZE + self.used);
+            let mut place = start;
+            for piece in pieces {
+                ptr::copy_nonoverlapping(piece.as_ptr(), place, piece.len());
+                place = place.add(piece.len());
+            }
+            self.used += padded_len;
+            let committed = self.base.add(std::mem::offset_of!(ChunkHeader, committed));
+            // Release: the content is in the page before the word that covers it.
+            (*committed.cast::<AtomicU64>()).store(self.used as u64, Ordering::Release);
+            start
+        }
+    }
+}
+
+/// Where a thread writes. Valid as zeros.
+#[derive(Debug)]
+pub struct Pen {
+    recorder: *const Recorder,
+    events: Page,
+    data: Page,
+    announced: bool,
+}
+
+impl Pen {
+    /// A pen without a chunk yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            recorder: ptr::null(),
+            events: Page::NONE,
+            data: Page::NONE,
+            announced: false,
+        }
+    }
+
+    /// Another thread uses the pen from now on: its events must say so.
+    pub fn thread_changed(&mut self) {
+        self.announced = false;
+    }
+
+    /// After a fork the chunks are the parent's: they are let go untouched.
+    fn follow(&mut self, recorder: &Recorder) {
+        if !ptr::eq(self.recorder, recorder) {
+            self.recorder = recorder;
+            self.events = Page::NONE;
+            self.data = Page::NONE;
+            self.announced = false;
+        }
+    }
+
+    /// Appends an event. False when it could not be kept.
+    pub fn event(&mut self, recorder: &Recorder, thread_id: u32, event: &EventRecord) -> bool {
+        self.follow(recorder);
+        if !self.events.has_room(EVENT_SIZE) {
+            if !self.events.base.is_null() {
+                recorder.seal(self.events.base, chunk_kind::EVENTS);
+                self.events = Page::NONE;
+            }
+            match recorder.take_chunk(chunk_kind::EVENTS) {
+                Some(chunk) => self.events = Page::new(chunk),
+                None => return false,
+            }
+            self.announced = false;
+        }
+        if !self.announced {
+            let announcement = EventRecord {
+                kind: KIND_THREAD,
+                address: u64::from(thread_id),
+                ..EventRecord::default()
+            };
+            self.events.append(&[announcement.as_bytes()], EVENT_SIZE);
+            self.announced = true;
+            if !self.events.has_room(EVENT_SIZE) {
+                return self.event(recorder, thread_id, event);
+            }
+        }
+        self.events.append(&[event.as_bytes()], EVENT_SIZE);
+        true
+    }
+
+    /// Appends what events refer to. Returns where the payload lies, for as long as the trace is mapped.
+    pub fn blob(
+        &mut self,
+        recorder: &Recorder,
+        kind: u16,
+        flags: u16,
+        id: u32,
+        payload: &[u8],
+    ) -> Option<*const u8> {
+        self.follow(recorder);
+        let size = blob_size(payload.len());
+        if size > CAPACITY {
+            return None;
+        }
+        if !self.data.has_room(size) {
+            // The old chunk stays mapped: what is in it is compared with later.
+            self.data = Page::new(recorder.take_chunk(chunk_kind::DATA)?);
+        }
+        let header = BlobHeader {
+            len: u32::try_from(payload.len()).ok()?,
+            kind,
+            flags,
+            id,
+            checksum: checksum(payload),
+        };
+        let start = self.data.append(&[header.as_bytes(), payload], size);
+        // SAFETY: the payload was written behind the header, inside the same chunk.
+        Some(unsafe { start.add(BLOB_HEADER_SIZE) })
+    }
+}

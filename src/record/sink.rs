@@ -1,0 +1,409 @@
+//! Where chunks come from: a file that others can read, or sealed memory that keeps the newest events.
+//!
+//! **Architecture Invariant:** memory that a hook writes to is backed before it is handed out, so that a full
+//! disk is an answer here and never a SIGBUS in the host.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io;
+use std::mem::ManuallyDrop;
+use std::os::fd::AsRawFd;
+use std::os::fd::FromRawFd;
+use std::os::fd::IntoRawFd;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::path::PathBuf;
+use std::ptr;
+use std::ptr::NonNull;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+use whofreed_trace::layout::CHUNK_HEADER_SIZE;
+use whofreed_trace::layout::CHUNK_SIZE;
+use whofreed_trace::layout::ChunkHeader;
+use whofreed_trace::layout::FileHeader;
+use whofreed_trace::layout::HEADER_SIZE;
+use whofreed_trace::layout::chunk_kind;
+use zerocopy::FromBytes;
+
+/// Chunks of events that sealed memory keeps: 64 MiB.
+pub const MEMORY_EVENT_CHUNKS: u32 = 1024;
+/// Chunks of stacks and names that sealed memory takes: 64 MiB more.
+pub const MEMORY_DATA_CHUNKS: u32 = 1024;
+
+/// The backing of a trace.
+#[derive(Debug)]
+pub enum Sink {
+    /// A file that grows.
+    File(FileSink),
+    /// Memory of a fixed size, mapped as a whole.
+    Memory(MemorySink),
+    /// Nothing: what is recorded is lost, and counted.
+    Nowhere,
+}
+
+/// A trace file.
+#[derive(Debug)]
+pub struct FileSink {
+    fd: i32,
+    device: u64,
+    inode: u64,
+    path: PathBuf,
+    next_chunk: AtomicU32,
+}
+
+/// Sealed memory. No descriptor is kept: it cannot be closed under us.
+#[derive(Debug)]
+pub struct MemorySink {
+    chunks: NonNull<u8>,
+    next_chunk: AtomicU32,
+}
+
+// SAFETY: the mapping is shared by handing out disjoint chunks, numbered by an atomic.
+unsafe impl Send for MemorySink {}
+// SAFETY: as above.
+unsafe impl Sync for MemorySink {}
+
+fn map_shared(fd: i32, offset: u64, len: usize) -> io::Result<NonNull<u8>> {
+    // SAFETY: a new mapping at an address of the kernel's choice touches no existing memory.
+    let memory = unsafe {
+        libc::mmap(
+            ptr::null_mut(),
+            len,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_SHARED | libc::MAP_POPULATE,
+            fd,
+            offset as libc::off_t,
+        )
+    };
+    if memory == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    NonNull::new(memory.cast()).ok_or_else(io::Error::last_os_error)
+}
+
+fn allocate(fd: i32, offset: u64, len: usize) -> io::Result<()> {
+    // SAFETY: posix_fallocate works on the descriptor alone.
+    let code = unsafe { libc::posix_fallocate(fd, offset as i64, len as i64) };
+    match code {
+        0 => Ok(()),
+        code => Err(io::Error::from_raw_os_error(code)),
+    }
+}
+
+fn identity(fd: i32) -> io::Result<(u64, u64)> {
+    let mut stat = std::mem::MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: the place is large enough for the answer.
+    if unsafe { libc::fstat(fd, stat.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: fstat has succeeded and filled it.
+    let stat = unsafe { stat.assume_init() };
+    Ok((stat.st_dev, stat.st_ino))
+}
+
+fn open(path: &Path, flags: i32) -> io::Result<OwnedFd> {
+    let path = CString::new(path.as_os_str().as_encoded_bytes())?;
+    let flags = flags | libc::O_RDWR | libc::O_CLOEXEC | libc::O_NOFOLLOW;
+    // SAFETY: `path` is NUL-terminated.
+    let fd = unsafe { libc::open(path.as_ptr(), flags, 0o600) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor has just been opened and is nobody else's.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+fn copy_file(fd: i32, with_events: bool) -> io::Result<Vec<u8>> {
+    // SAFETY: the descriptor is open during the call; ManuallyDrop leaves it open afterwards.
+    let file = ManuallyDrop::new(unsafe { File::from_raw_fd(fd) });
+    let len = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+    let mut bytes = vec![0; len];
+    let (header, chunks) = bytes.split_at_mut(HEADER_SIZE.min(len));
+    file.read_exact_at(header, 0)?;
+    for (number, chunk) in chunks.chunks_mut(CHUNK_SIZE).enumerate() {
+        let offset = (HEADER_SIZE + number * CHUNK_SIZE) as u64;
+        let start = chunk.len().min(CHUNK_HEADER_SIZE);
+        file.read_exact_at(&mut chunk[..start], offset)?;
+        let kind = ChunkHeader::read_from_prefix(chunk).map_or(0, |(header, _)| header.kind);
+        if with_events || kind == chunk_kind::DATA {
+            file.read_exact_at(chunk, offset)?;
+        } else {
+            chunk[..start].fill(0);
+        }
+    }
+    Ok(bytes)
+}
+
+/// Copies memory that others may be writing to. A chunk's commit word comes before its content, and is read first:
+/// what it covers is whole.
+fn copy_words(start: NonNull<u8>, len: usize) -> Vec<u8> {
+    let start = start.cast::<AtomicU64>();
+    let words = (0..len / size_of::<AtomicU64>()).map(|number| {
+        // SAFETY: the caller says that `len` bytes are mapped there, aligned to a page.
+        unsafe { start.add(number).as_ref() }.load(Ordering::Acquire)
+    });
+    words.flat_map(u64::to_ne_bytes).collect()
+}
+
+/// Moves a descriptor out of the range that shells and daemons use as they like.
+fn move_up(fd: OwnedFd) -> OwnedFd {
+    const OUT_OF_THE_WAY: i32 = 200;
+    // SAFETY: fcntl works on the descriptor alone.
+    let moved = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, OUT_OF_THE_WAY) };
+    if moved < 0 {
+        return fd;
+    }
+    // SAFETY: the descriptor has just been made and is nobody else's.
+    unsafe { OwnedFd::from_raw_fd(moved) }
+}
+
+impl Sink {
+    /// Makes a new file at `path`, with the pid in its name where the path is taken, and maps its header.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn create_file(path: &Path, pid: u32) -> io::Result<(Self, NonNull<FileHeader>)> {
+        let mut attempt = 0_u32;
+        let (fd, path) = loop {
+            let candidate = match attempt {
+                0 => path.to_path_buf(),
+                1 => with_suffix(path, &format!("{pid}")),
+                _ => with_suffix(path, &format!("{pid}.{attempt}")),
+            };
+            match open(&candidate, libc::O_CREAT | libc::O_EXCL) {
+                Ok(fd) => break (move_up(fd), candidate),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < 100 => {
+                    attempt += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        };
+        let made = allocate(fd.as_raw_fd(), 0, HEADER_SIZE)
+            .and_then(|()| map_shared(fd.as_raw_fd(), 0, HEADER_SIZE))
+            .and_then(|header| Ok((header, identity(fd.as_raw_fd())?)));
+        let (header, (device, inode)) = match made {
+            Ok(made) => made,
+            Err(error) => {
+                // An empty file would only look like a broken trace.
+                drop(std::fs::remove_file(&path));
+                return Err(error);
+            }
+        };
+        let sink = FileSink {
+            fd: fd.into_raw_fd(),
+            device,
+            inode,
+            path: std::path::absolute(&path).unwrap_or(path),
+            next_chunk: AtomicU32::new(0),
+        };
+        Ok((Self::File(sink), header.cast()))
+    }
+
+    /// Makes sealed memory for the newest events, and maps its header.
+    ///
+    /// # Errors
+    /// Those of the kernel.
+    pub fn create_memory() -> io::Result<(Self, NonNull<FileHeader>)> {
+        let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
+        // SAFETY: the name is NUL-terminated.
+        let fd = unsafe { libc::memfd_create(c"whofreed".as_ptr(), flags) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the descriptor has just been made and is nobody else's.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        let chunks = (MEMORY_EVENT_CHUNKS + MEMORY_DATA_CHUNKS) as usize;
+        let len = HEADER_SIZE + chunks * CHUNK_SIZE;
+        // SAFETY: ftruncate and fcntl work on the descriptor alone.
+        let sealed = unsafe {
+            libc::ftruncate(fd.as_raw_fd(), len as libc::off_t) == 0
+                && libc::fcntl(
+                    fd.as_raw_fd(),
+                    libc::F_ADD_SEALS,
+                    libc::F_SEAL_SHRINK | libc::F_SEAL_GROW,
+                ) == 0
+        };
+        if !sealed {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: a new mapping at an address of the kernel's choice touches no existing memory. It is not
+        // populated: a host that has few events shall pay for few.
+        let memory = unsafe {
+            libc::mmap(
+                ptr::null_mut(),
+                len,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED | libc::MAP_NORESERVE,
+                fd.as_raw_fd(),
+                0,
+            )
+        };
+        if memory == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let header = NonNull::new(memory.cast::<u8>()).ok_or_else(io::Error::last_os_error)?;
+        // SAFETY: the mapping is longer than the header.
+        let chunks = unsafe { header.add(HEADER_SIZE) };
+        let sink = MemorySink {
+            chunks,
+            next_chunk: AtomicU32::new(0),
+        };
+        Ok((Self::Memory(sink), header.cast()))
+    }
+
+    /// `count` fresh chunks in a row, zeroed and backed; `None` when there are no more to be had.
+    ///
+    /// # Errors
+    /// Those of the file system; for memory, that all chunks are in use.
+    pub fn grow(&self, count: u32) -> io::Result<NonNull<u8>> {
+        match self {
+            Self::File(file) => file.grow(count),
+            Self::Memory(memory) => memory.grow(count),
+            Self::Nowhere => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// The path of a trace file.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::File(file) => Some(&file.path),
+            Self::Memory(_) | Self::Nowhere => None,
+        }
+    }
+
+    /// Removes a file that lost the race to be the process's trace.
+    pub fn discard(&self) {
+        if let Self::File(file) = self {
+            drop(std::fs::remove_file(&file.path));
+            // SAFETY: the descriptor is this sink's own.
+            unsafe { libc::close(file.fd) };
+        }
+    }
+
+    /// The bytes of the trace as they are now. Without events, chunks of them are left out as zeros.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn copy(
+        &self,
+        header: Option<NonNull<FileHeader>>,
+        with_events: bool,
+    ) -> io::Result<Vec<u8>> {
+        let Some(header) = header else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        match self {
+            Self::Nowhere => Err(io::ErrorKind::NotFound.into()),
+            Self::File(file) => file.with_descriptor(|fd| copy_file(fd, with_events)),
+            Self::Memory(memory) => {
+                let (chunks, used) = memory.used();
+                let mut bytes = copy_words(header.cast(), HEADER_SIZE);
+                for number in 0..used {
+                    // SAFETY: `used` chunks have been handed out, all of them inside the mapping.
+                    let chunk = unsafe { chunks.add(number * CHUNK_SIZE) };
+                    bytes.extend(copy_words(chunk, CHUNK_SIZE));
+                }
+                Ok(bytes)
+            }
+        }
+    }
+
+    /// Puts everything that was written so far on the disk.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn sync(&self) -> io::Result<()> {
+        let Self::File(file) = self else {
+            return Ok(());
+        };
+        file.with_descriptor(|fd| {
+            // SAFETY: fsync works on the descriptor alone.
+            match unsafe { libc::fsync(fd) } {
+                0 => Ok(()),
+                _ => Err(io::Error::last_os_error()),
+            }
+        })
+    }
+}
+
+impl FileSink {
+    fn grow(&self, count: u32) -> io::Result<NonNull<u8>> {
+        let first = self.next_chunk.fetch_add(count, Ordering::Relaxed);
+        let offset = HEADER_SIZE as u64 + u64::from(first) * CHUNK_SIZE as u64;
+        let len = count as usize * CHUNK_SIZE;
+        self.with_descriptor(|fd| {
+            allocate(fd, offset, len)?;
+            map_shared(fd, offset, len)
+        })
+    }
+
+    /// Hosts close descriptors that they do not know, and others get their number: before ours is used it is
+    /// looked at, and opened anew when it is not ours any more.
+    fn with_descriptor<T>(&self, action: impl FnOnce(i32) -> io::Result<T>) -> io::Result<T> {
+        let is_ours = |fd| identity(fd).is_ok_and(|identity| identity == (self.device, self.inode));
+        if is_ours(self.fd) {
+            return action(self.fd);
+        }
+        let fd = open(&self.path, 0)?;
+        if !is_ours(fd.as_raw_fd()) {
+            return Err(io::Error::other(
+                "the trace file was replaced by another one",
+            ));
+        }
+        action(fd.as_raw_fd())
+    }
+}
+
+impl MemorySink {
+    fn grow(&self, count: u32) -> io::Result<NonNull<u8>> {
+        let limit = MEMORY_EVENT_CHUNKS + MEMORY_DATA_CHUNKS;
+        let first = self.next_chunk.fetch_add(count, Ordering::Relaxed);
+        if first.saturating_add(count) > limit {
+            self.next_chunk.store(limit, Ordering::Relaxed);
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        // SAFETY: the chunk lies inside the mapping, which has `limit` chunks.
+        Ok(unsafe { self.chunks.add(first as usize * CHUNK_SIZE) })
+    }
+
+    /// Where the chunks begin, and how many have been handed out.
+    #[must_use]
+    pub fn used(&self) -> (NonNull<u8>, usize) {
+        let limit = MEMORY_EVENT_CHUNKS + MEMORY_DATA_CHUNKS;
+        let used = self.next_chunk.load(Ordering::Relaxed).min(limit);
+        (self.chunks, used as usize)
+    }
+}
+
+/// `a/b.wft` with `7` becomes `a/b.7.wft`.
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    match path.extension() {
+        Some(extension) => {
+            let mut last = std::ffi::OsString::from(suffix);
+            last.push(".");
+            last.push(extension);
+            path.with_extension(last)
+        }
+        None => path.with_extension(suffix),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::with_suffix;
+
+    #[test]
+    fn the_pid_goes_before_the_extension() {
+        assert_eq!(
+            with_suffix(Path::new("a.b/c.wft"), "7"),
+            Path::new("a.b/c.7.wft")
+        );
+        assert_eq!(with_suffix(Path::new("a.b/c"), "7"), Path::new("a.b/c.7"));
+    }
+}

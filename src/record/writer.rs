@@ -1,0 +1,168 @@
+//! The shim's own thread: what an event must not wait for.
+//!
+//! It makes chunks ahead of need, lets go of sealed ones, and does what takes names: it prints excess frees and
+//! writes reports of the living process. Hooks tell it by a bounded channel and never wait: a message that does
+//! not fit is done without, or done by the sender. It polls, since a receiver that is parked makes the sender take
+//! a lock to wake it.
+
+use std::ptr;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicI32;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crossbeam_channel::Receiver;
+use crossbeam_channel::Sender;
+use once_cell::race::OnceBox;
+
+use crate::record::Recorder;
+use crate::record::dump;
+use crate::record::dump::ExcessNote;
+use crate::record::unmap_chunk;
+use crate::thread;
+
+const MESSAGES: usize = 1024;
+const BUSY_PAUSE: Duration = Duration::from_micros(500);
+const IDLE_PAUSE: Duration = Duration::from_millis(10);
+/// Rounds without work after which the longer pause is taken.
+const ROUNDS_TO_IDLE: u32 = 40;
+
+/// What a hook asks for.
+#[derive(Clone, Copy, Debug)]
+pub enum Message {
+    /// The chunk of a file at this address is full.
+    Sealed(usize),
+    /// An excess free is to be printed.
+    Print(ExcessNote),
+    /// A report is wanted; the address is that of an [`Errand`].
+    Report(usize),
+}
+
+/// A report that somebody waits for.
+#[derive(Debug)]
+pub struct Errand {
+    /// Where the report goes.
+    pub descriptor: i32,
+    /// The whole report, or the summary of a few lines.
+    pub whole: bool,
+    /// 0 or a negative errno, once it is done.
+    pub result: AtomicI32,
+    /// That it is done.
+    pub done: AtomicBool,
+}
+
+/// The sending end, once there is a thread at the other one.
+#[derive(Debug)]
+pub struct Mailbox {
+    sender: OnceBox<Sender<Message>>,
+    handled: AtomicU64,
+    sent: AtomicU64,
+}
+
+impl Mailbox {
+    /// A mailbox that nobody empties.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            sender: OnceBox::new(),
+            handled: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+        }
+    }
+
+    /// Hands a message over, without waiting. False when nobody takes it.
+    pub fn send(&self, message: Message) -> bool {
+        let sent = self
+            .sender
+            .get()
+            .is_some_and(|sender| sender.try_send(message).is_ok());
+        if sent {
+            self.sent.fetch_add(1, Ordering::Relaxed);
+        }
+        sent
+    }
+
+    /// Whether everything that was sent has been done.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.handled.load(Ordering::Acquire) >= self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Whether there is a thread at the other end.
+    #[must_use]
+    pub fn has_writer(&self) -> bool {
+        self.sender.get().is_some()
+    }
+}
+
+/// Starts the writer thread for a recorder. Without one, as where the host forbids threads, hooks help themselves.
+pub fn start(recorder: &'static Recorder) {
+    let (sender, receiver) = crossbeam_channel::bounded(MESSAGES);
+    // The host's signals are for the host's threads: ours is born with all of them blocked.
+    let made = with_signals_blocked(|| {
+        std::thread::Builder::new()
+            .name("whofreed".into())
+            .spawn(move || {
+                thread::belongs_to_shim();
+                run(recorder, &receiver);
+            })
+    });
+    if made.is_ok() {
+        drop(recorder.mail.sender.set(Box::new(sender)));
+    }
+}
+
+fn with_signals_blocked<T>(action: impl FnOnce() -> T) -> T {
+    let mut all = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    let mut before = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: both sets are filled by the calls before they are read; the mask is put back below.
+    unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
+    }
+    let result = action();
+    // SAFETY: `before` was filled by the call above.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), ptr::null_mut()) };
+    result
+}
+
+fn run(recorder: &'static Recorder, receiver: &Receiver<Message>) {
+    let mut rounds_without_work = 0_u32;
+    loop {
+        recorder.prepare_chunks();
+        let mut worked = false;
+        while let Ok(message) = receiver.try_recv() {
+            worked = true;
+            // A bug in a report must not end the thread that keeps the recording going.
+            let handling = std::panic::AssertUnwindSafe(|| handle(recorder, message));
+            drop(std::panic::catch_unwind(handling));
+            recorder.mail.handled.fetch_add(1, Ordering::Release);
+        }
+        rounds_without_work = if worked {
+            0
+        } else {
+            rounds_without_work.saturating_add(1)
+        };
+        let is_idle = rounds_without_work > ROUNDS_TO_IDLE;
+        std::thread::sleep(if is_idle { IDLE_PAUSE } else { BUSY_PAUSE });
+    }
+}
+
+fn handle(recorder: &'static Recorder, message: Message) {
+    match message {
+        Message::Sealed(chunk) => unmap_chunk(ptr::with_exposed_provenance_mut(chunk)),
+        Message::Print(note) => dump::print_excess(recorder, &note),
+        Message::Report(errand) => {
+            // SAFETY: whoever sent the errand waits until `done` before it lets go of it.
+            let errand = unsafe { &*ptr::with_exposed_provenance::<Errand>(errand) };
+            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                dump::write_report(recorder, errand.descriptor, errand.whole)
+            }));
+            errand
+                .result
+                .store(result.unwrap_or(-libc::EIO), Ordering::Relaxed);
+            errand.done.store(true, Ordering::Release);
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Which loaded object an address lies in: from a code address to a module of the trace.
+//!
+//! A module is told apart by where it is mapped, by the linker's own records of it, and by the first bytes of its
+//! build id: a library that was closed and another one loaded at the same address are two modules.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+use whofreed_trace::blob::PayloadWriter;
+use whofreed_trace::blob::blob_kind;
+
+use crate::arena::Arena;
+use crate::arena::ZeroInit;
+use crate::index::Index;
+use crate::index::MappedSlots;
+use crate::linkmap;
+use crate::linkmap::FoundObject;
+use crate::record::Pen;
+use crate::record::Recorder;
+use crate::sys::mix;
+
+/// Frames carry 16 bits for the module.
+const MAX_MODULES: u32 = (1 << 16) - 1;
+/// Objects that one stack is likely to go through.
+const REMEMBERED: usize = 4;
+
+const KEY_WORDS: usize = 7;
+type Key = [u64; KEY_WORDS];
+
+#[derive(Debug)]
+#[repr(C)]
+struct Entry {
+    key: [AtomicU64; KEY_WORDS],
+}
+
+// SAFETY: zeroed memory is an array of valid atomics, which may be shared.
+unsafe impl ZeroInit for Entry {}
+
+/// The modules of a trace, numbered from 1.
+#[derive(Debug)]
+pub struct Modules {
+    entries: Arena<Entry>,
+    index: Index<MappedSlots>,
+}
+
+/// Looks up the frames of one stack. While it lives the objects of the stack cannot be unloaded, so it may
+/// remember where they lie.
+#[derive(Debug)]
+pub struct Finder<'modules> {
+    modules: &'modules Modules,
+    remembered: [(usize, usize, usize, u32); REMEMBERED],
+    next: usize,
+}
+
+impl Modules {
+    /// No modules yet.
+    #[must_use]
+    pub fn new() -> Option<Self> {
+        Some(Self {
+            entries: Arena::new(MAX_MODULES)?,
+            index: Index::new(MappedSlots::new(MAX_MODULES as usize)?),
+        })
+    }
+
+    /// Starts to look up the frames of a stack.
+    #[must_use]
+    pub const fn finder(&self) -> Finder<'_> {
+        Finder {
+            modules: self,
+            remembered: [(0, 0, 0, 0); REMEMBERED],
+            next: 0,
+        }
+    }
+
+    fn is(&self, entry: u32, key: &Key) -> bool {
+        let words = &self.entries.get(entry).key;
+        // Relaxed: the index was read with Acquire, and the key was there before.
+        words
+            .iter()
+            .zip(key)
+            .all(|(word, part)| word.load(Ordering::Relaxed) == *part)
+    }
+
+    /// The number of a module, which is written to the trace when it is new; 0 when there is no room.
+    fn number(&self, recorder: &Recorder, pen: &mut Pen, found: &FoundObject) -> u32 {
+        let key = key_of(found);
+        let hash = key.iter().fold(0, |hash, word| mix(hash ^ *word));
+        if let Some(entry) = self.index.find(hash, |entry| self.is(entry, &key)) {
+            return entry + 1;
+        }
+        let Some(new) = self.entries.take() else {
+            return 0;
+        };
+        for (word, part) in self.entries.get(new).key.iter().zip(key) {
+            word.store(part, Ordering::Relaxed);
+        }
+        let mut memory = [0; 4096 + 256];
+        let mut payload = PayloadWriter::new(&mut memory);
+        payload.u64(found.load_bias as u64);
+        payload.u64(found.start as u64);
+        payload.u64(found.end as u64);
+        payload.u32(new + 1);
+        write_path(&mut payload, found);
+        payload.text(build_id(found));
+        let Some(len) = payload.finish() else {
+            return 0;
+        };
+        let written = pen.blob(recorder, blob_kind::MODULE, 0, new + 1, &memory[..len]);
+        if written.is_none() {
+            return 0;
+        }
+        match self.index.insert(hash, |entry| self.is(entry, &key), new) {
+            crate::index::Inserted::Found(entry) => entry + 1,
+            _ => new + 1,
+        }
+    }
+}
+
+impl Finder<'_> {
+    /// The module of a code address and the offset in it; module 0 and the address itself outside of any.
+    pub fn find(&mut self, recorder: &Recorder, pen: &mut Pen, address: usize) -> (u32, u64) {
+        let remembered = self.remembered.iter();
+        let mut known = remembered.filter(|(start, end, ..)| (*start..*end).contains(&address));
+        if let Some((_, _, load_bias, number)) = known.next() {
+            return (*number, address.wrapping_sub(*load_bias) as u64);
+        }
+        // A return address behind a call that never returns may be the first byte of something else.
+        let Some(found) = linkmap::find_object(address.wrapping_sub(1)) else {
+            return (0, address as u64);
+        };
+        match self.modules.number(recorder, pen, &found) {
+            0 => (0, address as u64),
+            number => {
+                let place = (found.start, found.end, found.load_bias, number);
+                self.remembered[self.next % REMEMBERED] = place;
+                self.next += 1;
+                (number, address.wrapping_sub(found.load_bias) as u64)
+            }
+        }
+    }
+}
+
+fn build_id(found: &FoundObject) -> &'static [u8] {
+    let id = linkmap::build_id_of(found).unwrap_or(&[]);
+    &id[..id.len().min(64)]
+}
+
+fn key_of(found: &FoundObject) -> Key {
+    let mut start_of_id = [0; 16];
+    let id = build_id(found);
+    let len = id.len().min(16);
+    start_of_id[..len].copy_from_slice(&id[..len]);
+    let (first, second) = start_of_id.split_at(8);
+    let word = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_ne_bytes);
+    [
+        found.link_map as u64,
+        found.start as u64,
+        found.end as u64,
+        found.load_bias as u64,
+        found.eh_frame as u64,
+        word(first),
+        word(second),
+    ]
+}
+
+/// The linker knows the main program by no name; the kernel does.
+fn write_path(payload: &mut PayloadWriter<'_>, found: &FoundObject) {
+    let name = linkmap::name_of(found).to_bytes();
+    if !name.is_empty() {
+        payload.text(&name[..name.len().min(4000)]);
+        return;
+    }
+    let mut path = [0_u8; 4000];
+    // SAFETY: the link's name is NUL-terminated, and the length is the buffer's. This system call happens once per
+    // trace, when the main program is first met.
+    let len = unsafe {
+        libc::readlink(
+            c"/proc/self/exe".as_ptr(),
+            path.as_mut_ptr().cast(),
+            path.len(),
+        )
+    };
+    payload.text(&path[..usize::try_from(len).unwrap_or(0)]);
+}

@@ -1,0 +1,275 @@
+//! The re-entrancy guard stop of an event's way: one thread, inside the shim at most once.
+//!
+//! A thread's state lies in memory of the shim's own, and is borrowed: when the thread ends, the state with its
+//! half-full chunks waits for the next one. There is no Rust destructor in thread-local storage; events that come
+//! after the state has been given back simply borrow one again.
+
+use std::cell::UnsafeCell;
+use std::marker::PhantomData;
+use std::ptr;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicPtr;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::sync::atomic::compiler_fence;
+
+use crate::ledger::Scratch;
+use crate::preload::PerThread;
+use crate::process;
+use crate::record::Pen;
+use crate::stack::StackBuffer;
+use crate::sys;
+use crate::tls;
+
+/// The slot says: outside.
+const OUTSIDE: usize = 0;
+/// The slot says: an event is under way.
+const INSIDE: usize = 1;
+/// The slot says: this thread is the shim's own, or in a callback of the host's; its events are none.
+const SILENT: usize = 2;
+
+/// The deepest nesting of scopes that is kept.
+pub const MAX_SCOPES: usize = 64;
+
+/// What a thread counted. Written by its thread alone, read by everybody.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the names are those of wf_stats_t")]
+pub struct Counters {
+    pub allocations: AtomicU64,
+    pub retains: AtomicU64,
+    pub deallocations: AtomicU64,
+    pub ok: AtomicU64,
+    pub excess: AtomicU64,
+    pub unknown: AtomicU64,
+    pub late: AtomicU64,
+    pub declined: AtomicU64,
+    pub invalid: AtomicU64,
+    pub blocked: AtomicU64,
+}
+
+/// Adds one without a locked instruction: there is one writer.
+pub fn count(counter: &AtomicU64) {
+    counter.store(
+        counter.load(Ordering::Relaxed).wrapping_add(1),
+        Ordering::Relaxed,
+    );
+}
+
+/// Everything that an event needs of its thread. Valid as zeros: it begins as fresh memory.
+#[derive(Debug)]
+pub struct ThreadState {
+    /// The kernel's id of the thread.
+    pub thread_id: u32,
+    /// Where it writes.
+    pub pen: Pen,
+    /// The labels of the scopes that it is in, the innermost last.
+    pub scopes: [u32; MAX_SCOPES],
+    /// How many scopes it is in, those beyond [`MAX_SCOPES`] included.
+    pub scope_depth: usize,
+    /// The ledger's memory to think in.
+    pub scratch: Scratch,
+    /// The last captured stack.
+    pub stack: StackBuffer,
+    /// What the hooks of adapters keep.
+    pub preload: PerThread,
+}
+
+/// A state that can be borrowed, and what stays visible to everybody while it is.
+#[derive(Debug)]
+pub struct Seat {
+    next: AtomicPtr<Seat>,
+    taken: AtomicBool,
+    counters: Counters,
+    state: UnsafeCell<ThreadState>,
+}
+
+// SAFETY: everything but `state` is atomic; `state` is used by the thread that has won `taken`, alone.
+unsafe impl Sync for Seat {}
+
+static SEATS: AtomicPtr<Seat> = AtomicPtr::new(ptr::null_mut());
+/// The key whose destructor gives a thread's state back, plus one; 0 before [`start`].
+static EXIT_KEY: AtomicU32 = AtomicU32::new(0);
+
+/// The permission to be inside the shim, on this thread.
+#[derive(Debug)]
+pub struct Inside {
+    seat: &'static Seat,
+    errno: libc::c_int,
+    not_send: PhantomData<*mut ()>,
+}
+
+/// Why there was no way in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The thread is inside already: a signal handler interrupted an event. The event is lost.
+    Interrupted,
+    /// The shim's own doing, or a callback's: not an event.
+    Silent,
+    /// There is no memory for the thread's state. The event is lost.
+    NoMemory,
+}
+
+/// Goes inside, unless the thread is inside already. errno is kept until the way out.
+///
+/// # Errors
+/// Why not.
+pub fn try_enter() -> Result<Inside, Refused> {
+    let slot = tls::slot();
+    match slot.busy.get() {
+        OUTSIDE => {}
+        SILENT => return Err(Refused::Silent),
+        _ => return Err(Refused::Interrupted),
+    }
+    slot.busy.set(INSIDE);
+    // The signal handlers of this thread must see the flag before anything below happens.
+    compiler_fence(Ordering::SeqCst);
+    // SAFETY: errno's place is valid for the thread's life.
+    let errno = unsafe { *sys::errno_location() };
+    // SAFETY: the slot holds null or a seat, and seats are never given back to the kernel.
+    let seat = match unsafe { slot.seat.get().as_ref() } {
+        Some(seat) => seat,
+        None => match take_seat() {
+            Some(seat) => {
+                slot.seat.set(ptr::from_ref(seat).cast_mut());
+                seat
+            }
+            None => {
+                slot.busy.set(OUTSIDE);
+                return Err(Refused::NoMemory);
+            }
+        },
+    };
+    Ok(Inside {
+        seat,
+        errno,
+        not_send: PhantomData,
+    })
+}
+
+/// Like [`try_enter`], for whoever does not ask why.
+#[must_use]
+pub fn enter() -> Option<Inside> {
+    try_enter().ok()
+}
+
+impl Inside {
+    /// The thread's state.
+    pub fn state(&mut self) -> &mut ThreadState {
+        // SAFETY: `taken` makes the state this thread's alone, the busy flag makes this `Inside` the only one on
+        // the thread, and the borrow of `self` makes this reference the only one.
+        unsafe { &mut *self.seat.state.get() }
+    }
+
+    /// What the thread counted.
+    #[must_use]
+    pub const fn counters(&self) -> &'static Counters {
+        &self.seat.counters
+    }
+
+    /// Runs `action` so that calls into the shim from within are no events.
+    pub fn silently<T>(&mut self, action: impl FnOnce() -> T) -> T {
+        let slot = tls::slot();
+        slot.busy.set(SILENT);
+        let result = action();
+        slot.busy.set(INSIDE);
+        result
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        // SAFETY: errno's place is valid for the thread's life.
+        unsafe { *sys::errno_location() = self.errno };
+        compiler_fence(Ordering::SeqCst);
+        tls::slot().busy.set(OUTSIDE);
+    }
+}
+
+/// Declares the calling thread to be the shim's own: nothing that it does is an event.
+pub fn belongs_to_shim() {
+    tls::slot().busy.set(SILENT);
+}
+
+/// What every thread counted, those that are gone included.
+pub fn all_counters() -> impl Iterator<Item = &'static Counters> {
+    all_seats().map(|seat| &seat.counters)
+}
+
+fn all_seats() -> impl Iterator<Item = &'static Seat> {
+    let mut next = SEATS.load(Ordering::Acquire);
+    std::iter::from_fn(move || {
+        // SAFETY: the list holds seats alone, which are never given back to the kernel.
+        let seat = unsafe { next.as_ref() }?;
+        next = seat.next.load(Ordering::Relaxed);
+        Some(seat)
+    })
+}
+
+fn take_seat() -> Option<&'static Seat> {
+    let free = all_seats().find(|seat| {
+        // Acquire: what the thread before left in the state is seen.
+        let taken = seat
+            .taken
+            .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed);
+        taken.is_ok()
+    });
+    let seat = match free {
+        Some(seat) => seat,
+        None => add_seat()?,
+    };
+    adopt(seat);
+    Some(seat)
+}
+
+fn add_seat() -> Option<&'static Seat> {
+    // SAFETY: fresh zeroed memory of the right size, aligned to a page, and a seat is valid as zeros.
+    let seat: &'static Seat = unsafe { sys::reserve(size_of::<Seat>())?.cast().as_ref() };
+    seat.taken.store(true, Ordering::Relaxed);
+    let mut head = SEATS.load(Ordering::Relaxed);
+    let place = ptr::from_ref(seat).cast_mut();
+    loop {
+        seat.next.store(head, Ordering::Relaxed);
+        // Release: whoever finds the seat sees it taken.
+        match SEATS.compare_exchange(head, place, Ordering::Release, Ordering::Relaxed) {
+            Ok(_) => return Some(seat),
+            Err(now) => head = now,
+        }
+    }
+}
+
+/// Makes a seat that has just been taken the calling thread's.
+fn adopt(seat: &'static Seat) {
+    // SAFETY: `taken` has just been won, so nobody else uses the state.
+    let state = unsafe { &mut *seat.state.get() };
+    state.thread_id = sys::thread_id();
+    state.scope_depth = 0;
+    state.pen.thread_changed();
+    state.preload = PerThread::ZERO;
+    let key = EXIT_KEY.load(Ordering::Relaxed);
+    if let Some(key) = key.checked_sub(1) {
+        // SAFETY: the key was made in `start`; its destructor takes any value that is not null.
+        unsafe { libc::pthread_setspecific(key, ptr::from_ref(seat).cast()) };
+    }
+}
+
+/// Runs when a thread ends: the seat is for the next one.
+unsafe extern "C" fn give_back(_seat: *mut libc::c_void) {
+    let slot = tls::slot();
+    // SAFETY: the slot holds null or a seat, and seats are never given back to the kernel.
+    if let Some(seat) = unsafe { slot.seat.replace(ptr::null_mut()).as_ref() } {
+        // Release: the next thread sees the state whole.
+        seat.taken.store(false, Ordering::Release);
+    }
+}
+
+/// Prepares for threads that end. Called once, when the library is loaded.
+pub fn start() {
+    let mut key = 0;
+    // SAFETY: `key` is a valid place, and the destructor is one that takes any value.
+    let made = unsafe { libc::pthread_key_create(&raw mut key, Some(give_back)) };
+    if made == 0 {
+        EXIT_KEY.store(key + 1, Ordering::Relaxed);
+    }
+    process::start();
+}
