@@ -9,10 +9,12 @@
 //! **Architecture Invariant:** no lock, no wait for another thread, no allocation. What an item is, the caller
 //! knows; it has filled the item before it offers it here.
 
+#[cfg(not(loom))]
 use std::ptr::NonNull;
 
 use crate::primitive::AtomicU64;
 use crate::primitive::Ordering;
+#[cfg(not(loom))]
 use crate::sys;
 
 /// Slots in a line: one cache line's worth.
@@ -99,17 +101,21 @@ fn same_item(word: u64, hash: u64, is_key: &impl Fn(u32) -> bool) -> Option<u32>
     (fingerprint(word) == fingerprint(hash) && is_key(item)).then_some(item)
 }
 
+#[cfg(not(loom))]
 /// Slots in memory of the shim's own, in levels that grow by a factor of eight.
 #[derive(Debug)]
 pub struct MappedSlots {
     levels: [(NonNull<AtomicU64>, usize); MappedSlots::LEVELS],
 }
 
+#[cfg(not(loom))]
 // SAFETY: the memory is shared between threads as atomics only, and is never given back.
 unsafe impl Send for MappedSlots {}
+#[cfg(not(loom))]
 // SAFETY: as above.
 unsafe impl Sync for MappedSlots {}
 
+#[cfg(not(loom))]
 impl MappedSlots {
     const LEVELS: usize = 5;
 
@@ -127,6 +133,7 @@ impl MappedSlots {
     }
 }
 
+#[cfg(not(loom))]
 impl Slots for MappedSlots {
     fn line(&self, level: usize, hash: u64) -> Option<&[AtomicU64]> {
         let (memory, lines) = *self.levels.get(level)?;

@@ -1,0 +1,266 @@
+//! The reader against whole, cut and broken files.
+
+use proptest::prelude::*;
+use whofreed_trace::EventKind;
+use whofreed_trace::StackId;
+use whofreed_trace::Trace;
+use whofreed_trace::Verdict;
+use whofreed_trace::blob::BlobHeader;
+use whofreed_trace::blob::PayloadWriter;
+use whofreed_trace::blob::blob_kind;
+use whofreed_trace::blob::blob_size;
+use whofreed_trace::blob::checksum;
+use whofreed_trace::blob::pack_frame;
+use whofreed_trace::blob::pack_python_frame;
+use whofreed_trace::layout;
+use whofreed_trace::layout::CHUNK_HEADER_SIZE;
+use whofreed_trace::layout::CHUNK_SIZE;
+use whofreed_trace::layout::ChunkHeader;
+use whofreed_trace::layout::EventRecord;
+use whofreed_trace::layout::FileHeader;
+use whofreed_trace::layout::HEADER_SIZE;
+use whofreed_trace::layout::chunk_kind;
+use whofreed_trace::read::read;
+use zerocopy::FromZeros;
+use zerocopy::IntoBytes;
+
+fn header() -> FileHeader {
+    FileHeader {
+        magic: layout::MAGIC,
+        version: layout::VERSION,
+        byte_order: layout::BYTE_ORDER_MARK,
+        header_size: HEADER_SIZE as u32,
+        chunk_size: CHUNK_SIZE as u32,
+        event_size: layout::EVENT_SIZE as u32,
+        trace_id: 77,
+        session: 5,
+        pid: 4711,
+        flags: layout::FLAG_FORKED,
+        fork_parent: 3,
+        dropped_events: 2,
+        exit_kind: layout::EXIT_SIGNAL,
+        exit_value: 9,
+        ..FileHeader::new_zeroed()
+    }
+}
+
+fn chunk(kind: u16, content: &[u8]) -> Vec<u8> {
+    let header = ChunkHeader {
+        magic: layout::CHUNK_MAGIC,
+        kind,
+        committed: content.len() as u64,
+        ..ChunkHeader::new_zeroed()
+    };
+    let mut bytes = header.as_bytes().to_vec();
+    bytes.extend(content);
+    bytes.resize(CHUNK_SIZE, 0);
+    bytes
+}
+
+fn blob(kind: u16, id: u32, write: impl FnOnce(&mut PayloadWriter<'_>)) -> Vec<u8> {
+    let mut memory = [0; 4096];
+    let mut payload = PayloadWriter::new(&mut memory);
+    write(&mut payload);
+    let len = payload.finish().expect("it fits");
+    let header = BlobHeader {
+        len: len as u32,
+        kind,
+        flags: 0,
+        id,
+        checksum: checksum(&memory[..len]),
+    };
+    let mut bytes = header.as_bytes().to_vec();
+    bytes.extend(&memory[..len]);
+    bytes.resize(blob_size(len), 0);
+    bytes
+}
+
+fn event(kind: EventKind, step: u64) -> EventRecord {
+    EventRecord {
+        kind: kind as u8,
+        device: 4,
+        address: 0x1000,
+        owner: 9,
+        extra: 64,
+        step,
+        stack: 1,
+        ..EventRecord::default()
+    }
+}
+
+/// A small trace with something of everything.
+fn sample() -> Vec<u8> {
+    let data = [
+        blob(blob_kind::COMMAND_WORD, 0, |payload| {
+            payload.bytes(b"./host")
+        }),
+        blob(blob_kind::DEVICE_NAME, 4, |payload| {
+            payload.bytes(b"chip 4 DRAM")
+        }),
+        blob(blob_kind::MODULE, 1, |payload| {
+            payload.u64(0x5000);
+            payload.u64(0x5000);
+            payload.u64(0x9000);
+            payload.u32(1);
+            payload.text(b"/lib/libhost.so");
+            payload.text(&[0xab, 0xcd]);
+        }),
+        blob(blob_kind::CODE, 0, |payload| {
+            payload.u32(10);
+            payload.text(b"model.py");
+            payload.text(b"Layer.forward");
+        }),
+        blob(blob_kind::STACK, 1, |payload| {
+            payload.u32(2);
+            payload.u32(1);
+            payload.u64(pack_frame(1, 0x123));
+            payload.u64(pack_frame(0, 0x7fff_0000_1234));
+            payload.u64(pack_python_frame(0, 12, true));
+        }),
+        blob(blob_kind::UNOBSERVABLE, 0, |payload| {
+            payload.text(b"buf_free");
+            payload.text(b"bound inside");
+        }),
+    ];
+    let announcement = EventRecord {
+        kind: layout::KIND_THREAD,
+        address: 815,
+        ..EventRecord::default()
+    };
+    let mut freed = event(EventKind::Deallocate, 2);
+    freed.verdict = Verdict::AlreadyFreed as u8;
+    freed.flags = layout::EVENT_BLOCKED | layout::EVENT_HAS_ROOT;
+    freed.extra = 8;
+    let events = [announcement, event(EventKind::Allocate, 1), freed];
+    let mut bytes = header().as_bytes().to_vec();
+    bytes.resize(HEADER_SIZE, 0);
+    bytes.extend(chunk(chunk_kind::DATA, &data.concat()));
+    bytes.extend(chunk(chunk_kind::EVENTS, events.as_bytes()));
+    bytes
+}
+
+fn check_sample(trace: &Trace) {
+    assert_eq!(trace.process.pid, 4711);
+    assert_eq!(trace.process.command, ["./host"]);
+    assert_eq!(trace.process.exit.and_then(|exit| exit.signal), Some(9));
+    assert_eq!(trace.process.fork.map(|fork| fork.parent_trace), Some(3));
+    assert_eq!((trace.id, trace.session, trace.dropped_events), (77, 5, 2));
+    assert_eq!(trace.device_names[&4], "chip 4 DRAM");
+    assert_eq!(trace.modules[0].path, "/lib/libhost.so");
+    assert_eq!(trace.modules[0].build_id, [0xab, 0xcd]);
+    let stack = &trace.stacks[1];
+    assert_eq!(stack.native[0].module, Some(0));
+    assert_eq!(stack.native[0].offset, 0x123);
+    assert_eq!(stack.native[1].module, None);
+    assert_eq!(stack.native[1].offset, 0x7fff_0000_1234);
+    assert!(stack.python[0].is_entry);
+    assert_eq!(stack.python[0].line, 12);
+    assert_eq!(trace.codes[0].function, "Layer.forward");
+    assert_eq!(trace.coverage.len(), 1);
+    assert_eq!(trace.events.len(), 2);
+    assert_eq!(trace.events[0].size, 64);
+    assert_eq!(trace.events[0].thread, 815);
+    assert_eq!(trace.events[0].stack, StackId(1));
+    assert_eq!(trace.events[1].verdict, Verdict::AlreadyFreed);
+    assert!(trace.events[1].blocked);
+    assert_eq!(trace.events[1].root_owner, 8);
+}
+
+#[test]
+fn a_whole_trace_is_read_back() {
+    let trace = read(&sample()).expect("a sound trace");
+    assert_eq!(trace.damage, []);
+    check_sample(&trace);
+}
+
+#[test]
+fn what_is_no_trace_is_refused_with_its_place() {
+    let refused = |bytes: &[u8]| read(bytes).expect_err("no trace").to_string();
+    assert_eq!(refused(b""), "at offset 0: the file is empty");
+    assert_eq!(
+        refused(b"\x7fELF and more"),
+        "at offset 0: this is no whofreed trace"
+    );
+    let mut other = sample();
+    other[8] = 9;
+    assert_eq!(
+        refused(&other),
+        "at offset 8: the trace has format version 9, this whofreed reads version 1"
+    );
+    let mut swapped = sample();
+    swapped[12..16].reverse();
+    assert!(refused(&swapped).contains("byte order"));
+    assert_eq!(
+        refused(&sample()[..20]),
+        "at offset 20: the file ends inside its header"
+    );
+}
+
+/// Whatever is left of a trace is read: never a panic, and every event below the cut is there.
+#[test]
+fn a_trace_that_ends_anywhere_is_read_up_to_there() {
+    let whole = sample();
+    let events_start = HEADER_SIZE + CHUNK_SIZE + CHUNK_HEADER_SIZE;
+    let interesting = (0..400)
+        .chain(HEADER_SIZE - 2..HEADER_SIZE + 700)
+        .chain(HEADER_SIZE + CHUNK_SIZE - 2..events_start + 400)
+        .chain((0..whole.len()).step_by(97));
+    for len in interesting {
+        let Ok(trace) = read(&whole[..len]) else {
+            assert!(
+                len < size_of::<FileHeader>(),
+                "{len} bytes hold the whole header"
+            );
+            continue;
+        };
+        let whole_records = len.saturating_sub(events_start) / layout::EVENT_SIZE;
+        let expected = whole_records.saturating_sub(1).min(2);
+        assert_eq!(trace.events.len(), expected, "of a trace cut at {len}");
+        let is_cut_in_content = len >= events_start && whole_records < 3;
+        assert_eq!(
+            !trace.damage.is_empty(),
+            is_cut_in_content || is_cut_in_data(len),
+            "at {len}"
+        );
+    }
+}
+
+fn is_cut_in_data(len: usize) -> bool {
+    let start = HEADER_SIZE + CHUNK_HEADER_SIZE;
+    let Ok(header) = read(&sample()[..HEADER_SIZE + CHUNK_HEADER_SIZE]) else {
+        return false;
+    };
+    // The reader says how many bytes of the chunk it misses when all of them are missing.
+    let missing = &header.damage[0].what;
+    let content: usize = missing
+        .split_whitespace()
+        .find_map(|word| word.parse().ok())
+        .expect("a number of bytes");
+    (start..start + content).contains(&len)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn broken_bytes_never_panic(flips in prop::collection::vec((0..HEADER_SIZE + CHUNK_SIZE + 1024, any::<u8>()), 1..20)) {
+        let mut bytes = sample();
+        for (place, value) in flips {
+            // Most of a chunk is empty: aim at where something is.
+            let place = if place > HEADER_SIZE + 1024 { HEADER_SIZE + CHUNK_SIZE + place % 300 } else { place };
+            bytes[place] ^= value;
+        }
+        if let Ok(trace) = read(&bytes) {
+            prop_assert!(trace.events.len() <= 3);
+            prop_assert!(trace.stacks.len() <= bytes.len() / 16 + 1);
+        }
+    }
+
+    #[test]
+    fn noise_never_panics(noise in prop::collection::vec(any::<u8>(), 0..4096)) {
+        let mut bytes = header().as_bytes().to_vec();
+        bytes.resize(HEADER_SIZE, 0);
+        bytes.extend(noise);
+        drop(read(&bytes));
+    }
+}

@@ -1,0 +1,182 @@
+//! Every interleaving of the ledger's lock-free parts, under loom:
+//! `RUSTFLAGS="--cfg loom" cargo test --release --test loom`.
+#![cfg(loom)]
+
+use std::sync::Arc;
+
+use loom::sync::atomic::AtomicU64;
+use loom::sync::atomic::AtomicUsize;
+use loom::sync::atomic::Ordering;
+use loom::thread;
+use whofreed::index::Index;
+use whofreed::index::Inserted;
+use whofreed::index::Slots;
+use whofreed::ledger::cell;
+use whofreed::ledger::cell::Records;
+
+/// Two levels of one line each, with two slots and one slot.
+struct FewSlots {
+    first: [AtomicU64; 2],
+    second: [AtomicU64; 1],
+}
+
+impl Slots for FewSlots {
+    fn line(&self, level: usize, _hash: u64) -> Option<&[AtomicU64]> {
+        match level {
+            0 => Some(&self.first),
+            1 => Some(&self.second),
+            _ => None,
+        }
+    }
+}
+
+fn few_slots() -> FewSlots {
+    FewSlots {
+        first: [AtomicU64::new(0), AtomicU64::new(0)],
+        second: [AtomicU64::new(0)],
+    }
+}
+
+/// Items with a key that is written before the item is offered, as the tables do.
+struct Keyed {
+    index: Index<FewSlots>,
+    keys: Vec<AtomicU64>,
+}
+
+impl Keyed {
+    fn new(items: usize) -> Self {
+        Self {
+            index: Index::new(few_slots()),
+            keys: (0..items).map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
+
+    fn is(&self, item: u32, key: u64) -> bool {
+        self.keys[item as usize].load(Ordering::Relaxed) == key
+    }
+
+    fn insert(&self, key: u64, item: u32) -> Inserted {
+        self.keys[item as usize].store(key, Ordering::Relaxed);
+        self.index.insert(hash(key), |other| self.is(other, key), item)
+    }
+}
+
+/// All keys meet in one line and share their fingerprint: only the keys tell them apart.
+fn hash(_key: u64) -> u64 {
+    7 << 32
+}
+
+#[test]
+fn two_inserts_of_one_key_agree_on_one_item() {
+    loom::model(|| {
+        let table = Arc::new(Keyed::new(2));
+        let other = Arc::clone(&table);
+        let thread = thread::spawn(move || other.insert(5, 1));
+        let mine = table.insert(5, 0);
+        let theirs = thread.join().expect("no panic");
+        match (mine, theirs) {
+            (Inserted::New, Inserted::Found(0)) | (Inserted::Found(1), Inserted::New) => {}
+            other => panic!("both believe in their own item: {other:?}"),
+        }
+    });
+}
+
+#[test]
+fn different_keys_all_find_their_place_and_are_found() {
+    loom::model(|| {
+        let table = Arc::new(Keyed::new(3));
+        let other = Arc::clone(&table);
+        let thread = thread::spawn(move || {
+            assert_eq!(other.insert(6, 1), Inserted::New);
+            let found = other.index.find(hash(6), |item| other.is(item, 6));
+            assert_eq!(found, Some(1));
+        });
+        assert_eq!(table.insert(5, 0), Inserted::New);
+        assert_eq!(table.insert(7, 2), Inserted::New);
+        thread.join().expect("no panic");
+        for (key, item) in [(5, 0), (6, 1), (7, 2)] {
+            let found = table.index.find(hash(key), |other| table.is(other, key));
+            assert_eq!(found, Some(item));
+        }
+    });
+}
+
+/// Records of two words: live instances, and their complement, which tells a torn state.
+struct TwoWords {
+    records: Vec<[AtomicU64; 2]>,
+}
+
+impl Records for TwoWords {
+    fn words(&self, record: u32) -> &[AtomicU64] {
+        &self.records[record as usize]
+    }
+}
+
+struct Account {
+    cell: AtomicU64,
+    records: TwoWords,
+    torn: AtomicUsize,
+}
+
+impl Account {
+    fn new(live: u64, records: usize) -> Self {
+        let account = Self {
+            cell: AtomicU64::new(0),
+            records: TwoWords {
+                records: (0..records)
+                    .map(|_| [AtomicU64::new(0), AtomicU64::new(0)])
+                    .collect(),
+            },
+            torn: AtomicUsize::new(0),
+        };
+        account.write(0, live);
+        assert!(cell::swing(&account.cell, cell::look(&account.cell), 0));
+        account
+    }
+
+    fn write(&self, record: u32, live: u64) {
+        let words = self.records.words(record);
+        words[0].store(live, Ordering::Relaxed);
+        words[1].store(!live, Ordering::Relaxed);
+    }
+
+    /// Uses up an instance if there is one, with `own` as the record to write to; the old one becomes own.
+    fn free(&self, own: &mut u32) -> bool {
+        loop {
+            let seen = cell::look(&self.cell);
+            let words = self.records.words(seen.record());
+            let (live, check) = (
+                words[0].load(Ordering::Relaxed),
+                words[1].load(Ordering::Relaxed),
+            );
+            self.write(*own, live.saturating_sub(1));
+            if cell::swing(&self.cell, seen, *own) {
+                // What was read has counted, so it must have been of one piece.
+                if live != !check {
+                    self.torn.fetch_add(1, Ordering::Relaxed);
+                }
+                *own = seen.record();
+                return live > 0;
+            }
+        }
+    }
+}
+
+#[test]
+fn of_racing_frees_as_many_are_right_as_there_are_instances() {
+    loom::model(|| {
+        let account = Arc::new(Account::new(1, 3));
+        let other = Arc::clone(&account);
+        let thread = thread::spawn(move || {
+            let mut own = 1;
+            // The second time it writes to a record that the other thread may still be reading.
+            [other.free(&mut own), other.free(&mut own)]
+        });
+        let mut own = 2;
+        let mine = account.free(&mut own);
+        let theirs = thread.join().expect("no panic");
+        let right = theirs.iter().chain([&mine]).filter(|right| **right).count();
+        assert_eq!(right, 1);
+        assert_eq!(account.torn.load(Ordering::Relaxed), 0);
+    });
+}
