@@ -111,3 +111,10 @@ pub(crate) fn complain(message: &str) {
 pub(crate) fn shown(path: &Path) -> String {
     printable(&path.to_string_lossy())
 }
+
+/// A path to be typed, as short as it can be: from the current folder where the file lies below it.
+pub(crate) fn from_here(path: &Path) -> String {
+    let here = env::current_dir().ok();
+    let short = here.and_then(|here| path.strip_prefix(here).ok());
+    short.unwrap_or(path).display().to_string()
+}

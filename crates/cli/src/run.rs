@@ -151,7 +151,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
     page.verbose = args.verbose;
     page.named_adapters = named(&adapters);
     page.notes = names.notes();
-    page.trace_hint = paths.first().map(|path| path.display().to_string());
+    page.trace_hint = paths.first().map(|path| output::from_here(path));
     show(&analysis, format, &page, report.as_deref())?;
     Ok(match args.error_exitcode {
         Some(code) if analysis.totals.excess > 0 => code,

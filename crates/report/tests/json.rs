@@ -268,11 +268,11 @@ fn a_history_is_told_line_by_line() {
     );
     assert_eq!(
         lines[1],
-        "    1        0.000000s  T70  allocate 4.0 KiB owner 0x9  ok  host::use (use.cpp:11)"
+        "    1   0.000000s  allocate 4.0 KiB owner 0x9  ok  host::use (use.cpp:11)"
     );
     assert_eq!(
         lines[3],
-        "    3        0.000003s  T70  deallocate owner 0x9  already_freed"
+        "    3   0.000003s  deallocate owner 0x9  already_freed  (no stack was recorded)"
     );
     let none = history_to_text(&[], &OneFrame, 1, 2, &TextOptions::default());
     assert!(none.ends_with("no event in this record\n"), "{none}");

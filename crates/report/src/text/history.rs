@@ -2,6 +2,7 @@
 
 use whofreed_analysis::HistoryStep;
 use whofreed_trace::EventKind;
+use whofreed_trace::Frame;
 use whofreed_trace::StackNames;
 
 use super::TextOptions;
@@ -11,11 +12,12 @@ use super::names::counted;
 use super::names::number;
 use super::names::site;
 use super::page::Page;
+use super::page::Piece;
 use super::page::Tone;
 use super::page::plain;
 use super::page::strong;
 use super::stack::stack;
-use super::stack::telling_frame;
+use super::stack::telling_frames;
 
 /// The life of `address` on `device` as text.
 #[must_use]
@@ -55,30 +57,75 @@ pub fn history_to_text(
         .map(|step| step.event.time_ns)
         .min()
         .unwrap_or(0);
-    let several = steps.iter().any(|step| step.pid != steps[0].pid);
-    let owners = steps.iter().any(|step| step.event.owner != 0);
+    let columns = Columns {
+        start,
+        pids: steps.iter().any(|step| step.pid != steps[0].pid),
+        // One thread in each process tells nothing.
+        threads: steps
+            .windows(2)
+            .any(|pair| pair[0].pid == pair[1].pid && pair[0].event.thread != pair[1].event.thread),
+    };
     for step in steps {
+        let frames = names.frames(step.trace, step.event.stack);
+        let (mut line, used) = columns.line(step);
+        if options.verbose {
+            page.line(&line);
+            stack(&mut page, &frames, None, None);
+            continue;
+        }
+        let telling = telling_frames(&frames);
+        let room = page.width.saturating_sub(used + 2);
+        if room >= ROOM_FOR_PLACE {
+            line.push(plain(format!("  {}", places(&telling, room))));
+            page.line(&line);
+        } else {
+            page.line(&line);
+            let room = page.width.saturating_sub(INDENT);
+            let places = places(&telling, room);
+            page.line(&[plain(" ".repeat(INDENT)), plain(places)]);
+        }
+    }
+    page.finish()
+}
+
+/// With less room than this on its line, the place has a line of its own.
+const ROOM_FOR_PLACE: usize = 36;
+/// Columns before a place on a line of its own.
+const INDENT: usize = 7;
+
+/// What differs between the steps, and is shown.
+struct Columns {
+    start: u64,
+    pids: bool,
+    threads: bool,
+}
+
+impl Columns {
+    /// The step without its place, and how many columns it takes.
+    fn line(&self, step: &HistoryStep) -> (Vec<Piece>, usize) {
         let event = &step.event;
-        let frames = names.frames(step.trace, event.stack);
-        let time = event.time_ns.saturating_sub(start);
+        let time = event.time_ns.saturating_sub(self.start);
         let mut lead = format!(
-            "{:>5}  {:>7}.{:06}s  ",
+            "{:>5} {:>3}.{:06}s  ",
             event.step,
             time / 1_000_000_000,
             time % 1_000_000_000 / 1_000
         );
-        if several {
+        if self.pids {
             lead.push_str(&format!("pid {}  ", step.pid));
         }
-        lead.push_str(&format!("T{}  ", event.thread));
-        let mut what = event.kind.name().to_owned();
+        if self.threads {
+            lead.push_str(&format!("T{}  ", event.thread));
+        }
+        lead.push_str(event.kind.name());
         if event.size > 0 {
-            what.push_str(&format!(" {}", bytes(event.size)));
+            lead.push_str(&format!(" {}", bytes(event.size)));
         }
-        if owners && event.owner != 0 {
-            what.push_str(&format!(" owner {:#x}", event.owner));
+        if event.owner != 0 {
+            lead.push_str(&format!(" owner {:#x}", event.owner));
         }
-        let mut verdict = format!("  {}", event.verdict.name());
+        lead.push_str("  ");
+        let mut verdict = event.verdict.name().to_owned();
         for (marked, word) in [
             (event.late, ", late"),
             (event.blocked, ", blocked"),
@@ -88,32 +135,30 @@ pub fn history_to_text(
                 verdict.push_str(word);
             }
         }
-        let used = columns(&lead) + columns(&what) + columns(&verdict) + 2;
-        let room = page.width.saturating_sub(used);
+        let used = lead.len() + verdict.len();
         let tone = if is_excess(step) {
             Tone::Bad
         } else {
             Tone::Plain
         };
-        let mut line = vec![plain(lead), plain(what), (tone, verdict)];
-        let frame = telling_frame(&frames);
-        if options.verbose {
-            page.line(&line);
-            stack(&mut page, &frames, frame, None);
-        } else if let Some(frame) = frame {
-            if room >= 30 {
-                line.push(plain(format!("  {}", site(frame, room))));
-                page.line(&line);
-            } else {
-                page.line(&line);
-                let room = page.width.saturating_sub(7);
-                page.line(&[plain(format!("       {}", site(frame, room)))]);
-            }
-        } else {
-            page.line(&line);
-        }
+        (vec![plain(lead), (tone, verdict)], used)
     }
-    page.finish()
+}
+
+/// The innermost telling frame, and as many of its callers as there is room for.
+fn places(frames: &[&Frame], room: usize) -> String {
+    let Some((first, callers)) = frames.split_first() else {
+        return "(no stack was recorded)".to_owned();
+    };
+    let mut text = site(first, room);
+    for caller in callers {
+        let caller = format!(" < {}", site(caller, room));
+        if columns(&text) + columns(&caller) > room {
+            break;
+        }
+        text.push_str(&caller);
+    }
+    text
 }
 
 fn count(steps: &[HistoryStep], kind: EventKind) -> u64 {

@@ -50,12 +50,13 @@ pub(super) fn strong(text: impl Into<String>) -> Piece {
     (Tone::Strong, text.into())
 }
 
-/// Lines of a report.
+/// Lines of a report. Colours never span the end of a line.
 #[derive(Debug)]
 pub(super) struct Page {
     pub(super) width: usize,
     color: bool,
     text: String,
+    line: Vec<Piece>,
 }
 
 impl Page {
@@ -65,6 +66,7 @@ impl Page {
             width: width.max(40),
             color,
             text: String::new(),
+            line: Vec::new(),
         }
     }
 
@@ -77,42 +79,58 @@ impl Page {
         for (tone, text) in pieces {
             self.put(*tone, text);
         }
-        self.text.push('\n');
+        self.end_line();
     }
 
     pub(super) fn blank(&mut self) {
-        self.text.push('\n');
+        self.end_line();
     }
 
     /// A sentence, broken between words: its first line is indented by `first`, those behind it by `hanging`.
     pub(super) fn prose(&mut self, first: usize, hanging: usize, pieces: &[Piece]) {
-        self.text.push_str(&" ".repeat(first));
+        self.put(Tone::Plain, &" ".repeat(first));
         let mut column = first;
+        let mut before = Tone::Plain;
         for word in words(pieces) {
             let wide: usize = word.iter().map(|(_, text)| columns(text)).sum();
             if column > first && column + 1 + wide > self.width {
-                self.text.push('\n');
-                self.text.push_str(&" ".repeat(hanging));
+                self.end_line();
+                self.put(Tone::Plain, &" ".repeat(hanging));
                 column = hanging;
             } else if column > first {
-                self.text.push(' ');
+                // A space between two words of one tone is of that tone.
+                let after = word.first().map_or(Tone::Plain, |(tone, _)| *tone);
+                let tone = if before == after { after } else { Tone::Plain };
+                self.put(tone, " ");
                 column += 1;
             }
             for (tone, text) in word {
                 self.put(tone, &text.replace(NO_BREAK, " "));
+                before = tone;
             }
             column += wide;
         }
-        self.text.push('\n');
+        self.end_line();
     }
 
+    /// Adds to the line that is being set.
     fn put(&mut self, tone: Tone, text: &str) {
-        if self.color && tone != Tone::Plain && !text.is_empty() {
-            let style = tone.style();
-            let _ = write!(self.text, "{style}{text}{style:#}");
-        } else {
-            self.text.push_str(text);
+        match self.line.last_mut() {
+            Some((last, before)) if *last == tone => before.push_str(text),
+            _ => self.line.push((tone, text.to_owned())),
         }
+    }
+
+    fn end_line(&mut self) {
+        for (tone, text) in self.line.drain(..) {
+            if self.color && tone != Tone::Plain && !text.is_empty() {
+                let style = tone.style();
+                let _ = write!(self.text, "{style}{text}{style:#}");
+            } else {
+                self.text.push_str(&text);
+            }
+        }
+        self.text.push('\n');
     }
 }
 
@@ -160,12 +178,12 @@ mod tests {
     fn colour_never_spans_a_line_end() {
         let mut page = Page::new(40, true);
         page.prose(0, 0, &[(Tone::Bad, "word ".repeat(30))]);
-        for line in page.finish().lines() {
-            assert_eq!(
-                line.matches("\u{1b}[0m").count(),
-                line.matches("word").count(),
-                "{line:?}"
-            );
+        let text = page.finish();
+        assert!(text.lines().count() > 3);
+        for line in text.lines() {
+            assert!(line.starts_with("\u{1b}[1m\u{1b}[31mword"), "{line:?}");
+            assert!(line.ends_with("word\u{1b}[0m"), "{line:?}");
+            assert_eq!(line.matches('\u{1b}').count(), 3, "{line:?}");
         }
     }
 }

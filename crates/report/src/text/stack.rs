@@ -116,12 +116,17 @@ fn sort_of(frame: &Frame) -> Sort {
     }
 }
 
-/// The innermost frame that tells something; the innermost of all where none does.
-pub(super) fn telling_frame(frames: &[Frame]) -> Option<&Frame> {
-    frames
+/// The frames that tell something, from the innermost; all of them where none does.
+pub(super) fn telling_frames(frames: &[Frame]) -> Vec<&Frame> {
+    let telling: Vec<&Frame> = frames
         .iter()
-        .find(|frame| sort_of(frame) == Sort::Telling)
-        .or(frames.first())
+        .filter(|frame| sort_of(frame) == Sort::Telling)
+        .collect();
+    if telling.is_empty() {
+        frames.iter().collect()
+    } else {
+        telling
+    }
 }
 
 /// Sets a stack: at most about `most` frames, the one of `site` always among them; all with `most` = `None`.
