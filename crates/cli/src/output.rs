@@ -102,6 +102,16 @@ pub(crate) fn to_file(path: &Path, text: &str) -> Result<(), Failure> {
         .map_err(|error| Failure::ours(format!("{}: cannot be written: {error}", shown(path))))
 }
 
+/// Makes sure that a file can be written, before somebody waits for what is to be in it.
+pub(crate) fn check_file(path: &Path) -> Result<(), Failure> {
+    fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(path)
+        .map(drop)
+        .map_err(|error| Failure::ours(format!("{}: cannot be written: {error}", shown(path))))
+}
+
 /// A complaint on stderr; names in it may come from anywhere.
 pub(crate) fn complain(message: &str) {
     to_stderr(&format!("whofreed: {}\n", printable(message)));

@@ -114,6 +114,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
         .clone()
         .or_else(|| options.get("report").map(PathBuf::from));
 
+    if let Some(report) = &report {
+        output::check_file(report)?;
+    }
     let shim = files::shim(args.shim.as_deref())?;
     let trace = TraceName::prepare(&wanted)?;
     let folder = PrivateFolder::new()?;

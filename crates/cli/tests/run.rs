@@ -351,6 +351,17 @@ fn the_report_goes_to_a_file_and_the_answer_to_stderr() {
     assert_eq!(report["totals"]["events"], 0);
     assert_eq!(said(&output).lines().count(), 1, "{}", said(&output));
 
+    let output = place.run(&[
+        "--report",
+        "/nowhere/out.txt",
+        "--",
+        "sh",
+        "-c",
+        "echo it ran",
+    ]);
+    assert_eq!(output.status.code(), Some(125));
+    assert_eq!(printed(&output), "", "told too late");
+
     let output = place
         .command(&["--", "true"])
         .env("WHOFREED_OPTIONS", "format=nonsense")

@@ -92,6 +92,10 @@ fn summary(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
         page.line(&[(Tone::Faint, hint)]);
     }
     let excess = analysis.totals.excess;
+    if analysis.totals.events == 0 {
+        page.line(&[plain("SUMMARY: whofreed: nothing was recorded")]);
+        return;
+    }
     if excess == 0 {
         page.line(&[plain("SUMMARY: whofreed: no excess frees")]);
         return;

@@ -186,7 +186,7 @@ pub(super) fn short_function(name: &str, language: Language) -> String {
     if language == Language::Python {
         return name.to_owned();
     }
-    let bare = without_arguments(name);
+    let bare = without_arguments(name, 0);
     let mut parts: Vec<&str> = bare.split("::").filter(|part| !part.is_empty()).collect();
     // Rust's legacy symbols end in a hash.
     if parts.len() > 1
@@ -210,13 +210,21 @@ pub(super) fn short_function(name: &str, language: Language) -> String {
     }
 }
 
+/// Types that stand in each other deeper than this are somebody's joke.
+const MOST_NESTED: usize = 8;
+
 /// The name with what stands in `<>` and `()` left out, up to the end of its last parameter list.
-fn without_arguments(name: &str) -> String {
+fn without_arguments(name: &str, depth: usize) -> String {
     // `<Type as Trait>::method`: the type says more than nothing.
-    if let Some(rest) = name.strip_prefix('<')
+    if depth < MOST_NESTED
+        && let Some(rest) = name.strip_prefix('<')
         && let Some((own, after)) = split_qualified(rest)
     {
-        return format!("{}{}", without_arguments(own), without_arguments(after));
+        return format!(
+            "{}{}",
+            without_arguments(own, depth + 1),
+            without_arguments(after, depth + 1)
+        );
     }
     let mut bare = String::new();
     let mut rest = name;
@@ -368,6 +376,35 @@ mod tests {
             let shown = fit_middle(&name, most);
             assert!(columns(&shown) <= most, "{most}: {shown}");
             assert_eq!(shown.replace("\\u{202e}", "").replace(ELLIPSIS, ""), "");
+        }
+    }
+
+    #[test]
+    fn names_of_any_form_and_length_have_a_short_form() {
+        for part in [
+            "<",
+            ">",
+            "(",
+            ")",
+            "::",
+            "operator",
+            "{",
+            " ",
+            "<a as b>::",
+            "漢",
+            "operator<",
+            "h",
+        ] {
+            let name = part.repeat(100_000);
+            assert!(
+                !short_function(&name, Language::Native).is_empty(),
+                "{part}"
+            );
+            let mixed = format!("a{name}b");
+            assert!(
+                !short_function(&mixed, Language::Native).is_empty(),
+                "{part}"
+            );
         }
     }
 
