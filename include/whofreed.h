@@ -177,7 +177,7 @@ typedef struct wf_stats_t {
    */
   uint64_t blocked;
   /**
-   * Instances that are live now.
+   * Instances that no deallocate of their own has ended yet, those that a reset or close ended among them.
    */
   uint64_t live;
   /**

@@ -99,7 +99,7 @@ pub struct WfStats {
     pub invalid: u64,
     /// Excess frees that were not forwarded to the real function, or that a linked host was told to skip (`guard=1`).
     pub blocked: u64,
-    /// Instances that are live now.
+    /// Instances that no deallocate of their own has ended yet, those that a reset or close ended among them.
     pub live: u64,
     /// Events that could not be recorded in full: no memory, no disk, or a signal handler inside a signal handler.
     pub dropped_events: u64,
