@@ -18,6 +18,7 @@ mod expression;
 mod machine;
 mod memory;
 mod originals;
+mod session;
 mod table;
 
 use std::mem::offset_of;

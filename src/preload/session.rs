@@ -1,0 +1,351 @@
+//! One stay inside the shim: an adapter's expressions are evaluated, and the event goes to `hook`.
+
+use whofreed_hooktable::Event;
+use whofreed_hooktable::flags;
+
+use super::Frame;
+use super::attempts::Attempt;
+use super::devices;
+use super::engine;
+use super::expression::Call;
+use super::memory::Bound;
+use super::memory::Memory;
+use super::originals;
+use super::table::Hooked;
+use crate::hook;
+use crate::hook::CallSite;
+use crate::thread::Inside;
+
+/// `WF_ADDRESS_UNKNOWN`.
+const ADDRESS_UNKNOWN: u64 = u64::MAX;
+
+/// The kinds of the first adapter begin here, those of the next one as much further.
+const KINDS_OF_ADAPTER: u32 = 1000;
+
+/// What each owner's buffer was, for those who only know the owner.
+static OWNERS: Memory = Memory::new();
+/// What each handle stood for at its last attempt, for handles that are dead.
+static HANDLES: Memory = Memory::new();
+
+/// The number that a kind of an adapter has in the record.
+pub(super) fn kind_number(adapter_place: u32, kind: u64) -> u32 {
+    let kind = u32::try_from(kind)
+        .unwrap_or(u32::MAX)
+        .min(KINDS_OF_ADAPTER - 1);
+    adapter_place
+        .wrapping_add(1)
+        .wrapping_mul(KINDS_OF_ADAPTER)
+        .wrapping_add(kind)
+}
+
+/// Whether the real function is to be called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Forward {
+    Yes,
+    No,
+}
+
+#[derive(Debug)]
+pub(super) struct Session<'hooked> {
+    hooked: &'hooked Hooked,
+    inside: Inside,
+}
+
+impl<'hooked> Session<'hooked> {
+    pub(super) fn new(hooked: &'hooked Hooked, inside: Inside) -> Self {
+        Self { hooked, inside }
+    }
+
+    /// Before the real function is called.
+    pub(super) fn before(&mut self, frame: &mut Frame) -> Forward {
+        if self.hooked.hook.event == Event::Attempt as u32 {
+            return self.begin_attempt(frame);
+        }
+        if self.hooked.has(flags::CALL_THROUGH) {
+            frame.ticket = engine::REPORT;
+            return Forward::Yes;
+        }
+        self.report(&self.call(frame, false))
+    }
+
+    /// After the real function returned.
+    pub(super) fn after(&mut self, frame: &Frame) {
+        if frame.ticket == engine::ATTEMPT {
+            self.end_attempt(frame);
+        } else {
+            self.report(&self.call(frame, true));
+        }
+    }
+
+    fn call<'call>(&self, frame: &'call Frame, has_returned: bool) -> Call<'call>
+    where
+        'hooked: 'call,
+    {
+        Call {
+            hooked: self.hooked,
+            frame,
+            has_returned,
+        }
+    }
+
+    fn report(&mut self, call: &Call<'_>) -> Forward {
+        let expressions = &self.hooked.hook;
+        if !call.holds(expressions.when) || !call.holds(expressions.ok) {
+            return Forward::Yes;
+        }
+        match Event::from_number(expressions.event) {
+            Some(Event::Allocate) => self.allocate(call),
+            Some(Event::Deallocate) => return self.deallocate(call),
+            Some(event @ (Event::Retain | Event::View)) => self.refer(call, event),
+            Some(Event::DeviceOpen) => {
+                if let Some(device) = self.device(call) {
+                    devices::join(call.value_or_zero(expressions.group), device);
+                }
+            }
+            Some(event @ (Event::DeviceReset | Event::DeviceClose)) => {
+                self.release_all(call, event);
+            }
+            Some(Event::Attempt) | None => {}
+        }
+        Forward::Yes
+    }
+
+    fn allocate(&mut self, call: &Call<'_>) {
+        let expressions = &self.hooked.hook;
+        let (Some(address), Some(device)) = (call.value(expressions.address), self.device(call))
+        else {
+            return self.unreadable();
+        };
+        let owner = call.value_or_zero(expressions.owner);
+        let size = call.value_or_zero(expressions.size);
+        let kind = kind_number(
+            self.hooked.adapter_place,
+            call.value_or_zero(expressions.kind),
+        );
+        devices::join(call.value_or_zero(expressions.group), device);
+        OWNERS.remember(
+            owner,
+            Bound {
+                owner,
+                address,
+                device,
+            },
+        );
+        let at = site(call.frame);
+        hook::allocate_inside(&mut self.inside, device, address, size, kind, owner, at);
+    }
+
+    fn deallocate(&mut self, call: &Call<'_>) -> Forward {
+        let expressions = &self.hooked.hook;
+        let owner = call.value_or_zero(expressions.owner);
+        let remembered = || OWNERS.recall(owner).map(|bound| bound.device);
+        let device = self.device(call).or_else(remembered);
+        let (Some(address), Some(device)) = (call.value(expressions.address), device) else {
+            self.unreadable();
+            return Forward::Yes;
+        };
+        self.freed(
+            call.frame,
+            Bound {
+                owner,
+                address,
+                device,
+            },
+        )
+    }
+
+    /// A deallocate, wherever it was seen.
+    fn freed(&mut self, frame: &Frame, bound: Bound) -> Forward {
+        let Bound {
+            owner,
+            address,
+            device,
+        } = bound;
+        OWNERS.retire(owner);
+        self.inside
+            .state()
+            .preload
+            .answer(frame.return_address_slot, owner);
+        let decision =
+            hook::deallocate_inside(&mut self.inside, device, address, owner, site(frame));
+        if decision.forward || !self.hooked.has(flags::CAN_GUARD) {
+            Forward::Yes
+        } else {
+            Forward::No
+        }
+    }
+
+    fn refer(&mut self, call: &Call<'_>, event: Event) {
+        let expressions = &self.hooked.hook;
+        let owner = call.value_or_zero(expressions.owner);
+        let (Some(address), Some(device)) = (call.value(expressions.address), self.device(call))
+        else {
+            return self.unreadable();
+        };
+        let at = site(call.frame);
+        if event == Event::Retain {
+            hook::retain_inside(&mut self.inside, device, address, owner, at);
+        } else {
+            let parent = call.value_or_zero(expressions.parent);
+            hook::view_inside(&mut self.inside, device, address, owner, parent, at);
+        }
+    }
+
+    fn release_all(&mut self, call: &Call<'_>, event: Event) {
+        let group = call.value_or_zero(self.hooked.hook.group);
+        let alone = if self.hooked.hook.group == 0 {
+            self.device(call)
+        } else {
+            None
+        };
+        for device in devices::members(group).chain(alone) {
+            match event {
+                Event::DeviceClose => hook::device_close_inside(&mut self.inside, device),
+                _ => hook::device_reset_inside(&mut self.inside, device),
+            }
+        }
+    }
+
+    fn begin_attempt(&mut self, frame: &mut Frame) -> Forward {
+        let expressions = &self.hooked.hook;
+        let call = self.call(frame, false);
+        if !call.holds(expressions.when) {
+            return Forward::Yes;
+        }
+        let (Some(handle), Some(live)) =
+            (call.value(expressions.handle), call.value(expressions.live))
+        else {
+            self.unreadable();
+            return Forward::Yes;
+        };
+        if live == 0 {
+            // Nothing of the buffer can be read any more; what the handle stood for is remembered.
+            let bound = match HANDLES.recall(handle) {
+                Some(bound) => bound,
+                None => {
+                    let device = self.device(&call).unwrap_or(0);
+                    Bound {
+                        owner: 0,
+                        address: ADDRESS_UNKNOWN,
+                        device,
+                    }
+                }
+            };
+            return self.freed(frame, dead(bound));
+        }
+        let owner = call.value_or_zero(expressions.owner);
+        let remembered = OWNERS.recall(owner);
+        let device = match remembered {
+            Some(bound) => Some(bound.device),
+            None => self.device(&call),
+        };
+        let address = call.value(expressions.address);
+        let address = address.or(remembered.map(|bound| bound.address));
+        let (Some(device), Some(address)) = (device, address) else {
+            // A buffer from before we were there: its deallocate will tell, but nothing is known of the handle.
+            return Forward::Yes;
+        };
+        HANDLES.remember(
+            handle,
+            Bound {
+                owner,
+                address,
+                device,
+            },
+        );
+        let slot = frame.return_address_slot;
+        let attempt = Attempt {
+            slot,
+            owner,
+            address,
+            device,
+            answered: false,
+        };
+        if self.inside.state().preload.push(attempt) {
+            frame.ticket = engine::ATTEMPT;
+        }
+        Forward::Yes
+    }
+
+    /// What came of an attempt on a live handle: a nested deallocate was it; else the handle may have died all the
+    /// same (of a closed device, say), or the host declined.
+    fn end_attempt(&mut self, frame: &Frame) {
+        let slot = frame.return_address_slot;
+        let attempt = self.inside.state().preload.pop(slot);
+        let Some(attempt) = attempt.filter(|attempt| !attempt.answered) else {
+            return;
+        };
+        let Attempt {
+            owner,
+            address,
+            device,
+            ..
+        } = attempt;
+        match self.call(frame, true).value(self.hooked.hook.live) {
+            Some(0) => {
+                self.freed(
+                    frame,
+                    dead(Bound {
+                        owner,
+                        address,
+                        device,
+                    }),
+                );
+            }
+            Some(_) => {
+                self.inside.state().preload.answer(slot, owner);
+                hook::declined_inside(&mut self.inside, device, address, owner, site(frame));
+            }
+            None => self.unreadable(),
+        }
+    }
+
+    /// The number of the device that a call is about; a device that is seen for the first time is named.
+    fn device(&mut self, call: &Call<'_>) -> Option<u32> {
+        let expressions = self.hooked.hook.device();
+        let has_parts = self.hooked.adapter.parts_count > 0;
+        if has_parts && expressions[0] == 0 {
+            return None;
+        }
+        let mut parts = devices::Parts::default();
+        for (part, expression) in parts.iter_mut().zip(expressions) {
+            if expression != 0 {
+                *part = call.value(expression)?;
+            }
+        }
+        let (device, is_new) = devices::number(self.hooked, &parts)?;
+        if is_new {
+            let name = devices::name(self.hooked, &parts);
+            let is_opened = self.hooked.hook.event == Event::DeviceOpen as u32;
+            let size = if is_opened { self.hooked.hook.size } else { 0 };
+            let capacity = call.value_or_zero(size);
+            hook::device_open_inside(&mut self.inside, device, name.as_bytes(), capacity);
+        }
+        Some(device)
+    }
+
+    /// A call was seen, but what it is about could not be read: said once per hook, never silently.
+    fn unreadable(&mut self) {
+        if originals::first_report(self.hooked.number) {
+            let why = b"called, but the adapter's expressions have no value";
+            hook::coverage_unobservable_inside(&mut self.inside, self.hooked.symbol(), why);
+        }
+    }
+}
+
+/// How a handle that no longer tells its address is freed: by its owner, where there is one.
+fn dead(bound: Bound) -> Bound {
+    let address = if bound.owner == 0 {
+        bound.address
+    } else {
+        ADDRESS_UNKNOWN
+    };
+    Bound { address, ..bound }
+}
+
+fn site(frame: &Frame) -> CallSite {
+    CallSite {
+        return_address_slot: frame.return_address_slot,
+        frame_pointer: frame.frame_pointer,
+    }
+}
