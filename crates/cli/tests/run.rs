@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io::Read;
+use std::mem::offset_of;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
@@ -13,6 +14,15 @@ use std::process::Output;
 use std::process::Stdio;
 
 use tempfile::TempDir;
+use whofreed_trace::layout::BYTE_ORDER_MARK;
+use whofreed_trace::layout::CHUNK_SIZE;
+use whofreed_trace::layout::EVENT_SIZE;
+use whofreed_trace::layout::FileHeader;
+use whofreed_trace::layout::HEADER_SIZE;
+use whofreed_trace::layout::MAGIC;
+use whofreed_trace::layout::VERSION;
+use zerocopy::FromZeros;
+use zerocopy::IntoBytes;
 
 struct Place {
     folder: TempDir,
@@ -421,4 +431,105 @@ fn signals_reach_the_command_and_the_report_still_comes() {
             said(&output)
         );
     }
+}
+
+/// In the place of the shim: every process leaves a trace without events, named as the shim names it.
+const RECORDER: &str = r#"
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+__attribute__((constructor)) static void record(void) {
+  const char *options = getenv("WHOFREED_OPTIONS");
+  if (!options) return;
+  unsigned char header[4096];
+  int template = open(TEMPLATE, O_RDONLY);
+  if (read(template, header, sizeof header) != sizeof header) abort();
+  close(template);
+  uint64_t session = strtoull(strstr(options, "session=") + 8, NULL, 16);
+  uint32_t pid = (uint32_t)getpid();
+  uint64_t id = pid;
+  memcpy(header + SESSION, &session, sizeof session);
+  memcpy(header + PID, &pid, sizeof pid);
+  memcpy(header + TRACE_ID, &id, sizeof id);
+  char path[4096], other[4096];
+  strcpy(path, strstr(options, "trace=") + 6);
+  path[strlen(path) - strlen(".wft")] = 0;
+  snprintf(other, sizeof other, "%s.%u.wft", path, pid);
+  strcat(path, ".wft");
+  int file = open(path, O_CREAT | O_EXCL | O_WRONLY, 0600);
+  if (file < 0) file = open(other, O_CREAT | O_EXCL | O_WRONLY, 0600);
+  if (write(file, header, sizeof header) != sizeof header) abort();
+  close(file);
+}
+"#;
+
+fn compile_recorder(place: &Place) {
+    let mut header = FileHeader::new_zeroed();
+    header.magic = MAGIC;
+    header.version = VERSION;
+    header.byte_order = BYTE_ORDER_MARK;
+    header.header_size = HEADER_SIZE as u32;
+    header.chunk_size = CHUNK_SIZE as u32;
+    header.event_size = EVENT_SIZE as u32;
+    let mut bytes = header.as_bytes().to_vec();
+    bytes.resize(HEADER_SIZE, 0);
+    let template = place.path().join("template");
+    fs::write(&template, bytes).unwrap();
+    let source = place.path().join("recorder.c");
+    fs::write(&source, RECORDER).unwrap();
+    let status = Command::new("cc")
+        .args(["-shared", "-fPIC", "-w"])
+        .arg(format!("-DTEMPLATE=\"{}\"", template.display()))
+        .arg(format!("-DSESSION={}", offset_of!(FileHeader, session)))
+        .arg(format!("-DPID={}", offset_of!(FileHeader, pid)))
+        .arg(format!("-DTRACE_ID={}", offset_of!(FileHeader, trace_id)))
+        .arg("-o")
+        .args([&place.shim, &source])
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+#[test]
+fn the_traces_of_one_run_are_merged_and_no_others() {
+    let place = Place::new();
+    compile_recorder(&place);
+    // The second run finds the files of the first.
+    for _ in 0..2 {
+        let arguments = [
+            "--trace",
+            "t.wft",
+            "--report",
+            "r.json",
+            "--format",
+            "json",
+            "--",
+            "sh",
+            "-c",
+            "/bin/true; exit 3",
+        ];
+        let output = place.run(&arguments);
+        assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+        let report: serde_json::Value =
+            serde_json::from_slice(&fs::read(place.path().join("r.json")).unwrap()).unwrap();
+        let processes = report["processes"].as_array().unwrap();
+        assert_eq!(processes.len(), 2, "{report}");
+        assert_eq!(
+            processes[0]["exit"]["code"], 3,
+            "the command comes first, with its end"
+        );
+        assert_eq!(processes[1]["exit"]["code"], serde_json::Value::Null);
+    }
+    // The end of the command stands in its trace, for any report to come.
+    let output = Command::new(env!("CARGO_BIN_EXE_whofreed"))
+        .args(["report", "t.wft", "--format", "json"])
+        .current_dir(place.path())
+        .output()
+        .unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["process"]["exit"]["code"], 3);
 }
