@@ -21,6 +21,7 @@ use crate::classify::classify;
 use crate::replay::EventRef;
 use crate::replay::Replay;
 use crate::sites::ChainId;
+use crate::sites::Noise;
 use crate::sites::SiteId;
 use crate::sites::Sites;
 
@@ -193,7 +194,7 @@ fn victims(
         .iter()
         .map(|(&chain, seen)| (chain, seen.0))
         .collect();
-    let naming = sites.naming(&looks_guilty, guilty, 0.0);
+    let naming = sites.naming(&looks_guilty, guilty, Noise::NONE);
     let mut by_site: BTreeMap<SiteId, (u64, BTreeMap<usize, u64>)> = BTreeMap::new();
     for (chain, (observed, culprits)) in chains {
         let entry = by_site.entry(naming[chain]).or_default();

@@ -21,6 +21,23 @@ pub(crate) struct SiteId(pub(crate) u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ChainId(pub(crate) u32);
 
+/// How far an engine may err about a single free.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Noise {
+    /// As many innocent frees through a frame are put up with,
+    pub(crate) frees: f64,
+    /// or as many for one guilty free.
+    pub(crate) share: f64,
+}
+
+impl Noise {
+    /// Every free is known for what it is.
+    pub(crate) const NONE: Self = Self {
+        frees: 0.0,
+        share: 0.0,
+    };
+}
+
 /// What makes two frames the same call site.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Place {
@@ -142,19 +159,28 @@ impl<'a> Sites<'a> {
     /// Which site of each guilty chain names it: the innermost, or where innocent chains pass through that one
     /// too, the first further out that tells the guilty chain from all of them. Where none does, the innermost.
     ///
-    /// Both maps count the frees of a chain. Up to `tolerance` innocent frees for a guilty one are put up with,
-    /// for engines that may err about a single free.
+    /// Both maps count the frees of a chain. A chain that is both innocent and guilty is no reason to go outward:
+    /// nothing further out can part it.
     pub(crate) fn naming(
         &self,
         guilty: &BTreeMap<ChainId, u64>,
         innocent: &BTreeMap<ChainId, u64>,
-        tolerance: f64,
+        noise: Noise,
     ) -> HashMap<ChainId, SiteId> {
+        let is_innocent = |chain: &ChainId, count: u64| {
+            let guilty = guilty.get(chain).copied().unwrap_or(0);
+            guilty as f64 <= noise.share / 2.0 * (guilty + count) as f64
+        };
+        let innocent: BTreeMap<ChainId, u64> = innocent
+            .iter()
+            .filter(|&(chain, &count)| is_innocent(chain, count))
+            .map(|(&chain, &count)| (chain, count))
+            .collect();
         let guilty_through = self.through(guilty);
-        let innocent_through = self.through(innocent);
+        let innocent_through = self.through(&innocent);
         let separates = |prefix: &[SiteId]| {
             let count = |of: &HashMap<&[SiteId], u64>| of.get(prefix).copied().unwrap_or(0) as f64;
-            count(&innocent_through) <= tolerance * count(&guilty_through)
+            count(&innocent_through) <= noise.frees.max(noise.share * count(&guilty_through))
         };
         let name = |chain: ChainId| {
             let sites = self.sites(chain);

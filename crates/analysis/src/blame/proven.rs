@@ -13,6 +13,7 @@ use crate::Confidence;
 use crate::replay::AddressLog;
 use crate::replay::Step;
 use crate::sites::ChainId;
+use crate::sites::Noise;
 use crate::sites::SiteId;
 use crate::sites::Sites;
 
@@ -60,7 +61,7 @@ impl Engine for Proven {
                 }
             }
         }
-        let naming = sites.naming(&guilty, &innocent, 0.0);
+        let naming = sites.naming(&guilty, &innocent, Noise::NONE);
         let mut accused: BTreeMap<SiteId, Accused> = BTreeMap::new();
         for (chain, charge) in charges {
             if sites.is_nameless(chain) {

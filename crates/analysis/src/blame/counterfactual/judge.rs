@@ -22,9 +22,6 @@ pub(super) enum Sentence {
 pub(super) fn judge(problem: &Problem, solution: &Solution) -> Vec<(u32, Sentence)> {
     let counts = &solution.fit.counts;
     let sentence = |accused: u32| {
-        if let Some((_, instead)) = solution.either.iter().find(|(f, _)| *f == accused) {
-            return Sentence::Either(instead.clone());
-        }
         if could_be_loss(problem, counts, accused) {
             return Sentence::Silent;
         }
@@ -34,6 +31,9 @@ pub(super) fn judge(problem: &Problem, solution: &Solution) -> Vec<(u32, Sentenc
         }
         if is_thin(problem, counts, accused) {
             return Sentence::Silent;
+        }
+        if let Some((_, instead)) = solution.either.iter().find(|(f, _)| *f == accused) {
+            return Sentence::Either(instead.clone());
         }
         let others = interchangeable(counts, accused);
         if others.is_empty() {

@@ -26,6 +26,7 @@ use super::Engine;
 use super::Log;
 use crate::Confidence;
 use crate::sites::ChainId;
+use crate::sites::Noise;
 use crate::sites::SiteId;
 use crate::sites::Sites;
 
@@ -33,8 +34,11 @@ use crate::sites::Sites;
 const DEPTHS: [usize; 6] = [1, 2, 3, 4, 6, usize::MAX];
 /// A grouping with more pairs of groups than this is too fine to fit.
 const MOST_PAIRS: usize = 4_000_000;
-/// The share of innocent frees that a naming frame may have, since a single label can err.
-const TOLERANCE: f64 = 0.02;
+/// A single label can err.
+const NOISE: Noise = Noise {
+    frees: 2.0,
+    share: 0.1,
+};
 
 /// The engine for addresses whose owners are not known, or can be used again.
 #[derive(Debug)]
@@ -205,7 +209,7 @@ impl Stories {
         for told in std::mem::take(&mut self.told) {
             by_group.entry(told.group).or_default().push(told);
         }
-        let naming = sites.naming(&self.guilty, &self.innocent, TOLERANCE);
+        let naming = sites.naming(&self.guilty, &self.innocent, NOISE);
         let mut accused: BTreeMap<(u32, SiteId), Accused> = BTreeMap::new();
         for (group, told) in by_group {
             let (confidence, others) = match sentences.get(&group) {
