@@ -116,17 +116,55 @@ fn sort_of(frame: &Frame) -> Sort {
     }
 }
 
-/// The frames that tell something, from the innermost; all of them where none does.
+/// Parts of paths below which installed Python code lies: somebody else's, as a rule.
+const INSTALLED: [&str; 3] = ["/site-packages/", "/dist-packages/", "/lib/python3"];
+
+/// Whether the frame is in Python code of the user's own.
+fn is_script(frame: &Frame) -> bool {
+    let file = frame.file.as_deref().unwrap_or_default();
+    frame.language == Language::Python
+        && sort_of(frame) == Sort::Telling
+        && !INSTALLED.iter().any(|part| file.contains(part))
+}
+
+/// The frames for one line, from the innermost: of the user's own script, where there is one.
 pub(super) fn telling_frames(frames: &[Frame]) -> Vec<&Frame> {
-    let telling: Vec<&Frame> = frames
-        .iter()
-        .filter(|frame| sort_of(frame) == Sort::Telling)
+    let scripts: Vec<&Frame> = frames.iter().filter(|frame| is_script(frame)).collect();
+    if !scripts.is_empty() {
+        return scripts;
+    }
+    let order = by_weight(frames, None);
+    order.into_iter().map(|at| &frames[at]).collect()
+}
+
+/// Indices of the frames worth showing, the one that must be seen most first: the innermost; the naming one and its
+/// caller; the user's own script; the rest from the innermost.
+fn by_weight(frames: &[Frame], site: Option<&Frame>) -> Vec<usize> {
+    let mut telling: Vec<usize> = (0..frames.len())
+        .filter(|at| sort_of(&frames[*at]) == Sort::Telling)
         .collect();
     if telling.is_empty() {
-        frames.iter().collect()
-    } else {
-        telling
+        telling = (0..frames.len()).collect();
     }
+    let site = site.and_then(|site| frames.iter().position(|frame| frame == site));
+    let caller = site.and_then(|site| telling.iter().copied().find(|at| *at > site));
+    let scripts = telling.iter().copied().filter(|at| is_script(&frames[*at]));
+    let candidates = telling
+        .first()
+        .copied()
+        .into_iter()
+        .chain(site)
+        .chain(caller)
+        .chain(scripts)
+        .chain(telling.iter().copied());
+    let mut order = Vec::with_capacity(telling.len() + 1);
+    let mut seen = vec![false; frames.len()];
+    for at in candidates {
+        if !std::mem::replace(&mut seen[at], true) {
+            order.push(at);
+        }
+    }
+    order
 }
 
 /// Sets a stack: at most about `most` frames, the one of `site` always among them; all with `most` = `None`.
@@ -136,7 +174,7 @@ pub(super) fn stack(page: &mut Page, frames: &[Frame], site: Option<&Frame>, mos
         return;
     }
     let shown = match most {
-        Some(most) => chosen(frames, site, most),
+        Some(most) => chosen(frames, site, most.max(2)),
         None => vec![true; frames.len()],
     };
     let last = shown.iter().rposition(|shown| *shown).unwrap_or(0);
@@ -162,31 +200,8 @@ pub(super) fn stack(page: &mut Page, frames: &[Frame], site: Option<&Frame>, mos
 
 /// Which frames are shown.
 fn chosen(frames: &[Frame], site: Option<&Frame>, most: usize) -> Vec<bool> {
-    let mut telling: Vec<usize> = (0..frames.len())
-        .filter(|at| sort_of(&frames[*at]) == Sort::Telling)
-        .collect();
-    let site = site.and_then(|site| frames.iter().position(|frame| frame == site));
-    if telling.is_empty() {
-        telling = (0..frames.len()).collect();
-    }
-    if let Some(site) = site
-        && let Err(place) = telling.binary_search(&site)
-    {
-        telling.insert(place, site);
-    }
-    let place = site.and_then(|site| telling.binary_search(&site).ok());
-    let keep: Vec<usize> = match place {
-        // The naming frame lies deep: the innermost frames, then the place and its caller.
-        Some(place) if place >= most && most > 2 => telling[..most - 2]
-            .iter()
-            .chain(telling[place..].iter().take(2))
-            .copied()
-            .collect(),
-        Some(place) if place >= most => vec![telling[place]],
-        _ => telling.into_iter().take(most).collect(),
-    };
     let mut shown = vec![false; frames.len()];
-    for at in keep {
+    for at in by_weight(frames, site).into_iter().take(most) {
         shown[at] = true;
     }
     shown
@@ -219,7 +234,9 @@ fn frame_line(
         Some(file) if frame.line > 0 => format!("{file}:{}", frame.line),
         Some(file) => file.to_string(),
         None if frame.module.is_empty() => "(no module)".to_owned(),
-        None => format!("({}+{:#x})", frame.module, frame.offset),
+        None if whole => format!("({}+{:#x})", frame.module, frame.offset),
+        // The offset stands before the name already.
+        None => format!("({})", base(&frame.module)),
     };
     let mut after = if frame.inlined { " (inlined)" } else { "" }.to_owned();
     if outer > 0 {
@@ -248,4 +265,95 @@ fn frame_line(
         plain(format!(" {place}")),
         (Tone::Faint, after),
     ]);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn frame(function: &str, language: Language, file: &str) -> Frame {
+        Frame {
+            function: Some(function.to_owned()),
+            module: Arc::from("/lib/libdevice.so"),
+            offset: 16,
+            file: (!file.is_empty()).then(|| Arc::from(file)),
+            line: 1,
+            inlined: false,
+            language,
+        }
+    }
+
+    fn shown(frames: &[Frame], site: Option<usize>, most: usize) -> Vec<usize> {
+        let shown = chosen(frames, site.map(|at| &frames[at]), most);
+        (0..frames.len()).filter(|at| shown[*at]).collect()
+    }
+
+    #[test]
+    fn the_innermost_frames_are_shown_and_the_naming_one_however_deep() {
+        let frames: Vec<Frame> = (0..9)
+            .map(|n| frame(&format!("f{n}"), Language::Native, "/src/f.cpp"))
+            .collect();
+        assert_eq!(shown(&frames, None, 4), [0, 1, 2, 3]);
+        assert_eq!(shown(&frames, Some(1), 4), [0, 1, 2, 3]);
+        assert_eq!(shown(&frames, Some(6), 4), [0, 1, 6, 7]);
+        assert_eq!(shown(&frames, Some(6), 2), [0, 6]);
+        assert_eq!(shown(&frames, Some(8), 20), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+    }
+
+    #[test]
+    fn the_user_s_own_script_goes_before_the_runtime_s_inside() {
+        let frames = [
+            frame("Buffer::free", Language::Native, ""),
+            frame("Mesh::free", Language::Native, ""),
+            frame("std::shared_ptr<Mesh>::reset", Language::Native, ""),
+            frame("_PyEval_EvalFrameDefault", Language::Native, ""),
+            frame("wrap", Language::Python, "/v/site-packages/lib/wrap.py"),
+            frame("step", Language::Python, "/home/me/model.py"),
+            frame("<module>", Language::Python, "/home/me/model.py"),
+            frame("main", Language::Native, ""),
+        ];
+        assert_eq!(shown(&frames, None, 3), [0, 5, 6]);
+        assert_eq!(shown(&frames, None, 4), [0, 1, 5, 6]);
+        let names: Vec<&str> = telling_frames(&frames)
+            .iter()
+            .filter_map(|frame| frame.function.as_deref())
+            .collect();
+        assert_eq!(names, ["step", "<module>"]);
+    }
+
+    #[test]
+    fn names_that_only_begin_like_machinery_are_told() {
+        for name in [
+            "run_model",
+            "clone_tensor",
+            "core::Engine::run",
+            "type_caller",
+        ] {
+            assert_eq!(
+                sort_of(&frame(name, Language::Native, "")),
+                Sort::Telling,
+                "{name}"
+            );
+        }
+        for name in [
+            "run_mod",
+            "_PyEval_EvalFrameDefault",
+            "nanobind::detail::call",
+        ] {
+            assert_eq!(
+                sort_of(&frame(name, Language::Native, "")),
+                Sort::Interpreter,
+                "{name}"
+            );
+        }
+        for name in ["clone", "std::vector<int>::~vector", "__libc_start_main"] {
+            assert_eq!(
+                sort_of(&frame(name, Language::Native, "")),
+                Sort::System,
+                "{name}"
+            );
+        }
+    }
 }
