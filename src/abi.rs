@@ -13,10 +13,6 @@ use whofreed_lifecycle::Verdict;
 pub const WF_ADDRESS_UNKNOWN: u64 = u64::MAX;
 
 /// How an event is judged. Numbers keep their meaning forever; new ones may be added at the end.
-#[expect(
-    clippy::enum_variant_names,
-    reason = "C has no namespaces: the prefix is the one of the header"
-)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub enum WfVerdict {

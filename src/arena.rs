@@ -65,7 +65,7 @@ impl<T: ZeroInit> Arena<T> {
 
     /// How many items were taken.
     #[must_use]
-    pub fn len(&self) -> u32 {
+    pub fn taken(&self) -> u32 {
         self.next.load(Ordering::Relaxed).min(self.capacity)
     }
 }

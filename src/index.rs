@@ -126,7 +126,8 @@ impl MappedSlots {
         let mut levels = [(NonNull::dangling(), 0); Self::LEVELS];
         for (level, place) in levels.iter_mut().enumerate() {
             let lines = (last_lines >> (3 * (Self::LEVELS - 1 - level))).max(1);
-            let memory = sys::reserve(lines * LINE * size_of::<AtomicU64>())?;
+            // Halving keeps the number of lines a power of two.
+            let (memory, lines) = sys::reserve_items(lines, 1, LINE * size_of::<AtomicU64>())?;
             *place = (memory.cast(), lines);
         }
         Some(Self { levels })

@@ -42,6 +42,8 @@ static FORK_TIME: AtomicU64 = AtomicU64::new(0);
 /// Events that came while there was no world to count them.
 static LOST_EARLY: AtomicU64 = AtomicU64::new(0);
 static COMPLAINED: AtomicBool = AtomicBool::new(false);
+/// What the host said about its owners; a trace that begins later says it too.
+static OWNERS_ARE_POINTERS: AtomicBool = AtomicBool::new(false);
 
 /// How long a thread looks at another one making the world.
 const PATIENCE: u32 = 400;
@@ -96,6 +98,14 @@ pub fn lose_early() {
     LOST_EARLY.fetch_add(1, Ordering::Relaxed);
 }
 
+/// Declares whether owners may be used again for other objects.
+pub fn set_owners_are_pointers(yes: bool) {
+    OWNERS_ARE_POINTERS.store(yes, Ordering::Relaxed);
+    if let Some(world) = existing_world() {
+        world.recorder.set_owners_are_pointers(yes);
+    }
+}
+
 /// Every event that was lost so far.
 pub fn lost() -> u64 {
     let recorder = existing_world().map_or(0, |world| world.recorder.lost());
@@ -138,6 +148,7 @@ fn make_world() -> Option<&'static World> {
         return no_memory();
     };
     recorder.lose(LOST_EARLY.swap(0, Ordering::Relaxed));
+    recorder.set_owners_are_pointers(OWNERS_ARE_POINTERS.load(Ordering::Relaxed));
     let world = Box::into_raw(Box::new(World { ledger, recorder }));
     match WORLD.compare_exchange(old, world, Ordering::AcqRel, Ordering::Acquire) {
         Ok(_) => {

@@ -239,7 +239,7 @@ impl Ledger {
     /// How many addresses are remembered.
     #[must_use]
     pub fn addresses(&self) -> u32 {
-        self.addresses.len()
+        self.addresses.count()
     }
 }
 

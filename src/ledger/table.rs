@@ -97,7 +97,7 @@ impl Table {
     }
 
     /// How many keys there are, at the most.
-    pub fn len(&self) -> u32 {
-        self.nodes.len()
+    pub fn count(&self) -> u32 {
+        self.nodes.taken()
     }
 }

@@ -104,7 +104,7 @@ impl Interner {
 
     /// How many payloads there are, at the most.
     #[must_use]
-    pub fn len(&self) -> u32 {
-        self.entries.len()
+    pub fn count(&self) -> u32 {
+        self.entries.taken()
     }
 }

@@ -9,6 +9,7 @@
 pub mod dump;
 pub mod intern;
 pub mod pen;
+mod sealed;
 pub mod sink;
 pub mod writer;
 
@@ -28,10 +29,11 @@ use whofreed_trace::layout::CHUNK_SIZE;
 use whofreed_trace::layout::ChunkHeader;
 use whofreed_trace::layout::EVENT_SIZE;
 use whofreed_trace::layout::FileHeader;
-use whofreed_trace::layout::KIND_THREAD;
 use whofreed_trace::layout::chunk_kind;
 
 use self::intern::Interner;
+use self::sealed::Sealed;
+use self::sealed::count_events;
 use self::sink::Sink;
 use crate::options::Options;
 use crate::stack::modules::Modules;
@@ -86,18 +88,6 @@ unsafe impl Send for Recorder {}
 // SAFETY: as above.
 unsafe impl Sync for Recorder {}
 
-/// The sealed chunks of a memory sink in the order of their sealing.
-#[derive(Debug)]
-struct Sealed {
-    order: AtomicU64,
-    /// Event chunks handed out so far.
-    taken: AtomicU32,
-    /// Per chunk: its place in the order, or 0 while somebody writes to it.
-    places: Vec<(AtomicPtr<u8>, AtomicU64)>,
-    /// A dump reads the chunks: none may be used again meanwhile.
-    frozen: AtomicBool,
-}
-
 impl Recorder {
     /// Starts a trace as the options say. A trace that cannot be made is said on stderr, once; everything is
     /// then lost, and counted.
@@ -134,16 +124,11 @@ impl Recorder {
             codes: Interner::new(blob_kind::CODE, MAX_NAMES)?,
             labels: Interner::new(blob_kind::SCOPE, MAX_NAMES)?,
             modules: Modules::new()?,
-            mail: writer::Mailbox::new(),
+            mail: writer::Mailbox::default(),
             sink,
             header,
             ready: [const { AtomicPtr::new(std::ptr::null_mut()) }; READY],
-            sealed: Sealed {
-                order: AtomicU64::new(0),
-                taken: AtomicU32::new(0),
-                places: (0..places).map(|_| Default::default()).collect(),
-                frozen: AtomicBool::new(false),
-            },
+            sealed: Sealed::new(places),
             dropped: AtomicU64::new(0),
             complained: AtomicBool::new(false),
         };
@@ -188,7 +173,7 @@ impl Recorder {
 
     /// Tells whose trace this is.
     fn write_preamble(&self, options: &Options) {
-        let mut pen = Pen::new();
+        let mut pen = Pen::default();
         let command = std::fs::read("/proc/self/cmdline").unwrap_or_default();
         let words = command
             .split(|byte| *byte == 0)
@@ -362,47 +347,6 @@ impl Recorder {
     }
 }
 
-impl Sealed {
-    fn announce(&self, chunk: NonNull<u8>) {
-        for (place, _) in &self.places {
-            let free = std::ptr::null_mut();
-            if place
-                .compare_exchange(free, chunk.as_ptr(), Ordering::AcqRel, Ordering::Relaxed)
-                .is_ok()
-            {
-                return;
-            }
-        }
-    }
-
-    fn add(&self, chunk: *mut u8) {
-        let order = self.order.fetch_add(1, Ordering::Relaxed) + 1;
-        let mut places = self.places.iter();
-        if let Some((_, state)) = places.find(|(place, _)| place.load(Ordering::Relaxed) == chunk) {
-            state.store(order, Ordering::Release);
-        }
-    }
-
-    fn take_oldest(&self) -> Option<NonNull<u8>> {
-        if self.frozen.load(Ordering::Acquire) {
-            return None;
-        }
-        loop {
-            let sealed = self.places.iter().filter_map(|(place, state)| {
-                let order = state.load(Ordering::Acquire);
-                (order != 0).then_some((order, place, state))
-            });
-            let (order, place, state) = sealed.min_by_key(|(order, ..)| *order)?;
-            if state
-                .compare_exchange(order, 0, Ordering::AcqRel, Ordering::Relaxed)
-                .is_ok()
-            {
-                return NonNull::new(place.load(Ordering::Relaxed));
-            }
-        }
-    }
-}
-
 /// Begins an empty chunk: everything but the magic number first, so that a reader never sees an old content under
 /// a new header.
 fn claim(chunk: NonNull<u8>, kind: u16) {
@@ -420,21 +364,6 @@ fn claim(chunk: NonNull<u8>, kind: u16) {
         let magic = at(std::mem::offset_of!(ChunkHeader, magic)).cast::<AtomicU32>();
         magic.as_ref().store(CHUNK_MAGIC, Ordering::Release);
     }
-}
-
-/// The events in a chunk, the announcements of threads not counted.
-fn count_events(chunk: NonNull<u8>) -> u64 {
-    // SAFETY: the chunk is mapped, and the calling thread alone uses it now.
-    let content = unsafe {
-        let committed = chunk
-            .add(std::mem::offset_of!(ChunkHeader, committed))
-            .cast::<u64>()
-            .read();
-        let start = chunk.add(layout::CHUNK_HEADER_SIZE);
-        std::slice::from_raw_parts(start.as_ptr(), (committed as usize).min(pen::CAPACITY))
-    };
-    let kinds = content.iter().step_by(EVENT_SIZE);
-    kinds.filter(|kind| **kind != KIND_THREAD).count() as u64
 }
 
 /// Lets go of a chunk of a file; the kernel has its content.

@@ -83,10 +83,9 @@ pub struct Pen {
     announced: bool,
 }
 
-impl Pen {
+impl Default for Pen {
     /// A pen without a chunk yet.
-    #[must_use]
-    pub const fn new() -> Self {
+    fn default() -> Self {
         Self {
             recorder: ptr::null(),
             events: Page::NONE,
@@ -94,7 +93,9 @@ impl Pen {
             announced: false,
         }
     }
+}
 
+impl Pen {
     /// Another thread uses the pen from now on: its events must say so.
     pub fn thread_changed(&mut self) {
         self.announced = false;

@@ -53,7 +53,7 @@ pub struct Errand {
 }
 
 /// The sending end, once there is a thread at the other one.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Mailbox {
     sender: OnceBox<Sender<Message>>,
     handled: AtomicU64,
@@ -61,16 +61,6 @@ pub struct Mailbox {
 }
 
 impl Mailbox {
-    /// A mailbox that nobody empties.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self {
-            sender: OnceBox::new(),
-            handled: AtomicU64::new(0),
-            sent: AtomicU64::new(0),
-        }
-    }
-
     /// Hands a message over, without waiting. False when nobody takes it.
     pub fn send(&self, message: Message) -> bool {
         let sent = self

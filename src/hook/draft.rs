@@ -1,0 +1,84 @@
+//! An event on its way to the trace: filled stop by stop.
+
+use whofreed_lifecycle::Verdict;
+use whofreed_trace::EventKind;
+use whofreed_trace::layout;
+use whofreed_trace::layout::EventRecord;
+
+use super::CallSite;
+use crate::ledger::Judged;
+use crate::options;
+use crate::process::World;
+use crate::stack::MAX_FRAMES;
+use crate::sys;
+use crate::thread::MAX_SCOPES;
+use crate::thread::ThreadState;
+
+/// An event on its way to the trace.
+pub(super) struct Draft {
+    pub record: EventRecord,
+}
+
+impl Draft {
+    pub fn new(kind: EventKind, device: u32, address: u64, owner: u64) -> Self {
+        Self {
+            record: EventRecord {
+                kind: kind as u8,
+                device,
+                address,
+                owner,
+                ..EventRecord::default()
+            },
+        }
+    }
+
+    pub const fn verdict(&mut self, verdict: Verdict) {
+        self.record.verdict = verdict as u8;
+    }
+
+    /// The instance that the event is about, where it is not the caller's own.
+    pub const fn root(&mut self, address: u64, owner: u64) {
+        self.record.address = address;
+        if owner != self.record.owner {
+            self.record.extra = owner;
+            self.record.flags |= layout::EVENT_HAS_ROOT;
+        }
+    }
+
+    pub const fn untracked_unless(&mut self, noted: bool) {
+        if !noted {
+            self.record.flags |= layout::EVENT_UNTRACKED;
+        }
+    }
+
+    pub const fn judged(&mut self, judged: &Judged) {
+        self.verdict(judged.outcome.verdict);
+        self.record.step = judged.step;
+        self.record.epoch = judged.epoch;
+        if judged.outcome.late {
+            self.record.flags |= layout::EVENT_LATE;
+        }
+        self.untracked_unless(!judged.untracked);
+    }
+
+    /// Takes the clock and the stack, and records the event.
+    pub fn finish(&mut self, world: &World, state: &mut ThreadState, _at: CallSite) {
+        let recorder = &world.recorder;
+        let options = options::get();
+        let is_excess = self.record.kind == EventKind::Deallocate as u8
+            && Verdict::from_number(self.record.verdict).is_some_and(Verdict::is_excess);
+        self.record.stack = if is_excess || options.all_stacks {
+            let depth = if is_excess { MAX_FRAMES } else { options.depth };
+            state.stack.capture(depth);
+            state.stack.intern(recorder, &mut state.pen)
+        } else {
+            0
+        };
+        let innermost = state.scope_depth.min(MAX_SCOPES).checked_sub(1);
+        self.record.scope = innermost.map_or(0, |index| state.scopes[index]);
+        self.record.time = sys::monotonic_ns();
+        if !state.pen.event(recorder, state.thread_id, &self.record) {
+            recorder.lose(1);
+        }
+    }
+}

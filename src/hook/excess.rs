@@ -1,0 +1,93 @@
+//! What happens at an excess free besides recording it: the host's callback, and what the user asked for.
+
+use std::ffi::c_void;
+use std::ptr;
+use std::sync::atomic::AtomicPtr;
+use std::sync::atomic::Ordering;
+
+use whofreed_lifecycle::Verdict;
+use whofreed_trace::layout::EventRecord;
+
+use crate::abi::WfExcess;
+use crate::abi::WfExcessCallback;
+use crate::options::OnExcess;
+use crate::process::World;
+use crate::record::dump::ExcessNote;
+use crate::record::writer::Message;
+use crate::stack::MAX_FRAMES;
+use crate::thread::Inside;
+
+static CALLBACK: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
+static CALLBACK_USER: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
+
+/// Sets who is told of excess frees, on the freeing thread.
+pub fn on_excess(callback: WfExcessCallback, user: *mut c_void) {
+    CALLBACK_USER.store(user, Ordering::Release);
+    let callback = callback.map_or(ptr::null_mut(), |callback| callback as *mut c_void);
+    CALLBACK.store(callback, Ordering::Release);
+}
+
+/// What the user asked for at an excess free.
+pub(super) fn react(
+    inside: &mut Inside,
+    world: &'static World,
+    record: &EventRecord,
+    on_excess: OnExcess,
+) {
+    let thread = inside.state().thread_id;
+    let callback = CALLBACK.load(Ordering::Acquire);
+    if !callback.is_null() {
+        let mut frames = [0_u64; MAX_FRAMES];
+        let captured = inside.state().stack.frames();
+        let frame_count = captured.len();
+        for (place, frame) in frames.iter_mut().zip(captured) {
+            *place = *frame as u64;
+        }
+        let event = WfExcess {
+            size: size_of::<WfExcess>() as u32,
+            verdict: Verdict::from_number(record.verdict)
+                .unwrap_or(Verdict::Invalid)
+                .into(),
+            device: record.device,
+            kind: record.label,
+            address: record.address,
+            owner: record.owner,
+            thread: u64::from(thread),
+            sequence: record.step,
+            frames: if frame_count == 0 {
+                ptr::null()
+            } else {
+                frames.as_ptr()
+            },
+            frame_count: frame_count as u64,
+            reserved: [0; 8],
+        };
+        let user = CALLBACK_USER.load(Ordering::Acquire);
+        // SAFETY: the pointer was stored by `on_excess` from a function of this very type.
+        let callback = unsafe {
+            std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*const WfExcess, *mut c_void)>(
+                callback,
+            )
+        };
+        // SAFETY: the host has promised a function that may be called with an event and its `user`.
+        inside.silently(|| unsafe { callback(&raw const event, user) });
+    }
+    match on_excess {
+        OnExcess::Record => {}
+        OnExcess::Print => {
+            let note = ExcessNote {
+                verdict: Verdict::from_number(record.verdict).unwrap_or(Verdict::Invalid),
+                device: record.device,
+                address: record.address,
+                owner: record.owner,
+                thread,
+                stack: record.stack,
+            };
+            world.recorder.mail.send(Message::Print(note));
+        }
+        // SAFETY: raising a signal and ending the process are what the user asked for.
+        OnExcess::Trap => drop(unsafe { libc::raise(libc::SIGTRAP) }),
+        // SAFETY: as above.
+        OnExcess::Abort => unsafe { libc::abort() },
+    }
+}

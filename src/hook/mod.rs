@@ -1,0 +1,388 @@
+//! One event, stop by stop: re-entrancy guard, ledger, clock, stack, record.
+//!
+//! These functions are what the C ABI and the hooks of adapters call. Each comes twice: once for callers from
+//! outside, and once, with `_inside`, for those that have entered already because they had to look at the host's
+//! objects first.
+//!
+//! **Architecture Invariant:** on the way of an event there is no lock that another thread can hold, no allocation
+//! from the host's heap, no symbol lookup, and no system call but in the chunk that a thread makes when the
+//! writer has none ready.
+
+mod devices;
+mod draft;
+mod excess;
+mod names;
+mod totals;
+
+use whofreed_lifecycle as lifecycle;
+use whofreed_lifecycle::Verdict;
+use whofreed_trace::EventKind;
+use whofreed_trace::layout;
+
+use self::draft::Draft;
+use crate::abi::WF_ADDRESS_UNKNOWN;
+use crate::ledger::Holding;
+use crate::options;
+use crate::process;
+use crate::process::World;
+use crate::thread;
+use crate::thread::Inside;
+use crate::thread::Refused;
+use crate::thread::count;
+
+pub use self::devices::*;
+pub use self::excess::on_excess;
+pub use self::names::*;
+pub use self::totals::*;
+
+/// The longest name of a device, a kind or a scope, in bytes.
+const MAX_NAME: usize = 4096;
+
+/// Where the host called from. A fast unwinder starts here; zeros where it is not known.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CallSite {
+    /// Where the caller's return address lies.
+    pub return_address_slot: usize,
+    /// The caller's frame pointer register.
+    pub frame_pointer: usize,
+}
+
+/// The answer to a deallocate.
+#[derive(Clone, Copy, Debug)]
+pub struct Decision {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Whether the real function is to be called.
+    pub forward: bool,
+}
+
+/// Goes inside for an event; one that cannot be had is counted.
+fn enter_for_event() -> Option<Inside> {
+    match thread::try_enter() {
+        Ok(inside) => Some(inside),
+        Err(Refused::Silent) => None,
+        Err(Refused::Interrupted | Refused::NoMemory) => {
+            match process::existing_world() {
+                Some(world) => world.recorder.lose(1),
+                None => process::lose_early(),
+            }
+            None
+        }
+    }
+}
+
+fn world_for_event() -> Option<&'static World> {
+    let world = process::world();
+    if world.is_none() {
+        process::lose_early();
+    }
+    world
+}
+
+/// A buffer was handed out.
+pub fn allocate(
+    device: u32,
+    address: u64,
+    size: u64,
+    kind: u32,
+    owner: u64,
+    at: CallSite,
+) -> Verdict {
+    enter_for_event().map_or(Verdict::Ok, |mut inside| {
+        allocate_inside(&mut inside, device, address, size, kind, owner, at)
+    })
+}
+
+/// See [`allocate`].
+pub fn allocate_inside(
+    inside: &mut Inside,
+    device: u32,
+    address: u64,
+    size: u64,
+    kind: u32,
+    owner: u64,
+    at: CallSite,
+) -> Verdict {
+    let Some(world) = world_for_event() else {
+        return Verdict::Ok;
+    };
+    let counters = inside.counters();
+    let mut event = Draft::new(EventKind::Allocate, device, address, owner);
+    event.record.extra = size;
+    event.record.label = kind;
+    if address == WF_ADDRESS_UNKNOWN {
+        count(&counters.invalid);
+        event.verdict(Verdict::Invalid);
+        event.finish(world, inside.state(), at);
+        return Verdict::Invalid;
+    }
+    let state = inside.state();
+    let occurrence = lifecycle::Event::Allocate { owner };
+    let judged = world
+        .ledger
+        .apply(&mut state.scratch, device, address, Some(kind), occurrence);
+    if owner != 0 {
+        let holding = Holding {
+            address,
+            root_address: address,
+            root_owner: owner,
+        };
+        event.untracked_unless(
+            world
+                .ledger
+                .hold(&mut state.scratch, device, owner, holding),
+        );
+    }
+    count(&counters.allocations);
+    event.judged(&judged);
+    event.finish(world, state, at);
+    Verdict::Ok
+}
+
+/// A buffer is about to be freed, or somebody tries to.
+pub fn deallocate(device: u32, address: u64, owner: u64, at: CallSite) -> Decision {
+    let unjudged = Decision {
+        verdict: Verdict::Unknown,
+        forward: true,
+    };
+    enter_for_event().map_or(unjudged, |mut inside| {
+        deallocate_inside(&mut inside, device, address, owner, at)
+    })
+}
+
+/// See [`deallocate`].
+pub fn deallocate_inside(
+    inside: &mut Inside,
+    device: u32,
+    address: u64,
+    owner: u64,
+    at: CallSite,
+) -> Decision {
+    let Some(world) = world_for_event() else {
+        return Decision {
+            verdict: Verdict::Unknown,
+            forward: true,
+        };
+    };
+    let counters = inside.counters();
+    count(&counters.deallocations);
+    let mut event = Draft::new(EventKind::Deallocate, device, address, owner);
+    let is_unknown = address == WF_ADDRESS_UNKNOWN;
+    if is_unknown {
+        event.record.flags |= layout::EVENT_ADDRESS_UNKNOWN;
+    }
+    let target = resolve(world, device, address, owner);
+    let verdict = match target {
+        Target::Nothing if owner == 0 => {
+            count(&counters.invalid);
+            Verdict::Invalid
+        }
+        Target::Nothing => {
+            count(&counters.unknown);
+            Verdict::Unknown
+        }
+        Target::Instance {
+            address,
+            owner: root,
+        } => {
+            event.root(address, root);
+            let occurrence = lifecycle::Event::Deallocate { owner: root };
+            let scratch = &mut inside.state().scratch;
+            let judged = world
+                .ledger
+                .apply(scratch, device, address, None, occurrence);
+            event.record.label = judged.label;
+            event.judged(&judged);
+            match judged.outcome.verdict {
+                Verdict::Ok => count(&counters.ok),
+                Verdict::Unknown => count(&counters.unknown),
+                _ => count(&counters.excess),
+            }
+            if judged.outcome.late {
+                count(&counters.late);
+            }
+            judged.outcome.verdict
+        }
+    };
+    event.verdict(verdict);
+    let options = options::get();
+    let forward = !(options.guard && verdict.is_excess());
+    if !forward {
+        count(&counters.blocked);
+        event.record.flags |= layout::EVENT_BLOCKED;
+    }
+    event.finish(world, inside.state(), at);
+    if verdict.is_excess() {
+        excess::react(inside, world, &event.record, options.on_excess);
+    }
+    Decision { verdict, forward }
+}
+
+/// Whose instance a call is about.
+enum Target {
+    Instance { address: u64, owner: u64 },
+    Nothing,
+}
+
+fn resolve(world: &World, device: u32, address: u64, owner: u64) -> Target {
+    let itself = Target::Instance { address, owner };
+    let is_unknown = address == WF_ADDRESS_UNKNOWN;
+    if owner == 0 {
+        return if is_unknown { Target::Nothing } else { itself };
+    }
+    if !is_unknown && !world.ledger.has_views() {
+        return itself;
+    }
+    match world.ledger.last_holding(device, owner) {
+        Some(holding)
+            if is_unknown || address == holding.address || address == holding.root_address =>
+        {
+            Target::Instance {
+                address: holding.root_address,
+                owner: holding.root_owner,
+            }
+        }
+        None if is_unknown => Target::Nothing,
+        _ => itself,
+    }
+}
+
+/// A reference to a live buffer was added.
+pub fn retain(device: u32, address: u64, owner: u64, at: CallSite) -> Verdict {
+    enter_for_event().map_or(Verdict::Ok, |mut inside| {
+        retain_inside(&mut inside, device, address, owner, at)
+    })
+}
+
+/// See [`retain`].
+pub fn retain_inside(
+    inside: &mut Inside,
+    device: u32,
+    address: u64,
+    owner: u64,
+    at: CallSite,
+) -> Verdict {
+    let Some(world) = world_for_event() else {
+        return Verdict::Ok;
+    };
+    let counters = inside.counters();
+    let mut event = Draft::new(EventKind::Retain, device, address, owner);
+    let state = inside.state();
+    let target = resolve(world, device, address, owner);
+    let (
+        Target::Instance {
+            address: root_address,
+            owner: root_owner,
+        },
+        false,
+    ) = (target, address == WF_ADDRESS_UNKNOWN)
+    else {
+        count(&counters.invalid);
+        event.verdict(Verdict::Invalid);
+        event.finish(world, state, at);
+        return Verdict::Invalid;
+    };
+    event.root(root_address, root_owner);
+    let occurrence = lifecycle::Event::Retain { owner: root_owner };
+    let judged = world
+        .ledger
+        .apply(&mut state.scratch, device, root_address, None, occurrence);
+    event.judged(&judged);
+    event.record.label = judged.label;
+    let verdict = judged.outcome.verdict;
+    if verdict == Verdict::Ok {
+        count(&counters.retains);
+        if owner != 0 && owner == root_owner {
+            let holding = Holding {
+                address,
+                root_address,
+                root_owner,
+            };
+            event.untracked_unless(
+                world
+                    .ledger
+                    .hold(&mut state.scratch, device, owner, holding),
+            );
+        }
+    }
+    event.finish(world, state, at);
+    verdict
+}
+
+/// An object begins to share the buffer of `parent_owner`.
+pub fn view(device: u32, address: u64, owner: u64, parent_owner: u64, at: CallSite) -> Verdict {
+    enter_for_event().map_or(Verdict::Ok, |mut inside| {
+        view_inside(&mut inside, device, address, owner, parent_owner, at)
+    })
+}
+
+/// See [`view`].
+pub fn view_inside(
+    inside: &mut Inside,
+    device: u32,
+    address: u64,
+    owner: u64,
+    parent_owner: u64,
+    at: CallSite,
+) -> Verdict {
+    let Some(world) = world_for_event() else {
+        return Verdict::Ok;
+    };
+    let counters = inside.counters();
+    let mut event = Draft::new(EventKind::View, device, address, owner);
+    let state = inside.state();
+    if address == WF_ADDRESS_UNKNOWN {
+        count(&counters.invalid);
+        event.verdict(Verdict::Invalid);
+        event.finish(world, state, at);
+        return Verdict::Invalid;
+    }
+    // The root of a view of a view is the first one's; a parent that was never seen is its own.
+    let parent = match parent_owner {
+        0 => None,
+        parent => world.ledger.last_holding(device, parent),
+    };
+    let (root_address, root_owner) = match parent {
+        Some(holding) => (holding.root_address, holding.root_owner),
+        None => (address, parent_owner),
+    };
+    event.root(root_address, root_owner);
+    let occurrence = lifecycle::Event::View { root: root_owner };
+    let judged = world
+        .ledger
+        .apply(&mut state.scratch, device, root_address, None, occurrence);
+    event.judged(&judged);
+    event.record.label = judged.label;
+    let verdict = judged.outcome.verdict;
+    if verdict == Verdict::Ok && owner != 0 {
+        let holding = Holding {
+            address,
+            root_address,
+            root_owner,
+        };
+        event.untracked_unless(
+            world
+                .ledger
+                .hold_view(&mut state.scratch, device, owner, holding),
+        );
+    }
+    event.finish(world, state, at);
+    verdict
+}
+
+/// An attempt on a live handle that the host did not carry out.
+pub fn declined(device: u32, address: u64, owner: u64, at: CallSite) {
+    if let Some(mut inside) = enter_for_event() {
+        declined_inside(&mut inside, device, address, owner, at);
+    }
+}
+
+/// See [`declined`].
+pub fn declined_inside(inside: &mut Inside, device: u32, address: u64, owner: u64, at: CallSite) {
+    let Some(world) = world_for_event() else {
+        return;
+    };
+    count(&inside.counters().declined);
+    let mut event = Draft::new(EventKind::Declined, device, address, owner);
+    event.finish(world, inside.state(), at);
+}

@@ -1,0 +1,125 @@
+//! What belongs to no event: names, what adapters could bind, scopes.
+
+use whofreed_trace::blob::PayloadWriter;
+use whofreed_trace::blob::blob_kind;
+
+use super::MAX_NAME;
+use super::enter_for_event;
+use super::world_for_event;
+use crate::process;
+use crate::thread::Inside;
+
+/// Names a label of buffers.
+pub fn name_kind(kind: u32, name: &[u8]) {
+    if let Some(mut inside) = enter_for_event() {
+        name_kind_inside(&mut inside, kind, name);
+    }
+}
+
+/// See [`name_kind`].
+pub fn name_kind_inside(inside: &mut Inside, kind: u32, name: &[u8]) {
+    tell(
+        inside,
+        blob_kind::KIND_NAME,
+        kind,
+        &name[..name.len().min(MAX_NAME)],
+    );
+}
+
+/// An adapter is in force.
+pub fn adapter_in_force(name: &[u8]) {
+    if let Some(mut inside) = enter_for_event() {
+        adapter_in_force_inside(&mut inside, name);
+    }
+}
+
+/// See [`adapter_in_force`].
+pub fn adapter_in_force_inside(inside: &mut Inside, name: &[u8]) {
+    tell(
+        inside,
+        blob_kind::ADAPTER,
+        0,
+        &name[..name.len().min(MAX_NAME)],
+    );
+}
+
+/// A hook has found its original.
+pub fn coverage_bound(adapter: &[u8], symbol: &[u8], library: &[u8]) {
+    if let Some(mut inside) = enter_for_event() {
+        coverage_bound_inside(&mut inside, adapter, symbol, library);
+    }
+}
+
+/// See [`coverage_bound`].
+pub fn coverage_bound_inside(inside: &mut Inside, adapter: &[u8], symbol: &[u8], library: &[u8]) {
+    tell_texts(inside, blob_kind::BOUND, &[adapter, symbol, library]);
+}
+
+/// Something cannot be seen.
+pub fn coverage_unobservable(symbol: &[u8], why: &[u8]) {
+    if let Some(mut inside) = enter_for_event() {
+        coverage_unobservable_inside(&mut inside, symbol, why);
+    }
+}
+
+/// See [`coverage_unobservable`].
+pub fn coverage_unobservable_inside(inside: &mut Inside, symbol: &[u8], why: &[u8]) {
+    tell_texts(inside, blob_kind::UNOBSERVABLE, &[symbol, why]);
+}
+
+fn tell(inside: &mut Inside, kind: u16, id: u32, payload: &[u8]) {
+    if let Some(world) = process::world() {
+        inside
+            .state()
+            .pen
+            .blob(&world.recorder, kind, 0, id, payload);
+    }
+}
+
+fn tell_texts(inside: &mut Inside, kind: u16, texts: &[&[u8]]) {
+    let mut memory = [0; 3 * (MAX_NAME + 4)];
+    let mut payload = PayloadWriter::new(&mut memory);
+    for text in texts {
+        payload.text(&text[..text.len().min(MAX_NAME)]);
+    }
+    if let Some(len) = payload.finish() {
+        tell(inside, kind, 0, &memory[..len]);
+    }
+}
+
+/// Begins a scope on this thread: its label is attached to the thread's events until [`scope_leave`]. Returns 0
+/// when it could not be begun.
+pub fn scope_enter(label: &[u8]) -> u64 {
+    let Some(mut inside) = enter_for_event() else {
+        return 0;
+    };
+    let Some(world) = world_for_event() else {
+        return 0;
+    };
+    let state = inside.state();
+    let label = &label[..label.len().min(MAX_NAME)];
+    let id = world
+        .recorder
+        .labels
+        .intern(&world.recorder, &mut state.pen, 0, label);
+    let depth = state.scope_depth;
+    if let Some(place) = state.scopes.get_mut(depth) {
+        *place = id.unwrap_or(0);
+    }
+    state.scope_depth += 1;
+    (depth as u64) + 1
+}
+
+/// Ends a scope of this thread, and those that were begun inside it.
+pub fn scope_leave(scope: u64) {
+    let Some(mut inside) = enter_for_event() else {
+        return;
+    };
+    let state = inside.state();
+    if let Some(depth) = scope
+        .checked_sub(1)
+        .and_then(|depth| usize::try_from(depth).ok())
+    {
+        state.scope_depth = state.scope_depth.min(depth);
+    }
+}
