@@ -8,6 +8,8 @@
 //! generated hook libraries jump to.
 
 mod ffi;
+#[cfg(target_arch = "x86_64")]
+mod thunks_x86_64;
 
 use std::panic::catch_unwind;
 
