@@ -4,6 +4,9 @@
 //! first event, so that a process that never has one is left alone.
 
 use std::ffi::CStr;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
@@ -28,8 +31,8 @@ pub enum OnExcess {
 /// The options that matter inside the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Where the trace goes, `%p` not yet replaced; `None`: into memory.
-    pub trace: Option<String>,
+    /// Where the trace goes, for [`expand_path`]; `None`: into memory.
+    pub trace: Option<Vec<u8>>,
     /// Stacks at allocates and first frees, not at excess frees only.
     pub all_stacks: bool,
     /// The most frames of those stacks.
@@ -87,7 +90,7 @@ pub fn start() {
 pub fn get() -> &'static Options {
     OPTIONS.get_or_init(|| {
         let text = TEXT.get().map_or(&b""[..], Vec::as_slice);
-        let (options, complaints) = parse(&String::from_utf8_lossy(text));
+        let (options, complaints) = parse(text);
         if !COMPLAINED.swap(true, Ordering::Relaxed) {
             for complaint in complaints {
                 sys::complain(&complaint);
@@ -99,11 +102,20 @@ pub fn get() -> &'static Options {
 
 /// Reads the text, and says what is wrong in it; what is wrong keeps its default.
 #[must_use]
-pub fn parse(text: &str) -> (Options, Vec<String>) {
+pub fn parse(text: &[u8]) -> (Options, Vec<String>) {
     let mut options = Options::default();
     let mut complaints = Vec::new();
-    for part in text.split(':').filter(|part| !part.is_empty()) {
-        let (key, value) = part.split_once('=').unwrap_or((part, ""));
+    for part in text
+        .split(|byte| *byte == b':')
+        .filter(|part| !part.is_empty())
+    {
+        // A path is bytes; everything else is text.
+        if let Some(path) = part.strip_prefix(b"trace=").filter(|path| !path.is_empty()) {
+            options.trace = Some(path.to_vec());
+            continue;
+        }
+        let part = String::from_utf8_lossy(part);
+        let (key, value) = part.split_once('=').unwrap_or((&part, ""));
         if let Err(expected) = set(&mut options, key, value) {
             complaints.push(format!("WHOFREED_OPTIONS: {key}={value}: {expected}"));
         }
@@ -113,8 +125,7 @@ pub fn parse(text: &str) -> (Options, Vec<String>) {
 
 fn set(options: &mut Options, key: &str, value: &str) -> Result<(), &'static str> {
     match key {
-        "trace" if value.is_empty() => return Err("a path is expected"),
-        "trace" => options.trace = Some(decode_path(value)),
+        "trace" => return Err("a path is expected"),
         "stacks" => {
             options.all_stacks = match value {
                 "all" => true,
@@ -161,31 +172,59 @@ fn switch(value: &str) -> Result<bool, &'static str> {
     }
 }
 
-/// A colon separates options, so the launcher writes one in a path as `%3A`, and a per cent sign as `%25`.
-fn decode_path(path: &str) -> String {
-    path.replace("%3A", ":").replace("%25", "%")
+/// The path of a trace: `%p` is the pid. A colon separates options, so the launcher writes one in a path as `%3A`,
+/// and a per cent sign as `%25`.
+#[must_use]
+pub fn expand_path(path: &[u8], pid: u32) -> PathBuf {
+    let mut expanded = Vec::new();
+    let mut rest = path;
+    while let Some((first, behind)) = rest.split_first() {
+        let replaced = [
+            (&b"%p"[..], pid.to_string()),
+            (b"%3A", ":".into()),
+            (b"%25", "%".into()),
+        ];
+        let escape = replaced
+            .into_iter()
+            .find_map(|(escape, meaning)| Some((rest.strip_prefix(escape)?, meaning)));
+        match escape {
+            Some((behind, meaning)) => {
+                expanded.extend(meaning.into_bytes());
+                rest = behind;
+            }
+            None => {
+                expanded.push(*first);
+                rest = behind;
+            }
+        }
+    }
+    PathBuf::from(OsString::from_vec(expanded))
 }
 
 #[cfg(test)]
 mod tests {
     use super::OnExcess;
+    use super::expand_path;
     use super::parse;
 
     #[test]
     fn what_is_wrong_is_told_and_keeps_its_default() {
-        let (options, complaints) =
-            parse("guard=1:depth=0:nonsense=2:on_excess=print::stacks=some:trace=/a%3Ab%p");
+        let (options, complaints) = parse(
+            b"guard=1:depth=0:nonsense=2:on_excess=print::stacks=some:trace=/a%3A%25p.%p:trace=",
+        );
         assert!(options.guard);
         assert_eq!(options.depth, 64);
         assert_eq!(options.on_excess, OnExcess::Print);
         assert!(options.all_stacks);
-        assert_eq!(options.trace.as_deref(), Some("/a:b%p"));
+        let path = expand_path(options.trace.as_deref().unwrap_or_default(), 7);
+        assert_eq!(path.to_str(), Some("/a:%p.7"));
         assert_eq!(
             complaints,
             [
                 "WHOFREED_OPTIONS: depth=0: a number from 1 to 512 is expected",
                 "WHOFREED_OPTIONS: nonsense=2: there is no such option",
                 "WHOFREED_OPTIONS: stacks=some: all or excess is expected",
+                "WHOFREED_OPTIONS: trace=: a path is expected",
             ]
         );
     }

@@ -35,6 +35,7 @@ use self::intern::Interner;
 use self::sealed::Sealed;
 use self::sealed::count_events;
 use self::sink::Sink;
+use crate::options;
 use crate::options::Options;
 use crate::stack::modules::Modules;
 use crate::sys;
@@ -98,10 +99,10 @@ impl Recorder {
         let made = match &options.trace {
             _ if muted => Ok((Sink::Nowhere, None)),
             Some(path) => {
-                let path = path.replace("%p", &pid.to_string());
-                let made = Sink::create_file(Path::new(&path), pid);
+                let path = options::expand_path(path, pid);
+                let made = Sink::create_file(&path, pid);
                 made.map(|(sink, header)| (sink, Some(header)))
-                    .map_err(|error| format!("cannot write the trace {path}: {error}"))
+                    .map_err(|error| format!("cannot write the trace {}: {error}", path.display()))
             }
             None => Sink::create_memory()
                 .map(|(sink, header)| (sink, Some(header)))
