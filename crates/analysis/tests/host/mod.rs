@@ -181,6 +181,8 @@ pub struct Host {
     pub threads: u64,
     pub drop: f64,
     pub dropped: u64,
+    /// The pool takes back a block only from its owner.
+    pub pool_checks: bool,
 }
 
 impl Host {
@@ -200,6 +202,7 @@ impl Host {
             threads: 1,
             drop: 0.0,
             dropped: 0,
+            pool_checks: false,
         }
     }
 
@@ -218,7 +221,9 @@ impl Host {
 
     pub fn free(&mut self, site: &str, buffer: Buffer) {
         let is_surplus = !self.entitled.remove(&buffer);
-        self.pools[buffer.device as usize].free(buffer.address);
+        if !(is_surplus && self.pool_checks) {
+            self.pools[buffer.device as usize].free(buffer.address);
+        }
         let verdict = self.record(EventKind::Deallocate, buffer, site);
         // The site that is to be named: marked with a star where it is not the innermost.
         let sites: Vec<&str> = site.split(" < ").collect();
