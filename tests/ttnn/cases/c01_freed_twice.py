@@ -1,5 +1,5 @@
 # A tensor is deallocated twice, by force and without.
-# expect: declined = 0
+# expect: late = 0, declined = 0
 
 import ttnn
 from board import close_board, open_board, tensor

@@ -1,5 +1,5 @@
 # Two Python names of one tensor: not forced, the only holder frees it all the same; the second name's free is too many.
-# expect: declined = 0
+# expect: late = 0, declined = 0
 
 import ttnn
 from board import close_board, open_board, tensor

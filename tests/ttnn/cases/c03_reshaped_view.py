@@ -1,5 +1,5 @@
 # A reshape that copies nothing is a view: freeing it takes the original along. Not forced, neither of the two goes.
-# expect: declined = 2
+# expect: late = 0, declined = 2
 
 import ttnn
 from board import close_board, fails, open_board, tensor

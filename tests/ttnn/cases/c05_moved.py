@@ -1,4 +1,5 @@
 # `move` and `reallocate` free their input themselves.
+# expect: late = 0, declined = 0
 
 import ttnn
 from board import close_board, open_board, tensor

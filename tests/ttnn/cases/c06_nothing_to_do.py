@@ -1,5 +1,5 @@
 # An operation with nothing to do returns its input. `typecast` to the same type is none of these: it copies.
-# expect: declined = 0
+# expect: late = 0, declined = 0
 
 import ttnn
 from board import close_board, open_board, tensor

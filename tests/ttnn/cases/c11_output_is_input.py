@@ -1,5 +1,5 @@
 # An operation that writes into its input returns that input.
-# expect: declined = 0
+# expect: late = 0, declined = 0
 
 import ttnn
 from board import close_board, open_board, tensor

@@ -1,5 +1,5 @@
 # Four threads free one tensor: one of them is right.
-# expect: declined = 0
+# expect: late = 0, declined = 0
 
 import threading
 

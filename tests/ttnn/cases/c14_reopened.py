@@ -1,5 +1,5 @@
 # A tensor of the closed device is freed after the device was opened again: late, and no business of the new device.
-# expect: late >= 1, declined = 0
+# expect: late = 1, declined = 0
 
 import ttnn
 from board import close_board, open_board, tensor

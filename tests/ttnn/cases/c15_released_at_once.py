@@ -1,5 +1,5 @@
 # Everything on the device is released at once, then a tensor is freed by its holder: late, not too often.
-# expect: late >= 1, declined = 0
+# expect: late = 1, declined = 0
 
 import ttnn
 from board import close_board, open_board, tensor
