@@ -62,8 +62,8 @@ pub enum Status {
     },
 }
 
-// States of `STATE`, in its low byte; while LOOKING, the process id above it: a child forked in
-// mid-search takes over from a thread that does not exist.
+// States of `STATE`, in its low byte. While LOOKING (a result is being published), the process id
+// is above it: a child forked right then takes over from a thread that it does not have.
 const UNKNOWN: u64 = 0;
 const LOOKING: u64 = 1;
 const READY: u64 = 2;
@@ -77,10 +77,10 @@ const IN_PROGRESS: u32 = 1;
 const AGREES: u32 = 2;
 static VERIFIED: AtomicU32 = AtomicU32::new(NOT_YET);
 
-/// How many objects were loaded at the last search, and how often one was asked for since.
+/// How many objects were loaded at the last search that found nothing; events since then.
 static OBJECTS_SEEN: AtomicUsize = AtomicUsize::new(0);
 static ASKED: AtomicUsize = AtomicUsize::new(0);
-/// Counting the objects costs some hundred nanoseconds in a large host: not at every event.
+/// A host without Python pays for a count of its objects only at every so many events.
 const ASKED_PER_COUNT: usize = 16;
 
 /// Written by the thread that holds LOOKING, read once STATE is past it.
@@ -94,54 +94,61 @@ static FOUND: Slot<Interpreter> = Slot(UnsafeCell::new(MaybeUninit::uninit()));
 static REFUSAL: Slot<(u32, &'static str)> = Slot(UnsafeCell::new(MaybeUninit::uninit()));
 static DIFFERENCE: AtomicU32 = AtomicU32::new(0);
 
-/// The interpreter whose frames can be read, if there is one.
-pub(super) fn current() -> Option<&'static Interpreter> {
+/// Calls `use_it` with the interpreter whose frames can be read, if there is one.
+pub(super) fn with_current<R>(use_it: impl FnOnce(&Interpreter) -> R) -> Option<R> {
     match STATE.load(Ordering::Acquire) {
         // SAFETY: READY is stored with release after the slot is written.
-        READY => Some(unsafe { (*FOUND.0.get()).assume_init_ref() }),
+        READY => Some(use_it(unsafe { (*FOUND.0.get()).assume_init_ref() })),
         REFUSED | MISMATCH => None,
-        state => look(state, false),
+        state => look(state, false).as_ref().map(use_it),
     }
 }
 
-/// `at_once`: whether or not it is this caller's turn.
+/// `at_once`: even if nothing seems to have been loaded since the last search.
 #[cold]
-fn look(state: u64, at_once: bool) -> Option<&'static Interpreter> {
-    if state == UNKNOWN && !at_once {
+fn look(state: u64, at_once: bool) -> Option<Interpreter> {
+    let seen = OBJECTS_SEEN.load(Ordering::Relaxed);
+    let searched = state == UNKNOWN && seen != 0 && !at_once;
+    if searched {
         let asked = ASKED.fetch_add(1, Ordering::Relaxed);
         if !asked.is_multiple_of(ASKED_PER_COUNT) {
             return None;
         }
-        let loaded = linkmap::objects().count();
-        if loaded == OBJECTS_SEEN.swap(loaded, Ordering::Relaxed) {
-            return None;
-        }
+    }
+    let loaded = linkmap::objects().count();
+    if searched && loaded == seen {
+        return None;
     }
     // SAFETY: getpid only asks the kernel.
     let pid = unsafe { libc::getpid() };
     let mine = LOOKING | u64::from(pid.cast_unsigned()) << 8;
-    if state == mine {
-        return None;
+    let found = find();
+    // While another thread of this process publishes the same, this one uses what it found itself:
+    // an event must not lose its frames because it is the second one.
+    let publishes = state != mine
+        && STATE
+            .compare_exchange(state, mine, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok();
+    if publishes {
+        let next = match found {
+            None => {
+                OBJECTS_SEEN.store(loaded, Ordering::Relaxed);
+                UNKNOWN
+            }
+            Some(Ok(found)) => {
+                // SAFETY: this thread holds LOOKING.
+                unsafe { (*FOUND.0.get()).write(found) };
+                READY
+            }
+            Some(Err(refusal)) => {
+                // SAFETY: as above.
+                unsafe { (*REFUSAL.0.get()).write(refusal) };
+                REFUSED
+            }
+        };
+        STATE.store(next, Ordering::Release);
     }
-    // Another thread of this process may be looking, or have looked.
-    STATE
-        .compare_exchange(state, mine, Ordering::Acquire, Ordering::Relaxed)
-        .ok()?;
-    let next = match find() {
-        None => UNKNOWN,
-        Some(Ok(found)) => {
-            // SAFETY: this thread holds LOOKING.
-            unsafe { (*FOUND.0.get()).write(found) };
-            READY
-        }
-        Some(Err(refusal)) => {
-            // SAFETY: as above.
-            unsafe { (*REFUSAL.0.get()).write(refusal) };
-            REFUSED
-        }
-    };
-    STATE.store(next, Ordering::Release);
-    if next == READY { current() } else { None }
+    found.and_then(Result::ok)
 }
 
 /// The first object, in load order, that carries a CPython.

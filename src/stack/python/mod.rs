@@ -24,6 +24,7 @@ pub use interpreter::status;
 
 use crate::linkmap::HIGHEST;
 use crate::linkmap::LOWEST;
+use interpreter::Interpreter;
 use std::ptr::with_exposed_provenance;
 
 /// One Python frame of a stack, innermost first.
@@ -47,9 +48,15 @@ pub type InternCode<'a> = dyn FnMut(&[u8], &[u8], u32) -> u32 + 'a;
 ///
 /// 0 when there is no Python, not on this thread, or none that can be read ([`status`]).
 pub fn capture(frames: &mut [RawPythonFrame], intern_code: &mut InternCode<'_>) -> usize {
-    let Some(interpreter) = interpreter::current() else {
-        return 0;
-    };
+    interpreter::with_current(|interpreter| walk_into(interpreter, frames, intern_code))
+        .unwrap_or(0)
+}
+
+fn walk_into(
+    interpreter: &Interpreter,
+    frames: &mut [RawPythonFrame],
+    intern_code: &mut InternCode<'_>,
+) -> usize {
     let Some(thread_state) = interpreter.thread_state() else {
         return 0;
     };
