@@ -24,7 +24,7 @@ static int free_count;
 static uint64_t held_by[ADDRESSES]; /* The pool's own knowledge: the id at each address, 0 when free. */
 static uint64_t random_state = 42;
 static int guarded;
-static long attempts, ok, forwarded, blocked;
+static long attempts, ok, forwarded, blocked, operator_frees, cache_frees;
 
 static int should_forward(wf_verdict verdict) {
   return verdict != WF_ALREADY_FREED && verdict != WF_STALE_OWNER && verdict != WF_FOREIGN_OWNER;
@@ -52,7 +52,7 @@ static void pool_free(object *which) {
   free_list[free_count++] = which->address;
 }
 
-static void tracked_free(object *which) {
+NOINLINE static void tracked_free(object *which) {
   const int legitimate = which->holds;
   const wf_verdict verdict = wf_deallocate(1, which->address, which->id);
   ++attempts;
@@ -70,9 +70,15 @@ static void tracked_free(object *which) {
   which->holds = 0;
 }
 
-NOINLINE static void operator_free(object *which) { tracked_free(which); }
+NOINLINE static void operator_free(object *which) {
+  tracked_free(which);
+  ++operator_frees; /* After the call, so that the frame is there to be seen. */
+}
 
-NOINLINE static void cache_evict(object *which) { tracked_free(which); }
+NOINLINE static void cache_evict(object *which) {
+  tracked_free(which);
+  ++cache_frees;
+}
 
 int main(int argc, char **argv) {
   long rounds = 40000;
@@ -106,7 +112,7 @@ int main(int argc, char **argv) {
       operator_free(&objects[i]);
     }
   }
-  CHECK(ok == (long)made);
+  CHECK(ok == (long)made && operator_frees == ok && cache_frees == attempts - ok);
   printf("{\"host\": \"owners\", \"allocations\": %u, \"deallocations\": %ld, \"ok\": %ld, \"excess\": %ld, "
          "\"forwarded\": %ld, \"blocked\": %ld}\n",
          (unsigned)made, attempts, ok, attempts - ok, forwarded, blocked);

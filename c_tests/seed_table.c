@@ -19,7 +19,8 @@ enum { BALANCED = 7914, NOT_FREED = 24, OVER_FREED = 937, DEVICES = 8, SIZE = 10
 
 static int guarded, without_owners;
 static uint64_t owners;
-static long allocations, deallocations, forwarded, blocked, special_forwarded, special_blocked;
+static long allocations, deallocations, operator_frees, cache_frees;
+static long forwarded, blocked, special_forwarded, special_blocked;
 
 NOINLINE static uint64_t operator_allocate(uint32_t device, uint64_t address) {
   const uint64_t owner = without_owners ? 0 : ++owners;
@@ -28,7 +29,7 @@ NOINLINE static uint64_t operator_allocate(uint32_t device, uint64_t address) {
   return owner;
 }
 
-static void runtime_free(uint32_t device, uint64_t address, uint64_t owner) {
+NOINLINE static void runtime_free(uint32_t device, uint64_t address, uint64_t owner) {
   const wf_verdict verdict = wf_deallocate(device, address, owner);
   const int skip =
       guarded && (verdict == WF_ALREADY_FREED || verdict == WF_STALE_OWNER || verdict == WF_FOREIGN_OWNER);
@@ -43,10 +44,12 @@ static void runtime_free(uint32_t device, uint64_t address, uint64_t owner) {
 
 NOINLINE static void operator_free(uint32_t device, uint64_t address, uint64_t owner) {
   runtime_free(device, address, owner);
+  ++operator_frees; /* After the call, so that the frame is there to be seen. */
 }
 
 NOINLINE static void program_cache_evict(uint32_t device, uint64_t address, uint64_t owner) {
   runtime_free(device, address, owner);
+  ++cache_frees;
 }
 
 /* So many lives at one address, and so many surplus frees: every other one hits the buffer's next life. */
@@ -99,6 +102,7 @@ int main(int argc, char **argv) {
     live((uint32_t)(i % DEVICES), address, 1 + j % 3, 1 + j % 5);
   }
   live(SPECIAL_DEVICE, SPECIAL_ADDRESS, 1112, 1021);
+  CHECK(operator_frees == allocations - NOT_FREED && operator_frees + cache_frees == deallocations);
 
   printf("{\"host\": \"seed_table\", \"allocations\": %ld, \"deallocations\": %ld, \"excess\": %ld, "
          "\"forwarded\": %ld, \"blocked\": %ld, \"special_forwarded\": %ld, \"special_blocked\": %ld}\n",

@@ -14,7 +14,13 @@ use common::Scratch;
 fn example() -> PathBuf {
     let test = env::current_exe().expect("a test has a path");
     let profile = test.ancestors().nth(2).expect("target/debug");
-    profile.join("examples/rust_host")
+    let example = profile.join("examples/rust_host");
+    assert!(
+        example.exists(),
+        "{} is not there: `cargo test` builds it, `cargo test --test rust_host` does not",
+        example.display()
+    );
+    example
 }
 
 #[test]
