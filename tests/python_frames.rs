@@ -174,11 +174,18 @@ fn frames_are_those_of_the_interpreter() {
     }
 }
 
+/// How much is done: ten times as much under `cargo xtask soak`.
+fn size(small: usize) -> usize {
+    let soak = std::env::var_os("WHOFREED_TEST_SIZE").is_some_and(|size| size == "soak");
+    if soak { small * 10 } else { small }
+}
+
 #[test]
 fn captures_stand_beside_running_threads() {
     for python in readable() {
-        let text = succeed(python, "stress.py", "200000");
-        assert_eq!(text, "ok 200000\n");
+        let captures = size(200_000);
+        let text = succeed(python, "stress.py", &captures.to_string());
+        assert_eq!(text, format!("ok {captures}\n"));
     }
 }
 
@@ -186,7 +193,7 @@ fn captures_stand_beside_running_threads() {
 fn the_end_of_an_interpreter_is_survived_and_seen() {
     let pythons = readable();
     // Fifty ends in all, whatever the number of interpreters.
-    let turns = 50usize.div_ceil(pythons.len().max(1));
+    let turns = size(50).div_ceil(pythons.len().max(1));
     for python in pythons {
         for turn in 0..turns {
             let text = succeed(python, "finalize.py", &turn.to_string());

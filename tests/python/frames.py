@@ -5,6 +5,7 @@ import contextlib
 import ctypes
 import functools
 import gc
+import os
 import sys
 import threading
 
@@ -313,6 +314,19 @@ def at_import(probe):
 
     importlib.reload(at_import_time)
     assert at_import_time.frames[1][2] == b"<module>", at_import_time.frames[1]
+
+
+@case
+def after_a_fork(probe):
+    child = os.fork()
+    if child == 0:
+        # The parent must not go on twice, whatever happens here.
+        try:
+            shot(probe)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 @case

@@ -12,6 +12,7 @@ BATCH = 500
 
 sys.setswitchinterval(0.0005)
 done = threading.Event()
+start = threading.Barrier(4)
 failures = []
 
 
@@ -50,6 +51,8 @@ def record(released, times, extra):
                 failures.append((released, total, BATCH * expected))
 
     try:
+        # All first captures at once: the interpreter is being looked for then.
+        start.wait()
         at_depth(extra)
     except BaseException as error:
         failures.append(error)
