@@ -1,0 +1,250 @@
+//! Hooks in real processes: a small C++ runtime that knows nothing of whofreed, hooked by an adapter of its own, has to
+//! behave as it does alone, and every call has to be recorded.
+
+mod common;
+
+use std::env;
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use common::Scratch;
+use common::Tracked;
+use common::number;
+use common::total;
+use serde_json::Value;
+
+struct Toy {
+    scratch: Scratch,
+    host: PathBuf,
+    adapter: String,
+}
+
+/// The runtime, its plugin and the two hosts, compiled once for all tests.
+fn built() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("preload");
+        fs::create_dir_all(&folder).expect("a folder in target/");
+        let shared = ["-shared", "-fPIC"];
+        compile(
+            &folder,
+            "toy.cpp",
+            "libtoy.so",
+            &[&shared[..], &["-Wl,-soname,libtoy.so"]].concat(),
+        );
+        let library = folder.join("libtoy.so");
+        let linked = [library.to_str().expect("a path"), "-Wl,-rpath,$ORIGIN"];
+        let bound_at_once = ["-Wl,-z,relro,-z,now"];
+        compile(
+            &folder,
+            "plugin.cpp",
+            "plugin.so",
+            &[&shared[..], &linked, &bound_at_once].concat(),
+        );
+        compile(&folder, "host.cpp", "host", &linked);
+        compile(
+            &folder,
+            "host.cpp",
+            "plugin_host",
+            &["-DWITHOUT_RUNTIME", "-ldl"],
+        );
+        folder
+    })
+}
+
+fn compile(folder: &Path, source: &str, name: &str, flags: &[&str]) {
+    let compiler = env::var_os("CXX").unwrap_or_else(|| "c++".into());
+    let mut command = Command::new(compiler);
+    command.args([
+        "-std=c++17",
+        "-O1",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-pthread",
+    ]);
+    command.arg(common::root().join("tests/preload").join(source));
+    command.arg("-o").arg(folder.join(name)).args(flags);
+    common::run(&mut command).expect_code(0);
+}
+
+fn adapter() -> String {
+    let path = common::root().join("tests/preload/toy.toml");
+    path.to_str().expect("a path").to_owned()
+}
+
+fn toy(name: &str) -> Toy {
+    Toy {
+        scratch: Scratch::new(name),
+        host: built().join("host"),
+        adapter: adapter(),
+    }
+}
+
+impl Toy {
+    /// Runs a case alone and hooked; either way it must be content and say the same.
+    fn run(&self, case: &str, options: &[&str]) -> (Tracked, Value) {
+        let arguments = [case];
+        let alone = common::run(Command::new(&self.host).args(arguments)).expect_code(0);
+        let mut all = vec!["--adapters", &self.adapter];
+        all.extend(options);
+        let tracked = common::track(&self.scratch, &all, &self.host, &arguments);
+        let truth = alone.truth();
+        assert_eq!(
+            tracked.run.code(),
+            0,
+            "{}\n{}",
+            tracked.run.stdout,
+            tracked.run.stderr
+        );
+        assert_eq!(
+            tracked.run.truth(),
+            truth,
+            "the host behaves as it does alone"
+        );
+        common::check_identities(&tracked.report);
+        for key in ["allocations", "ok", "excess", "late", "declined", "leaked"] {
+            if truth[key].is_u64() {
+                assert_eq!(total(&tracked.report, key), number(&truth, &[key]), "{key}");
+            }
+        }
+        assert_eq!(total(&tracked.report, "dropped_events"), 0);
+        (tracked, truth)
+    }
+}
+
+fn unobservable(report: &Value) -> Vec<String> {
+    let listed = report["coverage"]["unobservable"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    listed
+        .iter()
+        .map(|entry| entry["symbol"].to_string())
+        .collect()
+}
+
+#[test]
+fn arguments_and_results_arrive_whole() {
+    let (tracked, _) = toy("arguments").run("arguments", &[]);
+    assert_eq!(unobservable(&tracked.report), Vec::<String>::new());
+    assert_eq!(total(&tracked.report, "leaked"), 0);
+}
+
+#[test]
+fn errno_is_the_runtimes() {
+    let (tracked, _) = toy("errno").run("errno", &[]);
+    let names = tracked.report["device_names"]
+        .as_object()
+        .expect("names of devices");
+    assert!(names.values().any(|name| name == "memory"), "{names:?}");
+}
+
+#[test]
+fn exceptions_pass_both_kinds_of_hooks() {
+    toy("exceptions").run("exceptions", &[]);
+}
+
+#[test]
+fn longjmp_and_pthread_exit_leave_a_hooked_call() {
+    toy("leaving").run("leaving", &[]);
+}
+
+#[test]
+fn a_weak_probe_gets_the_guard_value_and_is_told() {
+    let (tracked, _) = toy("weak").run("weak", &[]);
+    let told = unobservable(&tracked.report);
+    assert!(
+        told.iter().any(|symbol| symbol.contains("toy_optional")),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn a_tail_hook_leaves_no_frame() {
+    // The truth, which has the number of frames, is compared with the host's own.
+    toy("frames").run("frames", &[]);
+}
+
+#[test]
+fn attempts_are_one_event_each() {
+    let (tracked, _) = toy("attempts").run("attempts", &[]);
+    let names = tracked.report["device_names"]
+        .as_object()
+        .expect("names of devices");
+    assert!(names.values().any(|name| name == "handles"), "{names:?}");
+    assert_eq!(unobservable(&tracked.report), Vec::<String>::new());
+    assert_eq!(number(&tracked.report, &["verdicts", "already_freed"]), 4);
+    assert_eq!(total(&tracked.report, "invalid"), 0);
+}
+
+#[test]
+fn attempts_on_dead_handles_are_blocked_in_guard_mode() {
+    let (tracked, _) = toy("guard").run("attempts", &["--guard"]);
+    assert_eq!(total(&tracked.report, "blocked"), 4);
+    let deallocations = total(&tracked.report, "deallocations");
+    assert_eq!(total(&tracked.report, "forwarded"), deallocations - 4);
+}
+
+#[test]
+fn a_guarded_deallocate_is_not_forwarded() {
+    let toy = toy("guarded");
+    for (option, forwarded) in [("--guard=0", 2), ("--guard", 1)] {
+        let options = ["--adapters", &toy.adapter, option];
+        let tracked = common::track(&toy.scratch, &options, &toy.host, &["twice"]);
+        assert_eq!(tracked.run.code(), 0, "{}", tracked.run.stderr);
+        assert_eq!(number(&tracked.run.truth(), &["thrown"]), forwarded);
+        assert_eq!(total(&tracked.report, "excess"), 1);
+        assert_eq!(total(&tracked.report, "forwarded"), forwarded);
+        assert_eq!(total(&tracked.report, "blocked"), 2 - forwarded);
+    }
+}
+
+#[test]
+fn a_library_opened_late_and_privately_is_seen_from_its_constructors_on() {
+    let scratch = Scratch::new("plugin");
+    let host = built().join("plugin_host");
+    let adapter = adapter();
+    let options = ["--adapters", adapter.as_str()];
+    let plugin = built().join("plugin.so");
+    let arguments = [Path::new("plugin"), &plugin];
+    let tracked = common::track(&scratch, &options, &host, &arguments);
+    let truth = tracked.run.expect_code(0).truth();
+    for key in ["allocations", "ok", "excess"] {
+        assert_eq!(total(&tracked.report, key), number(&truth, &[key]), "{key}");
+    }
+    assert_eq!(
+        total(&tracked.report, "unknown"),
+        0,
+        "the constructor's allocate was seen"
+    );
+}
+
+#[test]
+fn a_process_that_calls_no_hooked_function_leaves_nothing() {
+    let toy = toy("inert");
+    let arguments = ["none"];
+    let before = fs::read_dir(toy.scratch.path()).expect("a folder").count();
+    let mut command = Command::new(common::cli());
+    command
+        .arg("run")
+        .arg("--shim")
+        .arg(common::shim())
+        .arg("--trace")
+        .arg(toy.scratch.file("none.wft"));
+    command
+        .args(["--adapters", &toy.adapter, "--"])
+        .arg(&toy.host)
+        .args(arguments);
+    let run = common::run(&mut command).expect_code(0);
+    let after = fs::read_dir(toy.scratch.path()).expect("a folder").count();
+    assert_eq!(before, after, "{}", run.stderr);
+    assert!(
+        run.stderr.contains("toy"),
+        "an adapter that bound nothing is told: {}",
+        run.stderr
+    );
+}

@@ -1,0 +1,184 @@
+// One case per argument: calls the toy runtime in every way and says what a report has to say. It checks for itself that
+// what goes in and comes out is whole; with and without hooks it has to print the same.
+#include "toy.hpp"
+
+#include <cerrno>
+#include <csetjmp>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <dlfcn.h>
+#include <exception>
+#include <pthread.h>
+#include <stdexcept>
+#include <string>
+
+#define CHECK(condition) \
+    do { \
+        if (!(condition)) { \
+            std::printf("host: line %d: " #condition "\n", __LINE__); \
+            std::exit(9); \
+        } \
+    } while (0)
+
+#ifdef WITHOUT_RUNTIME
+
+// The runtime and the plugin are opened by dlopen alone, with RTLD_LOCAL; the plugin calls in its constructor.
+int main(int, char **words) {
+    void *opened = dlopen(words[2], RTLD_NOW | RTLD_LOCAL);
+    if (opened == nullptr) std::puts(dlerror());
+    CHECK(opened != nullptr);
+    CHECK(dlsym(RTLD_DEFAULT, "plugin_run") == nullptr);
+    auto run = reinterpret_cast<int (*)()>(dlsym(opened, "plugin_run"));
+    CHECK(run != nullptr && run() == 1);
+    std::puts("{\"allocations\": 2, \"ok\": 2, \"excess\": 1}");
+}
+
+#else
+
+namespace {
+
+int unwound = 0;
+struct Counted {
+    ~Counted() { unwound++; }
+};
+
+void arguments() {
+    void *a = toy_take_twelve(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12);
+    CHECK(toy_give_twelve(a, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12) == 572);
+    void *b = toy_take_listed(3, 1.0, 1, 0.5, 1, 1.0, 0);
+    toy::Block block = toy::take_block(99);
+    CHECK(block.size == 99 && block.mark == 77);
+    toy::Pair pair = toy::take_pair(1, 2, 3, 4, 5, 6, 7, 8, 9, 10);
+    CHECK(pair.first == 21 && pair.second == 34);
+    toy::Mixed mixed = toy::take_mixed(b, 1.25);
+    CHECK(mixed.first == 42 && mixed.second == 2.5);
+    CHECK(toy::take_long(1.5L) == 3.0L);
+    double sum = 0;
+    toy::give_floating(b, 1.5, 2.25, 3.0F, &sum);
+    CHECK(sum == 6.75);
+    CHECK(toy_take(0) == nullptr);
+    toy_give(block.address);
+    std::puts("{\"allocations\": 3, \"ok\": 3, \"excess\": 0}");
+}
+
+void keeps_errno() {
+    errno = 5;
+    void *a = toy_take(8);
+    CHECK(errno == 71);
+    toy_give(a);
+    CHECK(errno == 72);
+    toy_give(a);
+    CHECK(errno == 72);
+    std::puts("{\"allocations\": 1, \"ok\": 1, \"excess\": 1}");
+}
+
+void exceptions() {
+    int caught = 0;
+    for (int n = 0; n < 100; n++) {
+        try {
+            Counted counted;
+            toy_take_throwing(1000);
+        } catch (const std::runtime_error &error) {
+            caught += std::string("too large") == error.what();
+        }
+    }
+    void *a = toy_take_throwing(1);
+    try {
+        Counted counted;
+        toy_give_throwing(a);
+    } catch (void *thrown) {
+        caught += thrown == a;
+    }
+    CHECK(caught == 101 && unwound == 101 && std::uncaught_exceptions() == 0);
+    // A failed real call changes nothing; the give was one, whatever it threw.
+    std::puts("{\"allocations\": 1, \"ok\": 1, \"excess\": 0}");
+}
+
+// How often a block is really given back, of the two times that it is tried.
+void twice() {
+    void *a = toy_take(1);
+    int thrown = 0;
+    for (int n = 0; n < 2; n++) {
+        try {
+            toy_give_throwing(a);
+        } catch (void *) {
+            thrown++;
+        }
+    }
+    std::printf("{\"thrown\": %d}\n", thrown);
+}
+
+jmp_buf back;
+void jump(void *) { longjmp(back, 1); }
+void leave_thread(void *) { pthread_exit(&unwound); }
+void *run_thread(void *) {
+    Counted counted;
+    toy_take_leaving(leave_thread, nullptr);
+    return nullptr;
+}
+
+void leaving() {
+    for (volatile int n = 0; n < 100; n++)
+        if (setjmp(back) == 0) toy_take_leaving(jump, nullptr);
+    pthread_t thread;
+    void *result = nullptr;
+    CHECK(pthread_create(&thread, nullptr, run_thread, nullptr) == 0);
+    CHECK(pthread_join(thread, &result) == 0);
+    CHECK(result == &unwound && unwound == 1);
+    void *a = toy_take(1);
+    toy_give(a);
+    std::puts("{\"allocations\": 1, \"ok\": 1, \"excess\": 0}");
+}
+
+void weak() {
+    // The probe is answered by our stub where there are hooks, by nobody where there are none.
+    int answer = toy_optional == nullptr ? -3 : toy_optional(&unwound);
+    CHECK(answer == -3);
+    toy_give(toy_take(1));
+    std::puts("{\"allocations\": 1, \"ok\": 1, \"excess\": 0}");
+}
+
+void frames() {
+    toy_give(toy_take(1));
+    std::printf("{\"allocations\": 1, \"ok\": 1, \"excess\": 0, \"frames\": %d}\n", toy_frames(0));
+}
+
+// Attempts: plain and twice; by an alias; declined while shared; on a handle that only a reset ended.
+void attempts() {
+    toy::Handle once(10);
+    once.release(true);
+    toy::Handle twice(10);
+    twice.release(false);
+    twice.release(false);
+    twice.release(true); // excess: 2
+    toy::Handle shared(10), alias(shared.state);
+    shared.release(false); // declined
+    alias.release(false);  // declined
+    alias.release(true);
+    shared.release(true); // excess: 3
+    toy::Handle late(10), leaked(10);
+    toy::reset_all();
+    late.release(true); // late
+    late.release(true); // excess: 4
+    CHECK(leaked.is_live());
+    std::puts("{\"allocations\": 5, \"ok\": 4, \"excess\": 4, \"late\": 1, \"declined\": 2, \"leaked\": 1}");
+}
+
+} // namespace
+
+int main(int count, char **words) {
+    CHECK(count > 1);
+    const std::string name = words[1];
+    if (name == "arguments") arguments();
+    if (name == "errno") keeps_errno();
+    if (name == "exceptions") exceptions();
+    if (name == "twice") twice();
+    if (name == "leaving") leaving();
+    if (name == "weak") weak();
+    if (name == "frames") frames();
+    if (name == "attempts") attempts();
+    return 0;
+}
+
+#endif
