@@ -51,13 +51,6 @@ impl TraceName {
             given
         })
         .map_err(|error| fail(&format!("its folder cannot be used: {error}")))?;
-        // The shim puts the process id there, too, and takes text alone.
-        if find(directory.as_os_str().as_bytes(), PID).is_some() {
-            return Err(fail("its folder has %p in its name"));
-        }
-        if directory.to_str().is_none() || name.to_str().is_none() {
-            return Err(fail("is no text in UTF-8"));
-        }
         let mut option = encode_literal(directory.as_os_str());
         option.push(b'/');
         option.extend(encode_pattern(name));
