@@ -158,6 +158,28 @@ pub fn deallocate_inside(
     owner: u64,
     at: CallSite,
 ) -> Decision {
+    judge_deallocate(inside, device, address, owner, at, options::get().guard)
+}
+
+/// As [`deallocate_inside`], where the host only tells of the free and nobody can keep it from happening.
+pub fn deallocate_told_inside(
+    inside: &mut Inside,
+    device: u32,
+    address: u64,
+    owner: u64,
+    at: CallSite,
+) -> Verdict {
+    judge_deallocate(inside, device, address, owner, at, false).verdict
+}
+
+fn judge_deallocate(
+    inside: &mut Inside,
+    device: u32,
+    address: u64,
+    owner: u64,
+    at: CallSite,
+    is_guarded: bool,
+) -> Decision {
     let Some(world) = world_for_event() else {
         return Decision {
             verdict: Verdict::Unknown,
@@ -206,7 +228,7 @@ pub fn deallocate_inside(
     };
     event.verdict(verdict);
     let options = options::get();
-    let forward = !(options.guard && verdict.is_excess());
+    let forward = !(is_guarded && verdict.is_excess());
     if !forward {
         count(&counters.blocked);
         event.record.flags |= layout::EVENT_BLOCKED;

@@ -14,35 +14,33 @@ use super::table::Hooked;
 
 /// Numbers below are left to hosts that call the C interface themselves.
 const FIRST_NUMBER: u32 = 1000;
-const MAX_DEVICES: u32 = 1024;
+const MAX_DEVICES: usize = 1024;
 const MAX_GROUPS: usize = 256;
 
 /// The parts of a device.
 pub(super) type Parts = [u64; MAX_DEVICE_PARTS];
 
 /// Hashes of the devices that were seen; a device's place gives its number.
-static DEVICES: [AtomicU64; MAX_DEVICES as usize] =
-    [const { AtomicU64::new(0) }; MAX_DEVICES as usize];
+static DEVICES: [AtomicU64; MAX_DEVICES] = [const { AtomicU64::new(0) }; MAX_DEVICES];
 
-/// The number of a device, and whether it is new. None when there are too many.
-pub(super) fn number(hooked: &Hooked, parts: &Parts) -> Option<(u32, bool)> {
+/// The place of a device among all; none when there are too many.
+pub(super) fn place(hooked: &Hooked, parts: &Parts) -> Option<usize> {
     let hash = hash(hooked, parts);
-    let start = u32::try_from(hash >> 32).unwrap_or(0);
-    for step in 0..MAX_DEVICES {
-        let place = start.wrapping_add(step) % MAX_DEVICES;
-        let known = &DEVICES[place as usize];
-        let is_new = match known.load(Ordering::Relaxed) {
-            0 => match known.compare_exchange(0, hash, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => true,
-                Err(other) if other == hash => false,
-                Err(_) => continue,
-            },
-            other if other == hash => false,
-            _ => continue,
-        };
-        return Some((FIRST_NUMBER + place, is_new));
-    }
-    None
+    let start = usize::try_from(hash >> 32).unwrap_or(0);
+    let mut places = (0..MAX_DEVICES).map(|step| (start + step) % MAX_DEVICES);
+    places.find(|place| {
+        let known = &DEVICES[*place];
+        let claim = || known.compare_exchange(0, hash, Ordering::Relaxed, Ordering::Relaxed);
+        match known.load(Ordering::Relaxed) {
+            0 => claim().map_or_else(|other| other == hash, |_| true),
+            other => other == hash,
+        }
+    })
+}
+
+/// The number of the device at a place.
+pub(super) fn number(place: usize) -> u32 {
+    FIRST_NUMBER + u32::try_from(place).unwrap_or(0)
 }
 
 /// 64 bits of the adapter's name and the parts; never 0.

@@ -1,18 +1,15 @@
 //! What happens when a hooked function is called: the two entries that the thunks know.
 
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
-
 use whofreed_hooktable::Table;
 use whofreed_hooktable::flags;
 
 use super::Frame;
 use super::originals;
-use super::originals::Original;
 use super::session::Forward;
 use super::session::Session;
 use super::session::kind_number;
 use super::table::Hooked;
+use super::told;
 use crate::hook;
 use crate::linkmap;
 use crate::thread;
@@ -22,8 +19,6 @@ use crate::thread::Inside;
 pub(super) const REPORT: u64 = 1;
 /// In a frame's ticket: `leave` has to see what came of the attempt.
 pub(super) const ATTEMPT: u64 = 2;
-
-static ANNOUNCED: AtomicBool = AtomicBool::new(false);
 
 /// Called by a thunk before the real function: returns its address, or 0 when `frame.result` is to be returned
 /// instead of calling it.
@@ -40,26 +35,22 @@ pub unsafe extern "C" fn enter(number: u32, frame: *mut Frame) -> usize {
     frame.stack_words = u64::from(hooked.hook.stack_words);
     // None when this thread is inside already: what the shim's own getters cause are no events.
     let mut inside = begin(&hooked.table);
-    let original = match originals::original(number, &hooked) {
-        Original::Known(address) => address,
-        Original::Found(address) => {
-            if let Some(inside) = &mut inside {
-                tell_bound(inside, &hooked, address);
-            }
-            address
+    let Some(original) = originals::original(number, &hooked) else {
+        // A probe by a weak reference found our stub, and calls it: the host must not die of it.
+        if let Some(inside) = &mut inside
+            && told::UNOBSERVABLE.is_first(number)
+        {
+            let why = b"called, but no loaded library defines it";
+            hook::coverage_unobservable_inside(inside, hooked.symbol(), why);
         }
-        Original::Missing => {
-            // A probe by a weak reference found our stub, and calls it: the host must not die of it.
-            if let Some(inside) = &mut inside
-                && originals::first_report(number)
-            {
-                let why = b"called, but no loaded library defines it";
-                hook::coverage_unobservable_inside(inside, hooked.symbol(), why);
-            }
-            frame.result = hooked.hook.guard_value();
-            return 0;
-        }
+        frame.result = hooked.hook.guard_value();
+        return 0;
     };
+    if let Some(inside) = &mut inside
+        && told::BOUND.is_first(number)
+    {
+        tell_bound(inside, &hooked, original);
+    }
     let Some(inside) = inside else {
         return original;
     };
@@ -91,7 +82,7 @@ pub unsafe extern "C" fn leave(number: u32, frame: *mut Frame) {
 /// Goes inside; the first time in a process it says which adapters are in force.
 fn begin(table: &Table<'_>) -> Option<Inside> {
     let mut inside = thread::enter()?;
-    if !ANNOUNCED.load(Ordering::Relaxed) && !ANNOUNCED.swap(true, Ordering::Relaxed) {
+    if told::ADAPTERS.is_first(0) {
         let mut adapters = (0..table.adapter_count()).filter_map(|place| table.adapter(place));
         if adapters.any(|adapter| adapter.flags & flags::UNIQUE_OWNERS == 0) {
             drop(inside);

@@ -20,6 +20,7 @@ mod memory;
 mod originals;
 mod session;
 mod table;
+mod told;
 
 use std::mem::offset_of;
 

@@ -3,7 +3,6 @@
 //! dlsym would not do: it does not see libraries opened with RTLD_LOCAL, takes the loader's lock, and may be hooked
 //! itself.
 
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
@@ -21,36 +20,18 @@ static SYMBOLS: [AtomicUsize; REMEMBERED] = [const { AtomicUsize::new(0) }; REME
 /// How many objects were loaded when a symbol was looked for in vain, plus one.
 static MISSED_AT: [AtomicU32; REMEMBERED] = [const { AtomicU32::new(0) }; REMEMBERED];
 
-/// What the lookup of a real function came to.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Original {
-    Known(usize),
-    /// Found just now.
-    Found(usize),
-    Missing,
-}
-
-/// The real function, if it has been looked up before.
-pub(super) fn known(number: usize) -> Option<usize> {
-    let address = ORIGINALS.get(number)?.load(Ordering::Relaxed);
-    (address != 0).then_some(address)
-}
-
 /// The real function behind a stub.
-pub(super) fn original(number: usize, hooked: &Hooked) -> Original {
-    if let Some(address) = known(number) {
-        return Original::Known(address);
+pub(super) fn original(number: usize, hooked: &Hooked) -> Option<usize> {
+    let remembered = ORIGINALS.get(number);
+    let known = remembered.map_or(0, |place| place.load(Ordering::Relaxed));
+    if known != 0 {
+        return Some(known);
     }
-    let Some(address) = find(hooked.symbol(), hooked.library()) else {
-        return Original::Missing;
-    };
-    if let Some(place) = ORIGINALS.get(number) {
-        let before = place.swap(address, Ordering::Relaxed);
-        if before == address {
-            return Original::Known(address);
-        }
+    let address = find(hooked.symbol(), hooked.library())?;
+    if let Some(place) = remembered {
+        place.store(address, Ordering::Relaxed);
     }
-    Original::Found(address)
+    Some(address)
 }
 
 /// A symbol, in the libraries that `globs` names, else in any but the generated one.
@@ -84,12 +65,4 @@ pub(super) fn symbol(place: usize, hooked: &Hooked) -> Option<usize> {
         _ => {}
     }
     found
-}
-
-static REPORTED: [AtomicBool; REMEMBERED] = [const { AtomicBool::new(false) }; REMEMBERED];
-
-/// True once for each stub: the first time that something about it is to be told.
-pub(super) fn first_report(number: usize) -> bool {
-    let reported = REPORTED.get(number);
-    reported.is_some_and(|reported| !reported.swap(true, Ordering::Relaxed))
 }

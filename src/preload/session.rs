@@ -10,8 +10,8 @@ use super::engine;
 use super::expression::Call;
 use super::memory::Bound;
 use super::memory::Memory;
-use super::originals;
 use super::table::Hooked;
+use super::told;
 use crate::hook;
 use crate::hook::CallSite;
 use crate::thread::Inside;
@@ -151,11 +151,12 @@ impl<'hooked> Session<'hooked> {
                 address,
                 device,
             },
+            true,
         )
     }
 
-    /// A deallocate, wherever it was seen.
-    fn freed(&mut self, frame: &Frame, bound: Bound) -> Forward {
+    /// A deallocate, wherever it was seen; where the real function has run already, nothing can be blocked.
+    fn freed(&mut self, frame: &Frame, bound: Bound, can_block: bool) -> Forward {
         let Bound {
             owner,
             address,
@@ -166,9 +167,13 @@ impl<'hooked> Session<'hooked> {
             .state()
             .preload
             .answer(frame.return_address_slot, owner);
-        let decision =
-            hook::deallocate_inside(&mut self.inside, device, address, owner, site(frame));
-        if decision.forward || !self.hooked.has(flags::CAN_GUARD) {
+        let at = site(frame);
+        if !self.hooked.has(flags::CAN_GUARD) || !can_block {
+            hook::deallocate_told_inside(&mut self.inside, device, address, owner, at);
+            return Forward::Yes;
+        }
+        let decision = hook::deallocate_inside(&mut self.inside, device, address, owner, at);
+        if decision.forward {
             Forward::Yes
         } else {
             Forward::No
@@ -231,7 +236,7 @@ impl<'hooked> Session<'hooked> {
                     }
                 }
             };
-            return self.freed(frame, dead(bound));
+            return self.freed(frame, dead(bound), true);
         }
         let owner = call.value_or_zero(expressions.owner);
         let remembered = OWNERS.recall(owner);
@@ -290,6 +295,7 @@ impl<'hooked> Session<'hooked> {
                         address,
                         device,
                     }),
+                    false,
                 );
             }
             Some(_) => {
@@ -313,8 +319,9 @@ impl<'hooked> Session<'hooked> {
                 *part = call.value(expression)?;
             }
         }
-        let (device, is_new) = devices::number(self.hooked, &parts)?;
-        if is_new {
+        let place = devices::place(self.hooked, &parts)?;
+        let device = devices::number(place);
+        if told::DEVICES.is_first(place) {
             let name = devices::name(self.hooked, &parts);
             let is_opened = self.hooked.hook.event == Event::DeviceOpen as u32;
             let size = if is_opened { self.hooked.hook.size } else { 0 };
@@ -326,7 +333,7 @@ impl<'hooked> Session<'hooked> {
 
     /// A call was seen, but what it is about could not be read: said once per hook, never silently.
     fn unreadable(&mut self) {
-        if originals::first_report(self.hooked.number) {
+        if told::UNOBSERVABLE.is_first(self.hooked.number) {
             let why = b"called, but the adapter's expressions have no value";
             hook::coverage_unobservable_inside(&mut self.inside, self.hooked.symbol(), why);
         }
