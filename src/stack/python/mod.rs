@@ -60,8 +60,8 @@ fn walk_into(
     let Some(thread_state) = interpreter.thread_state() else {
         return 0;
     };
-    if interpreter::unverified() {
-        verify::once(interpreter, thread_state);
+    if interpreter::unverified() && !verify::once(interpreter, thread_state) {
+        return 0;
     }
     let mut known = walk::KnownCodes::default();
     let mut count = 0;

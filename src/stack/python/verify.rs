@@ -41,7 +41,7 @@ impl Difference {
             n if n == Difference::Code as u32 => "a frame's code is another one",
             n if n == Difference::Line as u32 => "a frame's line is another one",
             n if n == Difference::Name as u32 => "a name has another length",
-            _ => "no frame can be read where the interpreter has one",
+            _ => "a frame cannot be read where the interpreter has one",
         }
     }
 }
@@ -50,26 +50,28 @@ impl Difference {
 const COMPARED: usize = 32;
 
 /// Compares, if the calling thread holds the GIL, runs Python code, and nobody has compared before.
+/// Returns false when there is a difference.
 #[cold]
-pub(super) fn once(interpreter: &Interpreter, thread_state: usize) {
+pub(super) fn once(interpreter: &Interpreter, thread_state: usize) -> bool {
     // PyGILState_Check answers 1 always once there has been a subinterpreter. The current thread
     // state is per thread since 3.12, so having one is proof; before, it is that of whoever holds
     // the GIL, so it has to be our own.
     if interpreter.current_thread_state() != thread_state {
-        return;
+        return true;
     }
     let Some(public) = Public::of(interpreter) else {
-        return;
+        return true;
     };
     // A frame that is not complete is hidden by some of the public functions, not by all.
     let difference = match innermost(interpreter, thread_state) {
-        Innermost::None | Innermost::Incomplete => return,
-        Innermost::Complete if !interpreter::begin_verification() => return,
+        Innermost::None | Innermost::Incomplete => return true,
+        Innermost::Complete if !interpreter::begin_verification() => return true,
         Innermost::Complete => compare(interpreter, thread_state, &public),
-        Innermost::Unreadable if public.globals() == 0 => return,
+        Innermost::Unreadable if public.globals() == 0 => return true,
         Innermost::Unreadable => Some(Difference::Unreadable),
     };
     interpreter::end_verification(difference);
+    difference.is_none()
 }
 
 /// The interpreter's own functions.
@@ -134,7 +136,7 @@ fn compare(interpreter: &Interpreter, thread_state: usize, public: &Public) -> O
     let globals = public.globals();
     let mut count = 0;
     let mut difference = None;
-    walk(interpreter, thread_state, &mut |frame| {
+    let ended = walk(interpreter, thread_state, &mut |frame| {
         if count == 0 && globals_of(interpreter, frame) != Some(globals) {
             difference = Some(Difference::Innermost);
         }
@@ -142,7 +144,7 @@ fn compare(interpreter: &Interpreter, thread_state: usize, public: &Public) -> O
         count += 1;
         difference.is_none() && count < COMPARED
     });
-    difference
+    difference.or((!ended).then_some(Difference::Unreadable))
 }
 
 fn globals_of(interpreter: &Interpreter, frame: &Frame) -> Option<usize> {

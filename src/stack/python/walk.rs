@@ -34,26 +34,31 @@ pub(super) struct Frame {
 }
 
 /// Calls `visit` for the frames of `thread_state`, innermost first, until it returns false.
+///
+/// Returns false when the chain led to what is no frame.
 pub(super) fn walk(
     interpreter: &Interpreter,
     thread_state: usize,
     visit: &mut dyn FnMut(&Frame) -> bool,
-) {
+) -> bool {
     let mut address = first_frame(interpreter, thread_state);
     for _ in 0..MOST_FRAMES {
-        let Some(frame) = address.filter(|address| *address != 0) else {
-            return;
+        let frame = match address {
+            None => return false,
+            Some(0) => return true,
+            Some(frame) => frame,
         };
         let Some(complete) = read_frame(interpreter, frame) else {
-            return;
+            return false;
         };
         if complete.is_some_and(|frame| !visit(&frame)) {
-            return;
+            return true;
         }
         // SAFETY: `frame` is a frame of this thread's chain (module comment), so its link is
         // readable; `read_frame` has just recognized it.
         address = unsafe { peek(frame, interpreter.layout.frame.previous) };
     }
+    false
 }
 
 /// What the innermost frame is like.
