@@ -81,6 +81,7 @@ pub struct Recorder {
     sealed: Sealed,
     dropped: AtomicU64,
     complained: AtomicBool,
+    spoke_of_python: AtomicBool,
 }
 
 // SAFETY: the header is a mapping that is never given back and is written by atomics only; chunks are handed out
@@ -132,6 +133,7 @@ impl Recorder {
             sealed: Sealed::new(places),
             dropped: AtomicU64::new(0),
             complained: AtomicBool::new(false),
+            spoke_of_python: AtomicBool::new(false),
         };
         recorder.write_header(options, fork);
         recorder.write_preamble(options);
@@ -201,6 +203,11 @@ impl Recorder {
         {
             counter.fetch_add(events, Ordering::Relaxed);
         }
+    }
+
+    /// Whether nobody has told yet why there are no frames of Python. True once.
+    pub fn first_word_on_python(&self) -> bool {
+        !self.spoke_of_python.swap(true, Ordering::Relaxed)
     }
 
     /// How many events were lost.

@@ -12,11 +12,14 @@ pub mod python;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
+use whofreed_trace::blob::PayloadWriter;
 use whofreed_trace::blob::STACK_TRUNCATED;
+use whofreed_trace::blob::blob_kind;
 use whofreed_trace::blob::pack_frame;
 use whofreed_trace::blob::pack_python_frame;
 
 use self::python::RawPythonFrame;
+use self::python::Status;
 use crate::linkmap;
 use crate::record::Pen;
 use crate::record::Recorder;
@@ -94,6 +97,9 @@ impl StackBuffer {
             intern_code(recorder, pen, file, function, first_line)
         };
         let python = python::capture(&mut self.python, &mut intern_code);
+        if python == 0 {
+            say_why_no_python(recorder, pen);
+        }
         let mut payload = Payload {
             bytes: &mut self.payload,
             len: 0,
@@ -121,6 +127,24 @@ impl StackBuffer {
     }
 }
 
+/// An interpreter that is there and cannot be read is said in the report, once.
+fn say_why_no_python(recorder: &Recorder, pen: &mut Pen) {
+    let why = match python::status() {
+        Status::Unsupported { why, .. } => why,
+        Status::Mismatch { what, .. } => what,
+        Status::NoPython | Status::Reading { .. } => return,
+    };
+    if recorder.first_word_on_python() {
+        let mut memory = [0; 512];
+        let mut payload = PayloadWriter::new(&mut memory);
+        payload.text(b"frames of Python");
+        payload.text(&why.as_bytes()[..why.len().min(256)]);
+        if let Some(len) = payload.finish() {
+            pen.blob(recorder, blob_kind::UNOBSERVABLE, 0, 0, &memory[..len]);
+        }
+    }
+}
+
 struct Payload<'buffer> {
     bytes: &'buffer mut [u8; MAX_PAYLOAD],
     len: usize,
@@ -144,7 +168,7 @@ fn intern_code(
     first_line: u32,
 ) -> u32 {
     let mut memory = [0; MAX_CODE];
-    let mut payload = whofreed_trace::blob::PayloadWriter::new(&mut memory);
+    let mut payload = PayloadWriter::new(&mut memory);
     payload.u32(first_line);
     payload.text(&file[file.len().saturating_sub(1024)..]);
     payload.text(&function[..function.len().min(1024)]);
