@@ -7,7 +7,9 @@ use whofreed_trace::Trace;
 
 use crate::Leak;
 use crate::Site;
+use crate::machinery::is_runtime;
 use crate::replay::Replay;
+use crate::sites::ChainId;
 use crate::sites::SiteId;
 use crate::sites::Sites;
 
@@ -20,7 +22,7 @@ pub(crate) fn leaks(traces: &[Trace], replay: &Replay, sites: &mut Sites<'_>) ->
         }
         let event = life.began.of(traces);
         let chain = sites.chain_of(life.began.trace, event);
-        let site = sites.innermost(chain);
+        let site = allocating_site(sites, chain);
         let leak = found.entry(site).or_insert_with(|| Leak {
             site: Site {
                 frame: sites.frame(site).clone(),
@@ -38,4 +40,11 @@ pub(crate) fn leaks(traces: &[Trace], replay: &Replay, sites: &mut Sites<'_>) ->
         key(a).cmp(&key(b)).then_with(|| a.site.cmp(&b.site))
     });
     leaks
+}
+
+/// The innermost call site outside of the runtime's own libraries, where there is one.
+fn allocating_site(sites: &Sites<'_>, chain: ChainId) -> SiteId {
+    let of_caller = |&&site: &&SiteId| !is_runtime(sites.frame(site));
+    let caller = sites.sites(chain).iter().find(of_caller).copied();
+    caller.unwrap_or_else(|| sites.innermost(chain))
 }

@@ -115,6 +115,7 @@ const RULES: &[(Part, &str)] = &[
     (Native, "*::DeviceStorage::*"),
     (Native, "*MeshTensorHolder*"),
     (Native, "*::MeshTensor::*"),
+    (Native, "*::MeshTensorImpl::*"),
     (Native, "*::TensorAttributes::*"),
     (Native, "tt::tt_metal::distributed::MeshBuffer::*"),
     (Native, "tt::tt_metal::Buffer::*"),
@@ -129,6 +130,20 @@ const RULES: &[(Part, &str)] = &[
     (Native, "tt::tt_metal::create_device_tensor*"),
     (Native, "tt::tt_metal::allocate_*"),
 ];
+
+/// Runtimes whose operations allocate on behalf of their caller: a leak is the caller's.
+const RUNTIMES: &[&str] = &[
+    "libtt_metal.so*",
+    "_ttnncpp.so*",
+    "_ttnn.so*",
+    "_ttnn.cpython-*",
+];
+
+/// Whether `frame` is code of a runtime's own library.
+pub(crate) fn is_runtime(frame: &Frame) -> bool {
+    let module = frame.module.rsplit('/').next().unwrap_or("");
+    frame.language == Language::Native && RUNTIMES.iter().any(|pattern| matches(pattern, module))
+}
 
 /// Whether `frame` is machinery.
 pub(crate) fn is_machinery(frame: &Frame) -> bool {

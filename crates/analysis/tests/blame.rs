@@ -85,17 +85,13 @@ fn check_sums(analysis: &Analysis) {
     assert!(victims + observed <= totals.excess);
 }
 
-/// Seeds for each pattern; `WHOFREED_BLAME_SEEDS=from..to` asks for others.
+/// More of both by `WHOFREED_BLAME_SEEDS=from..to` and `WHOFREED_BLAME_STEPS=n`.
 fn seeds() -> std::ops::Range<u64> {
-    let asked = std::env::var("WHOFREED_BLAME_SEEDS").ok();
-    asked.map_or(0..2, |range| {
-        let (from, to) = range.split_once("..").unwrap();
-        from.parse().unwrap()..to.parse().unwrap()
-    })
+    host::seeds().unwrap_or(0..2)
 }
 
 fn steps() -> u64 {
-    std::env::var("WHOFREED_BLAME_STEPS").map_or(2_000, |steps| steps.parse().unwrap())
+    host::steps().unwrap_or(1_200)
 }
 
 #[test]

@@ -164,11 +164,20 @@ fn run(variant: Variant, seed: u64, steps: u64) -> Host {
     host
 }
 
+/// More of both by `WHOFREED_BLAME_SEEDS=from..to` and `WHOFREED_BLAME_STEPS=n`.
+fn seeds() -> std::ops::Range<u64> {
+    host::seeds().unwrap_or(1..2)
+}
+
+fn steps() -> u64 {
+    host::steps().unwrap_or(1_500)
+}
+
 #[test]
 fn the_culprits_are_exact_and_explain_everything() {
     for variant in VARIANTS {
-        for seed in 1..=2 {
-            let host = run(variant, seed, 3_000);
+        for seed in seeds() {
+            let host = run(variant, seed, steps());
             let analysis = analyse(&[host.trace()], &host.names);
             let named: BTreeMap<String, u64> = analysis
                 .culprits

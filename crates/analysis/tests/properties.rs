@@ -134,7 +134,9 @@ fn random_trace(seed: u64, owners: u64, length: u64) -> (Trace, Names) {
         events.push(Event {
             kind,
             verdict: outcome.verdict,
-            blocked: outcome.verdict.is_excess() && kind == EventKind::Deallocate && draw % 2 == 0,
+            blocked: outcome.verdict.is_excess()
+                && kind == EventKind::Deallocate
+                && draw.is_multiple_of(2),
             late: outcome.late,
             address_was_unknown: false,
             untracked: false,
@@ -199,7 +201,7 @@ proptest! {
     #[test]
     fn history_is_every_step_in_order(seed in any::<u64>(), owners in 0_u64..4) {
         let (trace, _) = random_trace(seed, owners, 100);
-        let steps = history(&[trace.clone()], 3, 2);
+        let steps = history(std::slice::from_ref(&trace), 3, 2);
         let here: Vec<&Event> = trace.events.iter().filter(|event| event.address == 2).collect();
         prop_assert_eq!(steps.len(), here.len());
         for (index, step) in steps.iter().enumerate() {

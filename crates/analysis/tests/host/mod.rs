@@ -162,6 +162,9 @@ pub struct Buffer {
     pub owner: u64,
 }
 
+/// Steps so far, and the state.
+type Kept = (u64, Address<Vec<Holder>>);
+
 /// A recorder over pools: writes the trace that the shim would write, and the truth.
 #[derive(Debug)]
 pub struct Host {
@@ -170,9 +173,9 @@ pub struct Host {
     owners: Owners,
     pools: Vec<Pool>,
     events: Vec<Event>,
-    ledger: BTreeMap<(u32, u64), (u64, Address<Vec<Holder>>)>,
+    ledger: BTreeMap<(u32, u64), Kept>,
     entitled: BTreeSet<Buffer>,
-    freed_by_nobody: u64,
+    last_owner: u64,
     /// Surplus frees by the innermost site of their stack.
     pub truth: BTreeMap<String, u64>,
     /// Excess verdicts by the innermost site.
@@ -195,7 +198,7 @@ impl Host {
             events: Vec::new(),
             ledger: BTreeMap::new(),
             entitled: BTreeSet::new(),
-            freed_by_nobody: 0,
+            last_owner: 0,
             truth: BTreeMap::new(),
             seen: BTreeMap::new(),
             excess: 0,
@@ -208,11 +211,11 @@ impl Host {
 
     pub fn allocate(&mut self, site: &str, device: u32) -> Buffer {
         let address = self.pools[device as usize].allocate();
-        self.freed_by_nobody += 1;
+        self.last_owner += 1;
         let buffer = Buffer {
             device,
             address,
-            owner: self.freed_by_nobody,
+            owner: self.last_owner,
         };
         self.entitled.insert(buffer);
         self.record(EventKind::Allocate, buffer, site);
@@ -311,4 +314,17 @@ impl Host {
             .map(|(_, n)| n)
             .sum()
     }
+}
+
+/// The seeds that `WHOFREED_BLAME_SEEDS=from..to` asks for.
+pub fn seeds() -> Option<std::ops::Range<u64>> {
+    let range = std::env::var("WHOFREED_BLAME_SEEDS").ok()?;
+    let (from, to) = range.split_once("..").expect("from..to");
+    Some(from.parse().expect("a number")..to.parse().expect("a number"))
+}
+
+/// The size of a run that `WHOFREED_BLAME_STEPS=n` asks for.
+pub fn steps() -> Option<u64> {
+    let steps = std::env::var("WHOFREED_BLAME_STEPS").ok()?;
+    Some(steps.parse().expect("a number"))
 }
