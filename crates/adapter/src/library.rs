@@ -9,10 +9,12 @@ mod check;
 mod machine;
 
 use object::elf;
+use object::write::StringId;
 use object::write::elf::FileHeader;
 use object::write::elf::ProgramHeader;
 use object::write::elf::Rel;
 use object::write::elf::SectionHeader;
+use object::write::elf::SectionIndex;
 use object::write::elf::Sym;
 use object::write::elf::Writer;
 use whofreed_hooktable::CALL_THUNK_SYMBOL;
@@ -27,16 +29,35 @@ pub(crate) use check::check;
 pub(crate) const FILE_NAME: &str = "whofreed-hooks.so";
 
 const THUNKS: [&str; 2] = [TAIL_THUNK_SYMBOL, CALL_THUNK_SYMBOL];
-const DYNAMIC_ENTRIES: u64 = 12;
+/// The symbols begin with none and the thunks.
+const FIRST_DEFINED: u32 = 3;
+const DYNAMIC_ENTRIES: usize = 12;
 const SEGMENTS: u32 = 7;
-const RELOCATION_LEN: u64 = 24;
 const WORD: u64 = 8;
+const SYMBOL_LEN: u64 = 24;
+const RELOCATION_LEN: u64 = 24;
+const RELOCATIONS_LEN: u64 = RELOCATION_LEN * THUNKS.len() as u64;
+const SLOTS_LEN: u64 = WORD * THUNKS.len() as u64;
 
 /// A symbol that the library defines.
 struct Definition<'name> {
     name: &'name str,
     /// Its stub's number, or none for the table.
     stub: Option<u32>,
+}
+
+impl Definition<'_> {
+    fn hash(&self) -> u32 {
+        elf::gnu_hash(self.name.as_bytes())
+    }
+}
+
+/// The shape of the hash table.
+#[derive(Clone, Copy)]
+struct HashShape {
+    buckets: u32,
+    filters: u32,
+    symbols: u32,
 }
 
 /// Where everything is; a file offset is an address too.
@@ -54,6 +75,28 @@ struct Layout {
     dynamic: u64,
     slots: u64,
     relro_end: u64,
+}
+
+/// The sections of our own, in the order of the file.
+const SECTIONS: [&str; 6] = [
+    ".rela.dyn",
+    ".rodata",
+    ".eh_frame_hdr",
+    ".eh_frame",
+    ".text",
+    ".got",
+];
+const TABLE_SECTION: usize = 1;
+const STUBS_SECTION: usize = 4;
+
+/// The numbers that the writer has given to names and sections.
+struct Numbers {
+    soname: StringId,
+    thunks: [StringId; THUNKS.len()],
+    definitions: Vec<StringId>,
+    section_names: [StringId; SECTIONS.len()],
+    sections: [SectionIndex; SECTIONS.len()],
+    symbols_section: SectionIndex,
 }
 
 /// Writes the library and checks it.
@@ -84,81 +127,109 @@ fn write_unchecked(compiled: &Compiled) -> object::write::Result<Vec<u8>> {
             stub: None,
         }])
         .collect();
-    let hash = |definition: &Definition<'_>| elf::gnu_hash(definition.name.as_bytes());
     // The hash table finds a bucket's symbols side by side.
-    definitions.sort_by_key(|definition| hash(definition) % buckets);
-    let count = definitions.len() as u32;
-    let filters = (count / 4).next_power_of_two();
-    let first_defined = 1 + THUNKS.len() as u32;
+    definitions.sort_by_key(|definition| definition.hash() % buckets);
+    let symbols = definitions.len() as u32;
+    let shape = HashShape {
+        buckets,
+        filters: (symbols / 4).next_power_of_two(),
+        symbols,
+    };
 
     let mut bytes = Vec::new();
     let mut writer = Writer::new(object::Endianness::Little, true, &mut bytes);
-    let soname = writer.add_dynamic_string(FILE_NAME.as_bytes());
-    let thunk_names = THUNKS.map(|name| writer.add_dynamic_string(name.as_bytes()));
-    let names: Vec<_> = definitions
-        .iter()
-        .map(|definition| writer.add_dynamic_string(definition.name.as_bytes()))
-        .collect();
+    let numbers = number(&mut writer, &definitions);
+    let layout = reserve(&mut writer, compiled, shape)?;
+    write_headers(&mut writer, &layout)?;
+    write_symbols(
+        &mut writer,
+        &layout,
+        &numbers,
+        &definitions,
+        shape,
+        compiled,
+    );
+    write_contents(&mut writer, &layout, compiled);
+    write_dynamic(&mut writer, &layout, &numbers)?;
+    write_section_headers(&mut writer, &layout, &numbers, compiled);
+    Ok(bytes)
+}
 
-    let sections = [
-        ".rela.dyn",
-        ".rodata",
-        ".eh_frame_hdr",
-        ".eh_frame",
-        ".text",
-        ".got",
-    ];
-    let section_names = sections.map(|name| writer.add_section_name(name.as_bytes()));
+fn number<'name>(writer: &mut Writer<'name>, definitions: &[Definition<'name>]) -> Numbers {
+    let soname = writer.add_dynamic_string(FILE_NAME.as_bytes());
+    let thunks = THUNKS.map(|name| writer.add_dynamic_string(name.as_bytes()));
+    let names = definitions
+        .iter()
+        .map(|definition| definition.name.as_bytes());
+    let definitions: Vec<StringId> = names.map(|name| writer.add_dynamic_string(name)).collect();
+    let section_names = SECTIONS.map(|name| writer.add_section_name(name.as_bytes()));
     writer.reserve_null_section_index();
     writer.reserve_gnu_hash_section_index();
     let symbols_section = writer.reserve_dynsym_section_index();
     writer.reserve_dynstr_section_index();
-    let section_places = sections.map(|_| writer.reserve_section_index());
+    let sections = SECTIONS.map(|_| writer.reserve_section_index());
     writer.reserve_dynamic_section_index();
     writer.reserve_shstrtab_section_index();
     writer.reserve_null_dynamic_symbol_index();
     for _ in 0..THUNKS.len() + definitions.len() {
         writer.reserve_dynamic_symbol_index();
     }
+    Numbers {
+        soname,
+        thunks,
+        definitions,
+        section_names,
+        sections,
+        symbols_section,
+    }
+}
 
-    let table_len = compiled.table.len() as u64;
-    let slots_len = THUNKS.len() as u64 * WORD;
+fn reserve(
+    writer: &mut Writer<'_>,
+    compiled: &Compiled,
+    shape: HashShape,
+) -> object::write::Result<Layout> {
     writer.reserve_file_header();
     writer.reserve_program_headers(SEGMENTS);
-    let hash_at = writer.reserve_gnu_hash(filters, buckets, count);
-    let symbols_at = writer.reserve_dynsym();
-    let strings_at = writer.reserve_dynstr()?;
-    let relocations_at = writer.reserve_relocations(THUNKS.len(), true);
-    let table_at = writer.reserve(table_len, 64);
-    let frames_header_at = writer.reserve(machine::FRAMES_HEADER_LEN, 4);
-    let frames_at = writer.reserve(machine::FRAMES_LEN, 8);
+    let hash = writer.reserve_gnu_hash(shape.filters, shape.buckets, shape.symbols);
+    let symbols = writer.reserve_dynsym();
+    let strings = writer.reserve_dynstr()?;
+    let relocations = writer.reserve_relocations(THUNKS.len(), true);
+    let table = writer.reserve(compiled.table.len() as u64, 64);
+    let frames_header = writer.reserve(machine::FRAMES_HEADER_LEN, 4);
+    let frames = writer.reserve(machine::FRAMES_LEN, 8);
     let read_only_end = writer.reserved_len();
-    let stubs_at = writer.reserve(exports.len() as u64 * machine::STUB_LEN, machine::PAGE);
+    let stubs = writer.reserve(
+        compiled.exports.len() as u64 * machine::STUB_LEN,
+        machine::PAGE,
+    );
     let stubs_end = writer.reserved_len();
     writer.reserve_until(stubs_end.next_multiple_of(machine::PAGE));
-    let dynamic_at = writer.reserve_dynamic(DYNAMIC_ENTRIES as usize);
-    let slots_at = writer.reserve(slots_len, WORD);
+    let dynamic = writer.reserve_dynamic(DYNAMIC_ENTRIES);
+    let slots = writer.reserve(SLOTS_LEN, WORD);
     // Whole pages, since the loader rounds the end of what becomes read-only down.
     let relro_end = writer.reserved_len().next_multiple_of(machine::PAGE);
     writer.reserve_until(relro_end);
     writer.reserve_shstrtab()?;
     writer.reserve_section_headers();
-    let layout = Layout {
-        hash: hash_at,
-        symbols: symbols_at,
-        strings: strings_at,
-        relocations: relocations_at,
-        table: table_at,
-        frames: frames_at,
-        frames_header: frames_header_at,
+    Ok(Layout {
+        hash,
+        symbols,
+        strings,
+        relocations,
+        table,
+        frames,
+        frames_header,
         read_only_end,
-        stubs: stubs_at,
+        stubs,
         stubs_end,
-        dynamic: dynamic_at,
-        slots: slots_at,
+        dynamic,
+        slots,
         relro_end,
-    };
+    })
+}
 
+fn write_headers(writer: &mut Writer<'_>, layout: &Layout) -> object::write::Result<()> {
     writer.write_file_header(&FileHeader {
         os_abi: elf::ELFOSABI_NONE,
         abi_version: 0,
@@ -168,13 +239,29 @@ fn write_unchecked(compiled: &Compiled) -> object::write::Result<Vec<u8>> {
         e_flags: elf::FileFlags(0),
     })?;
     writer.write_align_program_headers();
-    for header in segments(&layout) {
+    for header in segments(layout) {
         writer.write_program_header(&header);
     }
-    writer.write_gnu_hash(first_defined, 6, filters, buckets, count, |index| {
-        hash(&definitions[index as usize])
-    });
+    Ok(())
+}
 
+/// The hash table, the symbols and their names.
+fn write_symbols(
+    writer: &mut Writer<'_>,
+    layout: &Layout,
+    numbers: &Numbers,
+    definitions: &[Definition<'_>],
+    shape: HashShape,
+    compiled: &Compiled,
+) {
+    let HashShape {
+        buckets,
+        filters,
+        symbols,
+    } = shape;
+    writer.write_gnu_hash(FIRST_DEFINED, 6, filters, buckets, symbols, |index| {
+        definitions[index as usize].hash()
+    });
     writer.write_null_dynamic_symbol();
     let symbol = |name: u32, binding, kind| Sym {
         section: None,
@@ -185,44 +272,52 @@ fn write_unchecked(compiled: &Compiled) -> object::write::Result<Vec<u8>> {
         st_value: 0,
         st_size: 0,
     };
-    for name in thunk_names {
+    for name in numbers.thunks {
         let name = writer.dynamic_string_offset(Some(name));
         // Weak: should libwhofreed.so vanish between two processes, those that never come by here live on.
         writer.write_dynamic_symbol(&symbol(name, elf::STB_WEAK, elf::STT_NOTYPE));
     }
-    for (definition, name) in definitions.iter().zip(&names) {
+    for (definition, name) in definitions.iter().zip(&numbers.definitions) {
         let name = writer.dynamic_string_offset(Some(*name));
-        let (kind, section, value, size) = match definition.stub {
-            Some(number) => {
-                let value = layout.stubs + u64::from(number) * machine::STUB_LEN;
-                (elf::STT_FUNC, section_places[4], value, machine::STUB_LEN)
-            }
-            None => (elf::STT_OBJECT, section_places[1], layout.table, table_len),
+        let (kind, section, st_value, st_size) = match definition.stub {
+            Some(number) => (
+                elf::STT_FUNC,
+                STUBS_SECTION,
+                layout.stub(number),
+                machine::STUB_LEN,
+            ),
+            None => (
+                elf::STT_OBJECT,
+                TABLE_SECTION,
+                layout.table,
+                compiled.table.len() as u64,
+            ),
         };
         writer.write_dynamic_symbol(&Sym {
-            section: Some(section.0),
-            st_value: value,
-            st_size: size,
+            section: Some(numbers.sections[section].0),
+            st_value,
+            st_size,
             ..symbol(name, elf::STB_GLOBAL, kind)
         });
     }
     writer.write_dynstr();
+}
+
+/// Relocations, table, unwind information and stubs.
+fn write_contents(writer: &mut Writer<'_>, layout: &Layout, compiled: &Compiled) {
     writer.write_align_relocation();
-    for (index, slot) in (layout.slots..)
-        .step_by(WORD as usize)
-        .take(THUNKS.len())
-        .enumerate()
-    {
+    for (r_sym, r_offset) in (1..).zip(layout.slots()) {
         writer.write_relocation(
             true,
             &Rel {
-                r_offset: slot,
-                r_sym: 1 + index as u32,
+                r_offset,
+                r_sym,
                 r_type: machine::SLOT_RELOCATION,
                 r_addend: 0,
             },
         );
     }
+    let stubs_len = layout.stubs_end - layout.stubs;
     writer.pad_until(layout.table);
     writer.write(&compiled.table);
     writer.pad_until(layout.frames_header);
@@ -232,84 +327,97 @@ fn write_unchecked(compiled: &Compiled) -> object::write::Result<Vec<u8>> {
         layout.stubs,
     ));
     writer.pad_until(layout.frames);
-    writer.write(&machine::frames(
-        layout.frames,
-        layout.stubs,
-        layout.stubs_end - layout.stubs,
-    ));
+    writer.write(&machine::frames(layout.frames, layout.stubs, stubs_len));
     writer.pad_until(layout.stubs);
-    for (number, export) in (0_u32..).zip(exports) {
-        let address = layout.stubs + u64::from(number) * machine::STUB_LEN;
+    for (number, export) in (0_u32..).zip(&compiled.exports) {
         let slot = layout.slots + u64::from(export.calls_through) * WORD;
-        writer.write(&machine::stub(number, address, slot));
+        writer.write(&machine::stub(number, layout.stub(number), slot));
     }
+}
+
+fn write_dynamic(
+    writer: &mut Writer<'_>,
+    layout: &Layout,
+    numbers: &Numbers,
+) -> object::write::Result<()> {
     writer.pad_until(layout.dynamic);
     writer.write_align_dynamic();
-    writer.write_dynamic_string(elf::DT_SONAME, soname)?;
+    writer.write_dynamic_string(elf::DT_SONAME, numbers.soname)?;
     let strings_len = u64::from(writer.dynstr_len());
     let entries = [
         (elf::DT_GNU_HASH, layout.hash),
         (elf::DT_STRTAB, layout.strings),
         (elf::DT_STRSZ, strings_len),
         (elf::DT_SYMTAB, layout.symbols),
-        (elf::DT_SYMENT, RELOCATION_LEN),
+        (elf::DT_SYMENT, SYMBOL_LEN),
         (elf::DT_RELA, layout.relocations),
-        (elf::DT_RELASZ, RELOCATION_LEN * THUNKS.len() as u64),
+        (elf::DT_RELASZ, RELOCATIONS_LEN),
         (elf::DT_RELAENT, RELOCATION_LEN),
-        (elf::DT_FLAGS, 0x8),   // DF_BIND_NOW
-        (elf::DT_FLAGS_1, 0x9), // DF_1_NOW, DF_1_NODELETE
+        (elf::DT_FLAGS, elf::DF_BIND_NOW.0),
+        (elf::DT_FLAGS_1, elf::DF_1_NOW.0 | elf::DF_1_NODELETE.0),
         (elf::DT_NULL, 0),
     ];
     for (tag, value) in entries {
         writer.write_dynamic(tag, value)?;
     }
     writer.pad_until(layout.relro_end);
-    writer.write_shstrtab();
+    Ok(())
+}
 
+/// The loader does without section headers; people's tools do not.
+fn write_section_headers(
+    writer: &mut Writer<'_>,
+    layout: &Layout,
+    numbers: &Numbers,
+    compiled: &Compiled,
+) {
+    writer.write_shstrtab();
     writer.write_null_section_header();
     writer.write_gnu_hash_section_header(layout.hash);
     writer.write_dynsym_section_header(layout.symbols, 1);
     writer.write_dynstr_section_header(layout.strings);
-    let alloc = elf::SHF_ALLOC;
+    let data = elf::SHF_ALLOC;
+    let stubs_len = layout.stubs_end - layout.stubs;
     let ranges = [
-        (
-            elf::SHT_RELA,
-            alloc,
-            layout.relocations,
-            RELOCATION_LEN * THUNKS.len() as u64,
-            8,
-        ),
-        (elf::SHT_PROGBITS, alloc, layout.table, table_len, 64),
+        (elf::SHT_RELA, data, layout.relocations, RELOCATIONS_LEN, 8),
         (
             elf::SHT_PROGBITS,
-            alloc,
+            data,
+            layout.table,
+            compiled.table.len() as u64,
+            64,
+        ),
+        (
+            elf::SHT_PROGBITS,
+            data,
             layout.frames_header,
             machine::FRAMES_HEADER_LEN,
             4,
         ),
         (
             elf::SHT_PROGBITS,
-            alloc,
+            data,
             layout.frames,
             machine::FRAMES_LEN,
             8,
         ),
         (
             elf::SHT_PROGBITS,
-            alloc | elf::SHF_EXECINSTR,
+            data | elf::SHF_EXECINSTR,
             layout.stubs,
-            layout.stubs_end - layout.stubs,
+            stubs_len,
             16,
         ),
         (
             elf::SHT_PROGBITS,
-            alloc | elf::SHF_WRITE,
+            data | elf::SHF_WRITE,
             layout.slots,
-            slots_len,
+            SLOTS_LEN,
             8,
         ),
     ];
-    for (name, (sh_type, sh_flags, at, len, align)) in section_names.into_iter().zip(ranges) {
+    for (name, (sh_type, sh_flags, at, len, align)) in numbers.section_names.into_iter().zip(ranges)
+    {
         let is_relocations = sh_type == elf::SHT_RELA;
         let sh_name = writer.section_name_offset(Some(name));
         writer.write_section_header(&SectionHeader {
@@ -319,7 +427,11 @@ fn write_unchecked(compiled: &Compiled) -> object::write::Result<Vec<u8>> {
             sh_addr: at,
             sh_offset: at,
             sh_size: len,
-            sh_link: if is_relocations { symbols_section.0 } else { 0 },
+            sh_link: if is_relocations {
+                numbers.symbols_section.0
+            } else {
+                0
+            },
             sh_info: 0,
             sh_addralign: align,
             sh_entsize: if is_relocations { RELOCATION_LEN } else { 0 },
@@ -327,7 +439,18 @@ fn write_unchecked(compiled: &Compiled) -> object::write::Result<Vec<u8>> {
     }
     writer.write_dynamic_section_header(layout.dynamic);
     writer.write_shstrtab_section_header();
-    Ok(bytes)
+}
+
+impl Layout {
+    /// Where the stub with a number is.
+    fn stub(&self, number: u32) -> u64 {
+        self.stubs + u64::from(number) * machine::STUB_LEN
+    }
+
+    /// Where the slots of the thunks are, in the thunks' order.
+    fn slots(&self) -> [u64; THUNKS.len()] {
+        [self.slots, self.slots + WORD]
+    }
 }
 
 /// Read-only, code, and data that is read-only after relocation; never writable and executable at once.
@@ -345,7 +468,7 @@ fn segments(layout: &Layout) -> [ProgramHeader; SEGMENTS as usize] {
     let (read, page) = (elf::PF_R, machine::PAGE);
     let write = read | elf::PF_W;
     let frames_header_end = layout.frames_header + machine::FRAMES_HEADER_LEN;
-    let dynamic_end = layout.dynamic + DYNAMIC_ENTRIES * 2 * WORD;
+    let dynamic_end = layout.dynamic + DYNAMIC_ENTRIES as u64 * 2 * WORD;
     [
         segment(elf::PT_LOAD, read, 0, layout.read_only_end, page),
         segment(

@@ -202,3 +202,20 @@ fn many_symbols_are_all_found() {
     let output = Command::new(host).arg(hooks).output().unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "1000\n");
 }
+
+#[test]
+fn every_shipped_adapter_makes_a_library() {
+    let directory = tempfile::tempdir().unwrap();
+    for name in whofreed_adapter::names() {
+        assert!(whofreed_adapter::source(name).is_some_and(|text| text.contains("[[hook]]")));
+        let made = whofreed_adapter::prepare(name, directory.path());
+        assert!(matches!(made, Ok(Some(_))), "{name}: {made:?}");
+    }
+    let all = whofreed_adapter::prepare("auto", directory.path())
+        .unwrap()
+        .unwrap();
+    assert_eq!(all, directory.path().join("whofreed-hooks.so"));
+    // Named twice, and by `auto` again: once.
+    let list = format!("auto, {},auto", whofreed_adapter::names().join(","));
+    assert!(whofreed_adapter::prepare(&list, directory.path()).is_ok());
+}

@@ -29,6 +29,8 @@ pub(crate) fn check(bytes: &[u8], compiled: &Compiled) -> Result<(), String> {
     check_segments(bytes, file.elf_program_headers())?;
     check_dynamic(bytes, file.elf_program_headers())?;
 
+    check_relocations(&file)?;
+
     let mut found = 0;
     for symbol in file
         .dynamic_symbols()
@@ -153,6 +155,34 @@ fn check_dynamic(bytes: &[u8], headers: &[elf::ProgramHeader64<LE>]) -> Result<(
     Ok(())
 }
 
+/// The loader writes where these point, so that they have to point at the slots.
+fn check_relocations(file: &ElfFile64<'_, LE>) -> Result<(), String> {
+    let relocations: Vec<_> = file.dynamic_relocations().into_iter().flatten().collect();
+    require(
+        relocations.len() == THUNKS.len(),
+        "it does not relocate its slots",
+    )?;
+    let mut writable = file.elf_program_headers().iter().filter(|header| {
+        header.p_type(LE) == elf::PT_LOAD && header.p_flags(LE).contains(elf::PF_W)
+    });
+    let Some(writable) = writable.next() else {
+        return Err("it has no writable segment".to_owned());
+    };
+    let range = writable.p_vaddr(LE)..writable.p_vaddr(LE) + writable.p_memsz(LE);
+    for (at, relocation) in relocations {
+        let is_slot = range.contains(&at) && at.is_multiple_of(8);
+        require(is_slot, "a relocation does not lie in a slot")?;
+        let kind = object::RelocationFlags::Elf {
+            r_type: machine::SLOT_RELOCATION,
+        };
+        require(
+            relocation.flags() == kind,
+            "a relocation is of the wrong kind",
+        )?;
+    }
+    Ok(())
+}
+
 fn check_stub(bytes: &[u8], at: u64, number: usize, name: &str) -> Result<(), String> {
     let start = usize::try_from(at).unwrap_or(usize::MAX);
     let end = start.saturating_add(machine::STUB_LEN.try_into().unwrap_or(usize::MAX));
@@ -164,4 +194,97 @@ fn check_stub(bytes: &[u8], at: u64, number: usize, name: &str) -> Result<(), St
     let expected = machine::stub(number, at, 0);
     let same = code[..12] == expected[..12];
     require(same, &format!("the stub of `{name}` is damaged"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::compile_adapters;
+
+    const ADAPTER: &str = "name = \"pool\"\nlibrary = \"libpool.so\"\n[[hook]]\nevent = \"deallocate\"\n\
+        symbols = [\"pool_give\", \"pool_drop\"]\naddress = \"arg0\"\n";
+
+    fn library() -> (Vec<u8>, Compiled) {
+        let sources = [("pool.toml".to_owned(), ADAPTER.to_owned())];
+        let compiled = compile_adapters(&sources).expect("an adapter");
+        let bytes = super::super::write(&compiled).expect("a library");
+        (bytes, compiled)
+    }
+
+    #[test]
+    fn a_broken_file_is_refused_with_a_sentence() {
+        let (bytes, compiled) = library();
+        let file = ElfFile64::<LE>::parse(&*bytes).expect("an ELF file");
+        let headers = file.elf_program_headers();
+        let find = |kind| {
+            headers
+                .iter()
+                .position(|header| header.p_type(LE) == kind)
+                .expect("a segment")
+        };
+        let header_at = |index: usize| 64 + index * 56;
+        let dynamic =
+            usize::try_from(headers[find(elf::PT_DYNAMIC)].p_offset(LE)).expect("an offset");
+        let symbol_at = |name: &str| {
+            let symbol = file
+                .dynamic_symbols()
+                .find(|symbol| symbol.name() == Ok(name))
+                .expect("a symbol");
+            usize::try_from(symbol.address()).expect("an address")
+        };
+
+        let mut mutations: Vec<(String, usize, u8)> = vec![
+            ("type".into(), 16, 2),
+            ("machine".into(), 18, 183),
+            ("magic".into(), 0, 0),
+            ("writable code".into(), header_at(1) + 4, 7),
+            ("misaligned".into(), header_at(1) + 8, 8),
+            ("beyond the file".into(), header_at(2) + 34, 1),
+            ("table".into(), symbol_at(TABLE_SYMBOL), 0),
+            ("stub".into(), symbol_at("pool_give"), 0x90),
+            ("number of a stub".into(), symbol_at("pool_drop") + 6, 7),
+        ];
+        for kind in [
+            elf::PT_DYNAMIC,
+            elf::PT_GNU_RELRO,
+            elf::PT_GNU_EH_FRAME,
+            elf::PT_GNU_STACK,
+        ] {
+            mutations.push((
+                format!("no segment {:#x}", kind.0),
+                header_at(find(kind)) + 2,
+                0x33,
+            ));
+        }
+        for entry in 0..10 {
+            mutations.push((
+                format!("dynamic entry {entry}"),
+                dynamic + entry * 16 + 3,
+                0x12,
+            ));
+        }
+        for (what, at, byte) in mutations {
+            let mut broken = bytes.clone();
+            assert_ne!(broken[at], byte, "{what}: nothing to change");
+            broken[at] = byte;
+            let refused = check(&broken, &compiled);
+            assert!(refused.is_err(), "{what}: not refused");
+        }
+        for length in (0..bytes.len()).step_by(61) {
+            assert!(
+                check(&bytes[..length], &compiled).is_err(),
+                "cut to {length} bytes"
+            );
+        }
+    }
+
+    #[test]
+    fn no_byte_makes_the_check_panic() {
+        let (bytes, compiled) = library();
+        for at in (0..bytes.len()).filter(|at| bytes[*at] != 0) {
+            let mut broken = bytes.clone();
+            broken[at] ^= 0xff;
+            let _ = check(&broken, &compiled);
+        }
+    }
 }
