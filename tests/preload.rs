@@ -106,7 +106,16 @@ impl Toy {
             "the host behaves as it does alone"
         );
         common::check_identities(&tracked.report);
-        for key in ["allocations", "ok", "excess", "late", "declined", "leaked"] {
+        for key in [
+            "allocations",
+            "ok",
+            "excess",
+            "unknown",
+            "invalid",
+            "late",
+            "declined",
+            "leaked",
+        ] {
             if truth[key].is_u64() {
                 assert_eq!(total(&tracked.report, key), number(&truth, &[key]), "{key}");
             }
@@ -247,4 +256,19 @@ fn a_process_that_calls_no_hooked_function_leaves_nothing() {
         "an adapter that bound nothing is told: {}",
         run.stderr
     );
+}
+
+#[test]
+fn attempts_in_threads_are_told_apart() {
+    toy("threads").run("threads", &[]);
+}
+
+#[test]
+fn a_forked_child_writes_a_trace_that_stands_for_itself() {
+    let (tracked, _) = toy("forks").run("forks", &[]);
+    let processes = tracked.report["processes"].as_array().expect("processes");
+    assert_eq!(processes.len(), 2);
+    for process in processes {
+        assert_eq!(process["adapters"][0], "toy", "{process}");
+    }
 }

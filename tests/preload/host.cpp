@@ -12,6 +12,8 @@
 #include <pthread.h>
 #include <stdexcept>
 #include <string>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define CHECK(condition) \
     do { \
@@ -131,6 +133,45 @@ void leaving() {
     std::puts("{\"allocations\": 1, \"ok\": 1, \"excess\": 0}");
 }
 
+// The child frees what it inherited, and its own buffer twice: its trace has to stand for itself.
+void forks() {
+    toy::Handle inherited(10);
+    void *a = toy_take(1);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        toy_give(a);
+        void *b = toy_take(1);
+        toy_give(b);
+        toy_give(b); // excess
+        inherited.release(true);
+        inherited.release(true); // excess
+        _exit(0);
+    }
+    int status = 1;
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+    toy_give(a);
+    inherited.release(true);
+    std::puts("{\"allocations\": 3, \"ok\": 5, \"excess\": 2, \"leaked\": 0, \"unknown\": 0, \"invalid\": 0}");
+}
+
+// Handles of many threads at once, each freed twice.
+void *run_handles(void *) {
+    for (int n = 0; n < 500; n++) {
+        toy::Handle handle(10);
+        handle.release(false);
+        handle.release(false); // excess
+    }
+    return nullptr;
+}
+
+void threads() {
+    pthread_t all[8];
+    for (pthread_t &thread : all) CHECK(pthread_create(&thread, nullptr, run_handles, nullptr) == 0);
+    for (pthread_t thread : all) CHECK(pthread_join(thread, nullptr) == 0);
+    std::puts("{\"allocations\": 4000, \"ok\": 4000, \"excess\": 4000, \"declined\": 0, \"invalid\": 0}");
+}
+
 void weak() {
     // The probe is answered by our stub where there are hooks, by nobody where there are none.
     int answer = toy_optional == nullptr ? -3 : toy_optional(&unwound);
@@ -175,6 +216,8 @@ int main(int count, char **words) {
     if (name == "exceptions") exceptions();
     if (name == "twice") twice();
     if (name == "leaving") leaving();
+    if (name == "forks") forks();
+    if (name == "threads") threads();
     if (name == "weak") weak();
     if (name == "frames") frames();
     if (name == "attempts") attempts();

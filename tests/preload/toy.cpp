@@ -1,5 +1,6 @@
 #include "toy.hpp"
 
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -17,11 +18,12 @@ void fail(const char *what) {
 }
 
 alignas(64) char memory[1 << 20];
-std::size_t used = 0;
+std::atomic<std::size_t> used{0};
 
 void *carve() {
-    used += 64;
-    return memory + used;
+    std::size_t at = used.fetch_add(64);
+    if (at >= sizeof memory) fail("too many blocks");
+    return memory + at;
 }
 
 } // namespace
@@ -84,7 +86,7 @@ struct State {
 };
 
 namespace {
-std::uint64_t ids = 0;
+std::atomic<std::uint64_t> ids{0};
 bool is_open = true;
 } // namespace
 
