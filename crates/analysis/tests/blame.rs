@@ -5,6 +5,7 @@ mod host;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use host::Host;
 use host::Owners;
@@ -85,17 +86,23 @@ fn check_sums(analysis: &Analysis) {
     assert!(victims + observed <= totals.excess);
 }
 
-/// More of both by `WHOFREED_BLAME_SEEDS=from..to` and `WHOFREED_BLAME_STEPS=n`.
-fn seeds() -> std::ops::Range<u64> {
-    host::seeds().unwrap_or(0..2)
-}
-
+/// Another size by `WHOFREED_BLAME_STEPS=n`, other seeds by `WHOFREED_BLAME_SEEDS=from..to`.
 fn steps() -> u64 {
     host::steps().unwrap_or(1_200)
 }
 
 #[test]
 fn no_innocent_is_named() {
+    measure(Owners::Unknown, 0..2);
+}
+
+#[test]
+fn pointers_prove_nothing_and_mislead_nobody() {
+    measure(Owners::Pointers, 2..3);
+}
+
+fn measure(owners: Owners, seeds: Range<u64>) {
+    let seeds = host::seeds().unwrap_or(seeds);
     let mut table: BTreeMap<&str, BTreeMap<Mark, u32>> = BTreeMap::new();
     let mut bad = Vec::new();
     let only = std::env::var("WHOFREED_BLAME_ONLY").ok();
@@ -104,8 +111,8 @@ fn no_innocent_is_named() {
             continue;
         }
         let (mut seen, mut excess, mut explained) = (0, 0, 0);
-        for seed in seeds() {
-            let host = pattern(pattern_name, seed, Owners::Unknown, steps());
+        for seed in seeds.clone() {
+            let host = pattern(pattern_name, seed, owners, steps());
             let analysis = analyse(&[host.trace()], &host.names);
             check_sums(&analysis);
             let mark = mark(&host, &analysis);
@@ -131,7 +138,7 @@ fn no_innocent_is_named() {
                     })
                     .collect();
                 println!(
-                    "{pattern_name} {seed} {mark:?}: truth {:?} said {named:?}",
+                    "{owners:?} {pattern_name} {seed} {mark:?}: truth {:?} said {named:?}",
                     host.truth
                 );
             }
@@ -142,7 +149,7 @@ fn no_innocent_is_named() {
         let counts = &table[pattern_name];
         let count = |mark| counts.get(&mark).copied().unwrap_or(0);
         println!(
-            "{pattern_name:26} exact {:3} undecided {:3} missed {:3} bad {:3}   explained {:5.1} %  plain dump right {:5.1} %",
+            "{owners:?} {pattern_name:26} exact {:3} undecided {:3} missed {:3} bad {:3}   explained {:5.1} %  plain dump right {:5.1} %",
             count(Mark::Exact),
             count(Mark::Undecided),
             count(Mark::Missed),

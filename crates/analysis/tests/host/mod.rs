@@ -107,6 +107,8 @@ impl StackNames for Names {
 pub enum Owners {
     Unknown,
     Unique,
+    /// The addresses of objects, used again as soon as an object is gone.
+    Pointers,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,6 +178,9 @@ pub struct Host {
     ledger: BTreeMap<(u32, u64), Kept>,
     entitled: BTreeSet<Buffer>,
     last_owner: u64,
+    /// Pointers of objects that are gone, and of those that are there.
+    spare_pointers: Vec<u64>,
+    pointers: BTreeMap<u64, u64>,
     /// Surplus frees by the innermost site of their stack.
     pub truth: BTreeMap<String, u64>,
     /// Excess verdicts by the innermost site.
@@ -199,6 +204,8 @@ impl Host {
             ledger: BTreeMap::new(),
             entitled: BTreeSet::new(),
             last_owner: 0,
+            spare_pointers: Vec::new(),
+            pointers: BTreeMap::new(),
             truth: BTreeMap::new(),
             seen: BTreeMap::new(),
             excess: 0,
@@ -218,12 +225,18 @@ impl Host {
             owner: self.last_owner,
         };
         self.entitled.insert(buffer);
+        let fresh = 0x7000_0000 + 64 * self.last_owner;
+        self.pointers
+            .insert(buffer.owner, self.spare_pointers.pop().unwrap_or(fresh));
         self.record(EventKind::Allocate, buffer, site);
         buffer
     }
 
     pub fn free(&mut self, site: &str, buffer: Buffer) {
         let is_surplus = !self.entitled.remove(&buffer);
+        if !is_surplus {
+            self.spare_pointers.push(self.pointers[&buffer.owner]);
+        }
         if !(is_surplus && self.pool_checks) {
             self.pools[buffer.device as usize].free(buffer.address);
         }
@@ -251,6 +264,7 @@ impl Host {
         let owner = match self.owners {
             Owners::Unknown => 0,
             Owners::Unique => buffer.owner,
+            Owners::Pointers => self.pointers[&buffer.owner],
         };
         if self.drop > 0.0 && self.random.chance(self.drop) {
             self.dropped += 1;
@@ -298,6 +312,7 @@ impl Host {
             id: 1,
             process: Process {
                 pid: 7,
+                owners_are_pointers: self.owners == Owners::Pointers,
                 ..Process::default()
             },
             events,

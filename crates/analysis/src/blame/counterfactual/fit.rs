@@ -122,16 +122,22 @@ fn start(problem: &Problem, start: Start) -> (Counts, Vec<f64>) {
     )
 }
 
-/// The best fit from several starts.
-pub(super) fn first_fit(problem: &Problem) -> Fit {
+fn fit_from(problem: &Problem, kind: Start) -> Fit {
     let none = BTreeSet::new();
-    let fits = [Start::Spectrum, Start::Uniform, Start::SlowToEnd].map(|kind| {
-        let (counts, guess) = start(problem, kind);
-        let model = Model::new(problem, &counts, &none, Some(&guess));
-        fit(problem, model, &none, ROUNDS)
-    });
-    let [first, rest @ ..] = fits;
-    rest.into_iter().fold(first, shorter)
+    let (counts, guess) = start(problem, kind);
+    let model = Model::new(problem, &counts, &none, Some(&guess));
+    fit(problem, model, &none, ROUNDS)
+}
+
+/// A fit from the start that is right most often: good enough to compare groupings by.
+pub(super) fn first_fit(problem: &Problem) -> Fit {
+    fit_from(problem, Start::Spectrum)
+}
+
+/// The best of `first` and the fits from other starts: labelling and counting in turn only finds what is near.
+pub(super) fn best_fit(problem: &Problem, first: Fit) -> Fit {
+    let others = [Start::Uniform, Start::SlowToEnd].map(|kind| fit_from(problem, kind));
+    others.into_iter().fold(first, shorter)
 }
 
 fn shorter(a: Fit, b: Fit) -> Fit {

@@ -76,7 +76,7 @@ impl Engine for Counterfactual {
         let Some((_, problem, first)) = best else {
             return Vec::new();
         };
-        let solution = fit::solve(&problem, first);
+        let solution = fit::solve(&problem, fit::best_fit(&problem, first));
         let sentences: BTreeMap<u32, Sentence> =
             judge::judge(&problem, &solution).into_iter().collect();
         let mut stories = Stories::default();
