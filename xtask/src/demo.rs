@@ -162,8 +162,18 @@ fn side_by_side(report: &Value) -> String {
             "  {place:width$}  {seen:>8} ({share:>5.1} %)  {verdict}"
         );
     }
-    text.push_str("\nA stack dump at each excess free shows the code that freed last. Where the address had been handed out\n");
-    text.push_str("again in between, that is its rightful owner, and the free before it was the one too many.\n");
+    let explanation = if rows(report, "victims").next().is_some() {
+        "
+A stack dump at each excess free shows the code that freed last. Where the address had been handed out
+again in between, that is its rightful owner, and the free before it was the one too many.
+"
+    } else {
+        "
+Here the host tells who owns a buffer, and its own guards swallow the excess free without a word: there is
+nothing at which a stack could be dumped but the first free.
+"
+    };
+    text.push_str(explanation);
     text
 }
 
