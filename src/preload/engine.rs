@@ -1,5 +1,7 @@
 //! What happens when a hooked function is called: the two entries that the thunks know.
 
+use whofreed_hooktable::Adapter;
+use whofreed_hooktable::Event;
 use whofreed_hooktable::Table;
 use whofreed_hooktable::flags;
 
@@ -32,6 +34,10 @@ pub unsafe extern "C" fn enter(number: u32, frame: *mut Frame) -> usize {
     let Some(hooked) = Hooked::find(number) else {
         return 0;
     };
+    if hooked.hook.event == Event::LibraryClose as u32 {
+        originals::forget(&hooked.table);
+        return originals::original(number, &hooked).unwrap_or(0);
+    }
     frame.stack_words = u64::from(hooked.hook.stack_words);
     // None when this thread is inside already: what the shim's own getters cause are no events.
     let mut inside = begin(&hooked.table);
@@ -84,7 +90,8 @@ fn begin(table: &Table<'_>) -> Option<Inside> {
     let mut inside = thread::enter()?;
     if told::ADAPTERS.is_first(0) {
         let mut adapters = (0..table.adapter_count()).filter_map(|place| table.adapter(place));
-        if adapters.any(|adapter| adapter.flags & flags::UNIQUE_OWNERS == 0) {
+        let is_named = |adapter: &Adapter| !table.text(adapter.name).is_empty();
+        if adapters.any(|adapter| is_named(&adapter) && adapter.flags & flags::UNIQUE_OWNERS == 0) {
             drop(inside);
             hook::owners_are_pointers(true);
             inside = thread::enter()?;
@@ -99,7 +106,9 @@ fn announce(inside: &mut Inside, table: &Table<'_>) {
         let Some(adapter) = table.adapter(place) else {
             continue;
         };
-        hook::adapter_in_force_inside(inside, table.text(adapter.name));
+        if !table.text(adapter.name).is_empty() {
+            hook::adapter_in_force_inside(inside, table.text(adapter.name));
+        }
         for kind in 0..adapter.kinds_count {
             let name = table.listed((adapter.kinds_first + kind) as usize);
             let number = kind_number(u32::try_from(place).unwrap_or(0), u64::from(kind));
@@ -115,4 +124,8 @@ fn tell_bound(inside: &mut Inside, hooked: &Hooked, address: usize) {
         .map_or(&b""[..], |library| library.name().to_bytes());
     let adapter = hooked.table.text(hooked.adapter.name);
     hook::coverage_bound_inside(inside, adapter, hooked.symbol(), library);
+    if originals::definitions(hooked) > 1 {
+        let why = b"several libraries define it: calls of all of them go to the first";
+        hook::coverage_unobservable_inside(inside, hooked.symbol(), why);
+    }
 }

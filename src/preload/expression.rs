@@ -46,9 +46,12 @@ impl Call<'_> {
         self.value(offset).unwrap_or(0)
     }
 
-    /// Whether a condition holds; one that is not given does, one that cannot be had does not.
-    pub(super) fn holds(&self, offset: u32) -> bool {
-        offset == 0 || self.value(offset).is_some_and(|value| value != 0)
+    /// Whether a condition holds; one that is not given does. None when it cannot be had.
+    pub(super) fn holds(&self, offset: u32) -> Option<bool> {
+        if offset == 0 {
+            return Some(true);
+        }
+        self.value(offset).map(|value| value != 0)
     }
 }
 

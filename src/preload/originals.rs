@@ -7,6 +7,8 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
+use whofreed_hooktable::Table;
+
 use super::machine;
 use super::table::Hooked;
 use crate::linkmap;
@@ -34,12 +36,33 @@ pub(super) fn original(number: usize, hooked: &Hooked) -> Option<usize> {
     Some(address)
 }
 
+/// Forgets where everything is: a library may be gone in a moment, or be somewhere else.
+pub(super) fn forget(table: &Table<'_>) {
+    let known = ORIGINALS.iter().take(table.stub_count());
+    let symbols = SYMBOLS.iter().take(table.list_count());
+    known
+        .chain(symbols)
+        .for_each(|place| place.store(0, Ordering::Relaxed));
+    let missed = MISSED_AT.iter().take(table.list_count());
+    missed.for_each(|place| place.store(0, Ordering::Relaxed));
+}
+
 /// A symbol, in the libraries that `globs` names, else in any but the generated one.
 pub(super) fn find(name: &[u8], globs: &[u8]) -> Option<usize> {
     let ours = linkmap::object_of(machine::table_address());
     let is_foreign = |object: &Object| Some(*object) != ours;
     linkmap::find_symbol_where(name, |object| is_foreign(object) && object.matches(globs))
         .or_else(|| linkmap::find_symbol_where(name, is_foreign))
+}
+
+/// How many of the adapter's libraries define a stub's symbol.
+pub(super) fn definitions(hooked: &Hooked) -> usize {
+    let ours = linkmap::object_of(machine::table_address());
+    let name = hooked.symbol();
+    linkmap::objects()
+        .filter(|object| Some(*object) != ours && object.matches(hooked.library()))
+        .filter(|object| object.find_symbol(name, None).is_some())
+        .count()
 }
 
 /// A symbol of an expression, by its place in the table's lists: the first that exists of several alternatives.

@@ -90,7 +90,7 @@ impl<'hooked> Session<'hooked> {
 
     fn report(&mut self, call: &Call<'_>) -> Forward {
         let expressions = &self.hooked.hook;
-        if !call.holds(expressions.when) || !call.holds(expressions.ok) {
+        if !self.is_event(call) {
             return Forward::Yes;
         }
         match Event::from_number(expressions.event) {
@@ -105,9 +105,24 @@ impl<'hooked> Session<'hooked> {
             Some(event @ (Event::DeviceReset | Event::DeviceClose)) => {
                 self.release_all(call, event);
             }
-            Some(Event::Attempt) | None => {}
+            Some(Event::Attempt | Event::LibraryClose) | None => {}
         }
         Forward::Yes
+    }
+
+    /// Whether the adapter's conditions hold.
+    fn is_event(&mut self, call: &Call<'_>) -> bool {
+        for condition in [self.hooked.hook.when, self.hooked.hook.ok] {
+            match call.holds(condition) {
+                Some(true) => {}
+                Some(false) => return false,
+                None => {
+                    self.unreadable();
+                    return false;
+                }
+            }
+        }
+        true
     }
 
     fn allocate(&mut self, call: &Call<'_>) {
@@ -214,7 +229,7 @@ impl<'hooked> Session<'hooked> {
     fn begin_attempt(&mut self, frame: &mut Frame) -> Forward {
         let expressions = &self.hooked.hook;
         let call = self.call(frame, false);
-        if !call.holds(expressions.when) {
+        if !self.is_event(&call) {
             return Forward::Yes;
         }
         let (Some(handle), Some(live)) =

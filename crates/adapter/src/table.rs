@@ -54,6 +54,7 @@ pub(crate) fn compile_adapters(sources: &[(String, String)]) -> Result<Compiled,
         let place = Place { file, text };
         output.adapter(place, &read(place)?)?;
     }
+    output.unloading();
     Ok(Compiled {
         table: output.table.build(),
         exports: output.exports,
@@ -123,6 +124,31 @@ impl Output {
             self.hook(place, source, &definitions, adapter, hook.get_ref(), at)?;
         }
         Ok(())
+    }
+
+    /// Every table hooks the function that unloads libraries, so that nothing of them is called afterwards.
+    fn unloading(&mut self) {
+        const SYMBOL: &str = "dlclose";
+        if self.exports.iter().any(|export| export.symbol == SYMBOL) {
+            return;
+        }
+        let library = self.table.text("libc.so*|libdl.so*");
+        let adapter = self.table.adapter(Adapter {
+            library,
+            ..Adapter::default()
+        });
+        let event = Event::LibraryClose as u32;
+        let hook = self.table.hook(Hook {
+            adapter,
+            event,
+            ..Hook::default()
+        });
+        let symbol = self.table.text(SYMBOL);
+        self.table.stub(Stub { symbol, hook });
+        self.exports.push(Export {
+            symbol: SYMBOL.to_owned(),
+            calls_through: false,
+        });
     }
 
     fn hook(
@@ -300,6 +326,7 @@ fn check_keys(place: Place<'_>, source: &HookSource, event: Event, at: usize) ->
         Event::Attempt => (&["handle", "live"], &["owner", "address"]),
         Event::DeviceOpen => (&[], &["size", "group", "ok"]),
         Event::DeviceReset | Event::DeviceClose => (&[], &["group", "ok"]),
+        Event::LibraryClose => (&[], &[]),
     };
     for (key, is_there) in has {
         let name = source.event.get_ref();

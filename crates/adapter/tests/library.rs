@@ -77,7 +77,13 @@ fn exports_exactly_the_symbols_and_the_table() {
     names.sort();
     assert_eq!(
         names,
-        ["pool_give", "pool_take", "pool_take_v2", TABLE_SYMBOL]
+        [
+            "dlclose",
+            "pool_give",
+            "pool_take",
+            "pool_take_v2",
+            TABLE_SYMBOL
+        ]
     );
     assert!(
         file.imports().unwrap().count() == 2,
@@ -96,7 +102,8 @@ fn exports_exactly_the_symbols_and_the_table() {
             table.hook_count(),
             table.stub_count()
         ),
-        (1, 2, 3)
+        (2, 3, 4),
+        "the pool's, and what notices that libraries are unloaded"
     );
     let take = table.hook(0).unwrap();
     assert_eq!(Event::from_number(take.event), Some(Event::Allocate));

@@ -23,11 +23,13 @@ pub enum Event {
     DeviceReset = 7,
     /// A device was closed.
     DeviceClose = 8,
+    /// A library may be unloaded: no event, but what is remembered of its functions is no longer right.
+    LibraryClose = 9,
 }
 
 impl Event {
     /// Every event, with the name that adapters use.
-    pub const ALL: [(&'static str, Self); 8] = [
+    pub const ALL: [(&'static str, Self); 9] = [
         ("allocate", Self::Allocate),
         ("deallocate", Self::Deallocate),
         ("retain", Self::Retain),
@@ -36,6 +38,7 @@ impl Event {
         ("device_open", Self::DeviceOpen),
         ("device_reset", Self::DeviceReset),
         ("device_close", Self::DeviceClose),
+        ("library_close", Self::LibraryClose),
     ];
 
     /// The event with this number.
