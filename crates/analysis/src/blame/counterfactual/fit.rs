@@ -34,13 +34,22 @@ pub(super) struct Solution {
     pub(super) either: Vec<(u32, Vec<u32>)>,
 }
 
-fn fit(problem: &Problem, mut model: Model, banned: &BTreeSet<u32>, rounds: usize) -> Fit {
+/// Labels and counts in turn until nothing gets shorter, or until `hopeless` of the lengths so far.
+fn fit(
+    problem: &Problem,
+    mut model: Model,
+    banned: &BTreeSet<u32>,
+    rounds: usize,
+    hopeless: impl Fn(&[f64]) -> bool,
+) -> Fit {
     let mut best: Option<Fit> = None;
+    let mut lengths = Vec::new();
     let mut stale = 0;
     for _ in 0..rounds {
         let counts = Labeller::new(problem, &model).count_all();
         let length = model.description_length(problem, &counts);
         let next = Model::new(problem, &counts, banned, None);
+        lengths.push(length);
         if best.as_ref().is_none_or(|best| length < best.length - 0.5) {
             best = Some(Fit {
                 length,
@@ -50,9 +59,9 @@ fn fit(problem: &Problem, mut model: Model, banned: &BTreeSet<u32>, rounds: usiz
             stale = 0;
         } else {
             stale += 1;
-            if stale == 2 {
-                break;
-            }
+        }
+        if stale == 2 || hopeless(&lengths) {
+            break;
         }
         model = next;
     }
@@ -61,6 +70,15 @@ fn fit(problem: &Problem, mut model: Model, banned: &BTreeSet<u32>, rounds: usiz
         counts: Counts::new(problem),
         model: Model::new(problem, &Counts::new(problem), banned, None),
     })
+}
+
+/// Whether a fit is so far from `goal`, and comes so little nearer, that it will not get there.
+fn out_of_reach(lengths: &[f64], goal: f64) -> bool {
+    let [.., before, last] = lengths else {
+        return false;
+    };
+    let gap = last - goal;
+    lengths.len() >= 3 && gap > 300.0 && before - last < 0.1 * gap
 }
 
 /// Where a fit starts from.
@@ -126,7 +144,7 @@ fn fit_from(problem: &Problem, kind: Start) -> Fit {
     let none = BTreeSet::new();
     let (counts, guess) = start(problem, kind);
     let model = Model::new(problem, &counts, &none, Some(&guess));
-    fit(problem, model, &none, ROUNDS)
+    fit(problem, model, &none, ROUNDS, |_| false)
 }
 
 /// A fit from the start that is right most often: good enough to compare groupings by.
@@ -147,7 +165,9 @@ fn shorter(a: Fit, b: Fit) -> Fit {
 /// The best fit in which `banned` are innocent, from `best` on.
 fn refit(problem: &Problem, best: &Fit, banned: &BTreeSet<u32>, rounds: usize) -> Fit {
     let model = Model::new(problem, &best.counts, banned, None);
-    fit(problem, model, banned, rounds)
+    fit(problem, model, banned, rounds, |lengths| {
+        out_of_reach(lengths, best.length)
+    })
 }
 
 /// The same, also from scratch.
@@ -157,7 +177,8 @@ fn refit_afresh(problem: &Problem, best: &Fit, banned: &BTreeSet<u32>) -> Fit {
         guess[group as usize] = 0.0;
     }
     let model = Model::new(problem, &counts, banned, Some(&guess));
-    let afresh = fit(problem, model, banned, ROUNDS_OF_EVIDENCE);
+    let hopeless = |lengths: &[f64]| out_of_reach(lengths, best.length);
+    let afresh = fit(problem, model, banned, ROUNDS_OF_EVIDENCE, hopeless);
     shorter(refit(problem, best, banned, ROUNDS_OF_EVIDENCE), afresh)
 }
 
