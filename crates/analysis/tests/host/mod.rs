@@ -256,6 +256,11 @@ impl Host {
         }
     }
 
+    /// Gives the block back without a word.
+    pub fn release(&mut self, buffer: Buffer) {
+        self.pools[buffer.device as usize].free(buffer.address);
+    }
+
     pub fn is_live(&self, device: u32, address: u64) -> bool {
         self.pools[device as usize].live.contains(&address)
     }
