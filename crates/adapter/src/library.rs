@@ -1,17 +1,16 @@
 //! Writes the shared library that exports the hooked symbols.
 //!
 //! It has one stub per symbol, two slots for the thunks of libwhofreed.so, and the table as data. The loader itself
-//! then binds the host's calls to the stubs, in libraries opened later too. Facts about what the loader insists on
-//! stand in docs/ARCHITECTURE.md.
+//! then binds the host's calls to the stubs, in libraries opened later too. `check` holds what the loader insists on.
 
 mod check;
+mod layout;
 #[path = "library/x86_64.rs"]
 mod machine;
 
 use object::elf;
 use object::write::StringId;
 use object::write::elf::FileHeader;
-use object::write::elf::ProgramHeader;
 use object::write::elf::Rel;
 use object::write::elf::SectionHeader;
 use object::write::elf::SectionIndex;
@@ -21,6 +20,11 @@ use whofreed_hooktable::CALL_THUNK_SYMBOL;
 use whofreed_hooktable::TABLE_SYMBOL;
 use whofreed_hooktable::TAIL_THUNK_SYMBOL;
 
+use self::layout::Layout;
+use self::layout::SLOTS_LEN;
+use self::layout::WORD;
+use self::layout::reserve;
+use self::layout::segments;
 use crate::table::Compiled;
 
 pub(crate) use check::check;
@@ -31,13 +35,9 @@ pub(crate) const FILE_NAME: &str = "whofreed-hooks.so";
 const THUNKS: [&str; 2] = [TAIL_THUNK_SYMBOL, CALL_THUNK_SYMBOL];
 /// The symbols begin with none and the thunks.
 const FIRST_DEFINED: u32 = 3;
-const DYNAMIC_ENTRIES: usize = 12;
-const SEGMENTS: u32 = 7;
-const WORD: u64 = 8;
 const SYMBOL_LEN: u64 = 24;
 const RELOCATION_LEN: u64 = 24;
 const RELOCATIONS_LEN: u64 = RELOCATION_LEN * THUNKS.len() as u64;
-const SLOTS_LEN: u64 = WORD * THUNKS.len() as u64;
 
 /// A symbol that the library defines.
 struct Definition<'name> {
@@ -58,23 +58,6 @@ struct HashShape {
     buckets: u32,
     filters: u32,
     symbols: u32,
-}
-
-/// Where everything is; a file offset is an address too.
-struct Layout {
-    hash: u64,
-    symbols: u64,
-    strings: u64,
-    relocations: u64,
-    table: u64,
-    frames: u64,
-    frames_header: u64,
-    read_only_end: u64,
-    stubs: u64,
-    stubs_end: u64,
-    dynamic: u64,
-    slots: u64,
-    relro_end: u64,
 }
 
 /// The sections of our own, in the order of the file.
@@ -182,51 +165,6 @@ fn number<'name>(writer: &mut Writer<'name>, definitions: &[Definition<'name>]) 
         sections,
         symbols_section,
     }
-}
-
-fn reserve(
-    writer: &mut Writer<'_>,
-    compiled: &Compiled,
-    shape: HashShape,
-) -> object::write::Result<Layout> {
-    writer.reserve_file_header();
-    writer.reserve_program_headers(SEGMENTS);
-    let hash = writer.reserve_gnu_hash(shape.filters, shape.buckets, shape.symbols);
-    let symbols = writer.reserve_dynsym();
-    let strings = writer.reserve_dynstr()?;
-    let relocations = writer.reserve_relocations(THUNKS.len(), true);
-    let table = writer.reserve(compiled.table.len() as u64, 64);
-    let frames_header = writer.reserve(machine::FRAMES_HEADER_LEN, 4);
-    let frames = writer.reserve(machine::FRAMES_LEN, 8);
-    let read_only_end = writer.reserved_len();
-    let stubs = writer.reserve(
-        compiled.exports.len() as u64 * machine::STUB_LEN,
-        machine::PAGE,
-    );
-    let stubs_end = writer.reserved_len();
-    writer.reserve_until(stubs_end.next_multiple_of(machine::PAGE));
-    let dynamic = writer.reserve_dynamic(DYNAMIC_ENTRIES);
-    let slots = writer.reserve(SLOTS_LEN, WORD);
-    // Whole pages, since the loader rounds the end of what becomes read-only down.
-    let relro_end = writer.reserved_len().next_multiple_of(machine::PAGE);
-    writer.reserve_until(relro_end);
-    writer.reserve_shstrtab()?;
-    writer.reserve_section_headers();
-    Ok(Layout {
-        hash,
-        symbols,
-        strings,
-        relocations,
-        table,
-        frames,
-        frames_header,
-        read_only_end,
-        stubs,
-        stubs_end,
-        dynamic,
-        slots,
-        relro_end,
-    })
 }
 
 fn write_headers(writer: &mut Writer<'_>, layout: &Layout) -> object::write::Result<()> {
@@ -439,56 +377,4 @@ fn write_section_headers(
     }
     writer.write_dynamic_section_header(layout.dynamic);
     writer.write_shstrtab_section_header();
-}
-
-impl Layout {
-    /// Where the stub with a number is.
-    fn stub(&self, number: u32) -> u64 {
-        self.stubs + u64::from(number) * machine::STUB_LEN
-    }
-
-    /// Where the slots of the thunks are, in the thunks' order.
-    fn slots(&self) -> [u64; THUNKS.len()] {
-        [self.slots, self.slots + WORD]
-    }
-}
-
-/// Read-only, code, and data that is read-only after relocation; never writable and executable at once.
-fn segments(layout: &Layout) -> [ProgramHeader; SEGMENTS as usize] {
-    let segment = |p_type, p_flags, from: u64, to: u64, p_align| ProgramHeader {
-        p_type,
-        p_flags,
-        p_offset: from,
-        p_vaddr: from,
-        p_paddr: from,
-        p_filesz: to - from,
-        p_memsz: to - from,
-        p_align,
-    };
-    let (read, page) = (elf::PF_R, machine::PAGE);
-    let write = read | elf::PF_W;
-    let frames_header_end = layout.frames_header + machine::FRAMES_HEADER_LEN;
-    let dynamic_end = layout.dynamic + DYNAMIC_ENTRIES as u64 * 2 * WORD;
-    [
-        segment(elf::PT_LOAD, read, 0, layout.read_only_end, page),
-        segment(
-            elf::PT_LOAD,
-            read | elf::PF_X,
-            layout.stubs,
-            layout.stubs_end,
-            page,
-        ),
-        segment(elf::PT_LOAD, write, layout.dynamic, layout.relro_end, page),
-        segment(elf::PT_DYNAMIC, write, layout.dynamic, dynamic_end, WORD),
-        segment(elf::PT_GNU_RELRO, read, layout.dynamic, layout.relro_end, 1),
-        segment(
-            elf::PT_GNU_EH_FRAME,
-            read,
-            layout.frames_header,
-            frames_header_end,
-            4,
-        ),
-        // Without this entry the loader would make the host's stack executable.
-        segment(elf::PT_GNU_STACK, write, 0, 0, 16),
-    ]
 }
