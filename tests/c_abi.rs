@@ -169,7 +169,7 @@ const WATCHED: [(&str, &[&str]); 7] = [
     ("c_tests/fork.c", &[]),
     ("c_tests/owners.c", &["guard", "4000"]),
     ("c_tests/static_init.cpp", &[]),
-    ("c_tests/threads.c", &["16000"]),
+    ("c_tests/threads.c", &["4000"]),
 ];
 
 /// A forked child has only the thread that forked: what the others held, our writer's few blocks among them, looks

@@ -139,7 +139,22 @@ pub unsafe extern "C" fn wf_on_excess(callback: WfExcessCallback, user: *mut c_v
 /// Writes the text report of everything so far to a file descriptor. Returns 0 or -errno.
 #[unsafe(no_mangle)]
 pub extern "C" fn wf_dump_culprits(fd: c_int) -> c_int {
+    // A report takes a while to make: look first whether there is anywhere to write it to.
+    if !is_open(fd) {
+        return -libc::EBADF;
+    }
     contain(-libc::EFAULT, || hook::dump_culprits(fd))
+}
+
+/// Whether there is a file behind the descriptor. Leaves errno alone.
+fn is_open(fd: c_int) -> bool {
+    // SAFETY: the C library's errno of this thread lies there for as long as the thread lives.
+    let errno = unsafe { &mut *libc::__errno_location() };
+    let before = *errno;
+    // SAFETY: asking for a descriptor's flags has no effect on it, whatever the number is.
+    let is_open = unsafe { libc::fcntl(fd, libc::F_GETFD) } >= 0;
+    *errno = before;
+    is_open
 }
 
 /// Writes what was recorded to the disk, so that it is safe against power loss too; against the death of the process
