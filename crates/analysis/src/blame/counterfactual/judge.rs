@@ -6,6 +6,13 @@ use std::collections::BTreeSet;
 use super::fit::Solution;
 use super::model::Counts;
 use super::problem::Problem;
+use super::rivals::is_mixed;
+use super::rivals::rivals;
+
+/// A site that is mostly right needs this many surplus frees to be named at all,
+const FEW_OF_MIXED: f64 = 5.0;
+/// and this many where somebody else could have done each of them.
+const FEW: f64 = 20.0;
 
 /// What is said of an accused group.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +28,7 @@ pub(super) enum Sentence {
 /// Judges every group with surplus frees.
 pub(super) fn judge(problem: &Problem, solution: &Solution) -> Vec<(u32, Sentence)> {
     let counts = &solution.fit.counts;
+    let rivals = rivals(problem, solution);
     let sentence = |accused: u32| {
         if could_be_loss(problem, counts, accused) {
             return Sentence::Silent;
@@ -35,7 +43,13 @@ pub(super) fn judge(problem: &Problem, solution: &Solution) -> Vec<(u32, Sentenc
         if let Some((_, instead)) = solution.either.iter().find(|(f, _)| *f == accused) {
             return Sentence::Either(instead.clone());
         }
-        let others = interchangeable(counts, accused);
+        let mut others = interchangeable(counts, accused);
+        if let Some(rivals) = rivals.get(&accused) {
+            if rivals.is_empty() && counts.surplus[accused as usize] < FEW {
+                return Sentence::Silent;
+            }
+            others.extend(rivals);
+        }
         if others.is_empty() {
             Sentence::Guilty
         } else {
@@ -108,9 +122,10 @@ fn is_thin(problem: &Problem, counts: &Counts, accused: u32) -> bool {
     let surplus = counts.surplus[accused as usize];
     let clean = counts.clean[accused as usize];
     let traffic = problem.traffic[accused as usize];
-    let is_mixed = surplus < 0.6 * traffic && clean < 0.4 * surplus;
+    let is_mixed = is_mixed(counts, accused);
+    let is_crowded = surplus < 0.6 * traffic && clean < 0.4 * surplus;
     let is_rare = surplus < 0.05 * traffic && (clean < 2.0 || clean < 0.1 * surplus);
-    surplus < 3.0 || is_mixed || is_rare
+    surplus < 3.0 || is_mixed && surplus < FEW_OF_MIXED || is_crowded || is_rare
 }
 
 /// The groups whose part in the story could be exchanged with the accused's.

@@ -9,8 +9,11 @@ mod judge;
 mod label;
 mod model;
 mod problem;
+mod rivals;
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::collections::VecDeque;
 
 use self::judge::Sentence;
@@ -212,6 +215,7 @@ impl Stories {
         let naming = sites.naming(&self.guilty, &self.innocent, NOISE);
         let mut accused: BTreeMap<(u32, SiteId), Accused> = BTreeMap::new();
         for (group, told) in by_group {
+            let told = self.apart_enough(told, &naming);
             let (confidence, others) = match sentences.get(&group) {
                 Some(Sentence::Guilty) => (Confidence::Counterfactual, [].as_slice()),
                 Some(Sentence::Either(others)) => (Confidence::Undecided, others.as_slice()),
@@ -247,6 +251,29 @@ impl Stories {
             }
         }
         accused.into_values().collect()
+    }
+}
+
+impl Stories {
+    /// Where the chains of one group have several names, the frees of those names that stand on their own: what is
+    /// little, or more often right than wrong, is a label gone astray.
+    fn apart_enough(&self, told: Vec<Told>, naming: &HashMap<ChainId, SiteId>) -> Vec<Told> {
+        let mut names: BTreeMap<SiteId, (u64, u64)> = BTreeMap::new();
+        let chains: BTreeSet<ChainId> = told.iter().map(|told| told.chain).collect();
+        for chain in chains {
+            let count = |of: &BTreeMap<ChainId, u64>| of.get(&chain).copied().unwrap_or(0);
+            let entry = names.entry(naming[&chain]).or_default();
+            entry.0 += count(&self.guilty);
+            entry.1 += count(&self.innocent);
+        }
+        if names.len() < 2 {
+            return told;
+        }
+        let stands = |told: &Told| {
+            let (guilty, innocent) = names[&naming[&told.chain]];
+            guilty >= 3 && guilty >= innocent
+        };
+        told.into_iter().filter(stands).collect()
     }
 }
 
