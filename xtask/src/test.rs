@@ -22,12 +22,18 @@ pub struct Tally {
 impl Tally {
     /// Adds up what the closing lines of test runners say: nextest's summary, and those of `cargo test`.
     fn of_output(output: &str) -> Self {
+        let summaries = |line: &'_ str| line.trim_start().starts_with("Summary [");
+        // nextest shows what a failed test printed, and a test alone closes like `cargo test` does.
+        let nextest = output.lines().any(summaries);
         let mut tally = Self::default();
         for line in output.lines() {
-            let counts = match (line.split_once("run:"), line.split_once("test result:")) {
-                (Some((before, counts)), _) if before.trim_start().starts_with("Summary") => counts,
-                (_, Some((_, counts))) => counts,
-                _ => continue,
+            let closing = if nextest {
+                summaries(line).then(|| line.split_once("run:")).flatten()
+            } else {
+                line.split_once("test result:")
+            };
+            let Some((_, counts)) = closing else {
+                continue;
             };
             let mut words = counts
                 .split(|c: char| c.is_whitespace() || ",;.()".contains(c))
@@ -202,17 +208,28 @@ mod tests {
 
     #[test]
     fn closing_lines_of_both_runners_are_understood() {
-        let output = "\
-     Summary [   1.204s] 40 tests run: 37 passed (1 slow, 2 leaky), 1 failed, 2 timed out, 3 skipped
-test result: FAILED. 3 passed; 1 failed; 0 ignored; 0 measured; 5 filtered out; finished in 0.00s
+        let nextest = "\
+    test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 5 filtered out; finished in 0.00s
         SIGSEGV [   0.1s] some::test run: 9 passed
+     Summary [   1.204s] 40 tests run: 37 passed (1 slow, 2 leaky), 1 failed, 2 timed out, 3 skipped
 ";
         let expected = Tally {
-            passed: 40,
-            failed: 4,
+            passed: 37,
+            failed: 3,
             skipped: 0,
         };
-        assert_eq!(Tally::of_output(output), expected);
+        assert_eq!(Tally::of_output(nextest), expected);
+
+        let cargo_test = "\
+test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.20s
+test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 5 filtered out; finished in 0.00s
+";
+        let expected = Tally {
+            passed: 5,
+            failed: 1,
+            skipped: 0,
+        };
+        assert_eq!(Tally::of_output(cargo_test), expected);
     }
 
     #[test]
