@@ -11,6 +11,8 @@ use super::rivals::rivals;
 
 /// A site that is mostly right needs this many surplus frees to be named at all,
 const FEW_OF_MIXED: f64 = 5.0;
+/// this many where its stacks differ further out, since it may then be a helper of several,
+const FEW_OF_SEVERAL: f64 = 100.0;
 /// and this many where somebody else could have done each of them.
 const FEW: f64 = 20.0;
 
@@ -125,7 +127,13 @@ fn is_thin(problem: &Problem, counts: &Counts, accused: u32) -> bool {
     let is_mixed = is_mixed(counts, accused);
     let is_crowded = surplus < 0.6 * traffic && clean < 0.4 * surplus;
     let is_rare = surplus < 0.05 * traffic && (clean < 2.0 || clean < 0.1 * surplus);
-    surplus < 3.0 || is_mixed && surplus < FEW_OF_MIXED || is_crowded || is_rare
+    let is_several = problem.chains[accused as usize].len() > 1;
+    let few = if is_several {
+        FEW_OF_SEVERAL
+    } else {
+        FEW_OF_MIXED
+    };
+    surplus < 3.0 || is_mixed && surplus < few || is_crowded || is_rare
 }
 
 /// The groups whose part in the story could be exchanged with the accused's.

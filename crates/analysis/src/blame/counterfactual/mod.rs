@@ -231,7 +231,7 @@ impl Stories {
             let mut alternatives: Vec<SiteId> = others
                 .iter()
                 .filter(|&&other| Some(other) != shown)
-                .map(|&other| apart(problem, sites, other, group))
+                .map(|&other| self.name_of(problem, sites, other))
                 .collect();
             if shown.is_some() {
                 alternatives.extend(told.iter().map(|told| naming[&told.chain]));
@@ -239,7 +239,7 @@ impl Stories {
             for told in told {
                 let (site, charge) = match shown {
                     None => (naming[&told.chain], told.charge),
-                    Some(shown) => (apart(problem, sites, shown, group), told.swapped),
+                    Some(shown) => (self.name_of(problem, sites, shown), told.swapped),
                 };
                 let entry = accused.entry((group, site)).or_insert_with(|| Accused {
                     site,
@@ -255,6 +255,31 @@ impl Stories {
 }
 
 impl Stories {
+    /// The name of a whole group, apart from all others, the accused among them.
+    fn name_of(&self, problem: &Problem, sites: &Sites<'_>, group: u32) -> SiteId {
+        let chains = &problem.chains[group as usize];
+        let counts = [&self.guilty, &self.innocent];
+        let mut of_group: BTreeMap<ChainId, u64> = chains.iter().map(|&chain| (chain, 1)).collect();
+        let mut of_others: BTreeMap<ChainId, u64> = BTreeMap::new();
+        for (&chain, &count) in counts.into_iter().flatten() {
+            let side = if chains.contains(&chain) {
+                &mut of_group
+            } else {
+                &mut of_others
+            };
+            *side.entry(chain).or_default() += count;
+        }
+        let mut names: BTreeMap<SiteId, u64> = BTreeMap::new();
+        for (chain, site) in sites.naming(&of_group, &of_others, NOISE) {
+            *names.entry(site).or_default() += of_group[&chain];
+        }
+        let most = names.into_iter().max_by(|a, b| {
+            a.1.cmp(&b.1)
+                .then_with(|| sites.frame(b.0).cmp(sites.frame(a.0)))
+        });
+        most.map_or(SiteId(0), |(site, _)| site)
+    }
+
     /// Where the chains of one group have several names, the frees of those names that stand on their own: what is
     /// little, or more often right than wrong, is a label gone astray.
     fn apart_enough(&self, told: Vec<Told>, naming: &HashMap<ChainId, SiteId>) -> Vec<Told> {
@@ -275,25 +300,4 @@ impl Stories {
         };
         told.into_iter().filter(stands).collect()
     }
-}
-
-/// The innermost call site of `group` that is none of `other`'s.
-fn apart(problem: &Problem, sites: &Sites<'_>, group: u32, other: u32) -> SiteId {
-    let of_other: Vec<&[SiteId]> = problem.chains[other as usize]
-        .iter()
-        .map(|&chain| sites.sites(chain))
-        .collect();
-    let mut found: Vec<(usize, SiteId)> = Vec::new();
-    for &chain in &problem.chains[group as usize] {
-        let own = sites.sites(chain);
-        let depth =
-            (1..=own.len()).find(|&depth| of_other.iter().all(|o| !o.starts_with(&own[..depth])));
-        let depth = depth.unwrap_or(1);
-        found.push((depth, own[depth - 1]));
-    }
-    found.sort_by(|a, b| {
-        a.0.cmp(&b.0)
-            .then_with(|| sites.frame(a.1).cmp(sites.frame(b.1)))
-    });
-    found[0].1
 }
