@@ -30,6 +30,8 @@ pub struct World {
     pub ledger: &'static Ledger,
     /// What happened.
     pub recorder: Recorder,
+    /// The world of the process that this one was forked from. It is kept within reach for leak checkers.
+    pub parent: Option<&'static World>,
 }
 
 static WORLD: AtomicPtr<World> = AtomicPtr::new(ptr::null_mut());
@@ -149,7 +151,11 @@ fn make_world() -> Option<&'static World> {
     };
     recorder.lose(LOST_EARLY.swap(0, Ordering::Relaxed));
     recorder.set_owners_are_pointers(OWNERS_ARE_POINTERS.load(Ordering::Relaxed));
-    let world = Box::into_raw(Box::new(World { ledger, recorder }));
+    let world = Box::into_raw(Box::new(World {
+        ledger,
+        recorder,
+        parent,
+    }));
     match WORLD.compare_exchange(old, world, Ordering::AcqRel, Ordering::Acquire) {
         Ok(_) => {
             if let Some(mark) = mark() {

@@ -172,12 +172,6 @@ const WATCHED: [(&str, &[&str]); 7] = [
     ("c_tests/threads.c", &["4000"]),
 ];
 
-/// A forked child has only the thread that forked: what the others held, our writer's few blocks among them, looks
-/// lost to it, as in every program with threads. Everywhere else leaks are looked for.
-fn looks_for_leaks(source: &str) -> bool {
-    source != "c_tests/fork.c"
-}
-
 #[test]
 fn sanitizers_find_nothing() {
     let scratch = Scratch::new("sanitizers");
@@ -196,7 +190,6 @@ fn sanitizers_find_nothing() {
         return;
     }
     for (source, arguments) in WATCHED {
-        let leaks = format!("detect_leaks={}", u8::from(looks_for_leaks(source)));
         let host = Host::of(source).flags(&sanitize).compile(&scratch, "host");
         for options in [
             "summary=0".to_owned(),
@@ -206,7 +199,7 @@ fn sanitizers_find_nothing() {
                 Command::new(&host)
                     .args(arguments)
                     .env("WHOFREED_OPTIONS", &options)
-                    .env("ASAN_OPTIONS", &leaks),
+                    .env("ASAN_OPTIONS", "detect_leaks=1"),
             );
             assert!(
                 !run.stderr.contains("Sanitizer"),
@@ -236,16 +229,13 @@ fn valgrind_finds_nothing() {
         } else {
             arguments
         };
-        let leaks = if looks_for_leaks(source) {
-            "--leak-check=full"
-        } else {
-            "--leak-check=no"
-        };
         let host = Host::of(source).compile(&scratch, "host");
         let run = common::run(
             Command::new("valgrind")
-                .args(["--quiet", "--error-exitcode=99", leaks])
                 .args([
+                    "--quiet",
+                    "--error-exitcode=99",
+                    "--leak-check=full",
                     "--errors-for-leak-kinds=definite",
                     "--show-leak-kinds=definite",
                 ])

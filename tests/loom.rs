@@ -57,7 +57,8 @@ impl Keyed {
 
     fn insert(&self, key: u64, item: u32) -> Inserted {
         self.keys[item as usize].store(key, Ordering::Relaxed);
-        self.index.insert(hash(key), |other| self.is(other, key), item)
+        self.index
+            .insert(hash(key), |other| self.is(other, key), item)
     }
 }
 

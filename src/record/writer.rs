@@ -5,6 +5,7 @@
 //! not fit is done without, or done by the sender. It polls, since a receiver that is parked makes the sender take
 //! a lock to wake it.
 
+use std::ffi::c_void;
 use std::ptr;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicI32;
@@ -56,6 +57,7 @@ pub struct Errand {
 #[derive(Debug, Default)]
 pub struct Mailbox {
     sender: OnceBox<Sender<Message>>,
+    receiver: OnceBox<Receiver<Message>>,
     handled: AtomicU64,
     sent: AtomicU64,
 }
@@ -87,19 +89,38 @@ impl Mailbox {
 }
 
 /// Starts the writer thread for a recorder. Without one, as where the host forbids threads, hooks help themselves.
+///
+/// The thread is a bare one of the C library and owns nothing: what a thread of `std` owns would be lost memory in
+/// the eyes of a leak checker, in every forked child of the host.
 pub fn start(recorder: &'static Recorder) {
     let (sender, receiver) = crossbeam_channel::bounded(MESSAGES);
+    drop(recorder.mail.receiver.set(Box::new(receiver)));
+    let argument = ptr::from_ref(recorder).cast_mut().cast();
+    let mut thread = std::mem::MaybeUninit::<libc::pthread_t>::uninit();
     // The host's signals are for the host's threads: ours is born with all of them blocked.
-    let made = with_signals_blocked(|| {
-        std::thread::Builder::new()
-            .name("whofreed".into())
-            .spawn(move || {
-                thread::belongs_to_shim();
-                run(recorder, &receiver);
-            })
+    // SAFETY: the argument is a recorder, which is never taken down, as `thread_main` expects; the place for the
+    // thread's handle is valid, and the handle is read only when there is a thread.
+    let made = with_signals_blocked(|| unsafe {
+        let code = libc::pthread_create(thread.as_mut_ptr(), ptr::null(), thread_main, argument);
+        if code == 0 {
+            libc::pthread_detach(thread.assume_init());
+        }
+        code == 0
     });
-    if made.is_ok() {
+    if made {
         drop(recorder.mail.sender.set(Box::new(sender)));
+    }
+}
+
+extern "C" fn thread_main(recorder: *mut c_void) -> *mut c_void {
+    thread::belongs_to_shim();
+    // SAFETY: `start` passes a recorder, which is never taken down.
+    let recorder = unsafe { &*recorder.cast::<Recorder>() };
+    // SAFETY: the name is NUL-terminated and shorter than 16 bytes.
+    unsafe { libc::prctl(libc::PR_SET_NAME, c"whofreed".as_ptr()) };
+    match recorder.mail.receiver.get() {
+        Some(receiver) => run(recorder, receiver),
+        None => ptr::null_mut(),
     }
 }
 
@@ -117,7 +138,7 @@ fn with_signals_blocked<T>(action: impl FnOnce() -> T) -> T {
     result
 }
 
-fn run(recorder: &'static Recorder, receiver: &Receiver<Message>) {
+fn run(recorder: &'static Recorder, receiver: &Receiver<Message>) -> ! {
     let mut rounds_without_work = 0_u32;
     loop {
         recorder.prepare_chunks();

@@ -178,7 +178,22 @@ fn runners(filters: &[&str]) -> Vec<Command> {
     for runner in &mut runners {
         runner.arg("--color=never").args(filters);
     }
+    if filters.is_empty() {
+        runners.push(loom());
+    }
     runners
+}
+
+/// The lock-free core, with loom's atomics: another build of the package, in a folder of its own.
+fn loom() -> Command {
+    let mut command = artifacts::cargo();
+    command
+        .args(["test", "--package", "whofreed", "--test", "loom"])
+        .arg("--color=never")
+        .arg("--target-dir")
+        .arg(paths::target().join("loom"))
+        .env("RUSTFLAGS", "--cfg loom");
+    command
 }
 
 /// Tries to get valgrind, by which some tests check the library's memory use; without it they say that they are skipped.

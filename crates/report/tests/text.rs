@@ -70,7 +70,7 @@ fn the_usual_case_is_a_screen() {
     let text = to_text(&analysis, &page(100));
     assert!(text.lines().count() <= 50, "{} lines", text.lines().count());
     assert!(text.starts_with(
-        "whofreed: 1,618 excess frees in 8,876 buffers, all explained by 2 culprits: ProgramCache::evict"
+        "whofreed: 1,618 excess frees in 938 of 8,876 buffers, all explained by 2 culprits:"
     ));
 }
 

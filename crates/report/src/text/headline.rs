@@ -94,7 +94,8 @@ fn guilty(pieces: &mut Vec<Piece>, analysis: &Analysis, width: usize) {
     let totals = &analysis.totals;
     pieces.push((Tone::Bad, counted(totals.excess, "excess free")));
     pieces.push(plain(format!(
-        " in {}, ",
+        " in {} of {}, ",
+        number(analysis.buffers.over_freed),
         counted(analysis.buffers.unique, "buffer")
     )));
     if analysis.culprits.is_empty() {
