@@ -9,6 +9,7 @@ use whofreed_trace::Coverage;
 use whofreed_trace::Exit;
 
 use super::TextOptions;
+use super::device;
 use super::names::base;
 use super::names::bytes;
 use super::names::counted;
@@ -50,9 +51,16 @@ fn worst(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
     // Hexadecimal for whoever compares with a pointer, decimal for whoever compares with the host's own logs; the
     // columns that can be told from others go first where the page is narrow.
     let blocked = buffers.iter().any(|buffer| buffer.blocked > 0);
-    let forms = [(true, blocked), (false, blocked), (false, false)];
+    let forms = [
+        (true, true, blocked),
+        (false, true, blocked),
+        (false, false, blocked),
+        (false, false, false),
+    ];
     let rows = forms
-        .map(|(hexadecimal, forwarded)| rows(analysis, &buffers, hexadecimal, forwarded, blocked))
+        .map(|(named, hexadecimal, forwarded)| {
+            rows(analysis, &buffers, named, hexadecimal, forwarded, blocked)
+        })
         .into_iter()
         .reduce(|wide, narrow| {
             if fits(&wide, page.width) {
@@ -74,6 +82,7 @@ fn worst(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
 fn rows(
     analysis: &Analysis,
     buffers: &[&WorstBuffer],
+    named: bool,
     hexadecimal: bool,
     forwarded: bool,
     blocked: bool,
@@ -87,7 +96,11 @@ fn rows(
     head.extend(blocked.then_some("blocked"));
     let mut rows = vec![head.into_iter().map(str::to_owned).collect()];
     for buffer in buffers {
-        let mut place = format!("device {}", buffer.device);
+        let mut place = if named {
+            device(analysis, buffer.device)
+        } else {
+            format!("device {}", buffer.device)
+        };
         if several {
             place.push_str(&format!(", pid {}", buffer.pid));
         }
