@@ -45,6 +45,22 @@ cases! {
     c12_four_threads,
     c14_reopened,
     c15_released_at_once,
+    c17_stale_after_release,
+}
+
+/// The guard holds back exactly the excess frees: of dead handles, and of handles that only believe to be alive.
+mod guarded {
+    use super::check_guarded;
+
+    #[test]
+    fn c01_freed_twice() {
+        check_guarded("c01_freed_twice.py");
+    }
+
+    #[test]
+    fn c17_stale_after_release() {
+        check_guarded("c17_stale_after_release.py");
+    }
 }
 
 mod model_like {
@@ -75,10 +91,11 @@ mod model_like {
 fn check_case(board: &str, case: &str) {
     let file = case_file(case);
     let expected = Expected::of(&fs::read_to_string(&file).expect("the case is there"), "");
-    let Some(run) = Run::of(board, &file, &[]) else {
+    let Some(run) = Run::of(board, &file, &[], &[]) else {
         return;
     };
     run.assert_sound();
+    assert_eq!(run.total("blocked"), 0, "{}", run.shown());
     assert_eq!(run.culprit_lines(), expected.lines, "{}", run.shown());
     assert_eq!(
         run.total("excess"),
@@ -97,12 +114,23 @@ fn check_case(board: &str, case: &str) {
     }
 }
 
+fn check_guarded(case: &str) {
+    let file = case_file(case);
+    let expected = Expected::of(&fs::read_to_string(&file).expect("the case is there"), "");
+    let Some(run) = Run::of("n150", &file, &[], &["--guard"]) else {
+        return;
+    };
+    run.assert_sound();
+    assert_eq!(run.culprit_lines(), expected.lines, "{}", run.shown());
+    assert_eq!(run.total("blocked"), run.total("excess"), "{}", run.shown());
+}
+
 /// Runs the decode loop with a bug on both boards: so many excess frees, all at the lines that are marked for the bug.
 fn check_model(bug: &str, excess: u64) {
     let file = case_file("model_like.py");
     let expected = Expected::of(&fs::read_to_string(&file).expect("the case is there"), bug);
     for board in ["n150", "mesh"] {
-        let Some(run) = Run::of(board, &file, &["15", "4", bug]) else {
+        let Some(run) = Run::of(board, &file, &["15", "4", bug], &[]) else {
             return;
         };
         run.assert_sound();
@@ -182,12 +210,12 @@ struct Run {
 
 impl Run {
     /// Runs a case; `None` where the runtime cannot be had (and this is no CI run, which has to have it).
-    fn of(board: &str, file: &Path, arguments: &[&str]) -> Option<Self> {
+    fn of(board: &str, file: &Path, arguments: &[&str], options: &[&str]) -> Option<Self> {
         let name = format!(
             "{board}-{}",
             file.file_stem().expect("a name").to_string_lossy()
         );
-        let name = [&[name.as_str()], arguments].concat().join("-");
+        let name = [&[name.as_str()], arguments, options].concat().join("-");
         let setting = match Setting::from_environment(board) {
             Ok(setting) => setting,
             Err(why) => {
@@ -208,7 +236,7 @@ impl Run {
         let (trace, report) = (folder.join("case.wft"), folder.join("report.json"));
 
         let mut command = Command::new(&setting.whofreed);
-        command.arg("run").arg("--trace").arg(&trace);
+        command.arg("run").args(options).arg("--trace").arg(&trace);
         command
             .args(["--format", "json", "--report"])
             .arg(&report)

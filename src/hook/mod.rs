@@ -172,6 +172,28 @@ pub fn deallocate_told_inside(
     judge_deallocate(inside, device, address, owner, at, false).verdict
 }
 
+/// Whether the guard would hold back a deallocate that happened now. For those who can stop it only before they know
+/// whether it happens at all.
+pub fn guard_holds_inside(inside: &mut Inside, device: u32, address: u64, owner: u64) -> bool {
+    if !options::get().guard {
+        return false;
+    }
+    let Some(world) = process::existing_world() else {
+        return false;
+    };
+    match resolve(world, device, address, owner) {
+        Target::Nothing => false,
+        Target::Instance { address, owner } => {
+            let occurrence = lifecycle::Event::Deallocate { owner };
+            let scratch = &mut inside.state().scratch;
+            world
+                .ledger
+                .judge(scratch, device, address, occurrence)
+                .is_excess()
+        }
+    }
+}
+
 fn judge_deallocate(
     inside: &mut Inside,
     device: u32,

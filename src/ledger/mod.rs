@@ -158,6 +158,27 @@ impl Ledger {
         }
     }
 
+    /// What the verdict of `event` would be if it happened now; nothing happens.
+    pub fn judge(&self, scratch: &mut Scratch, device: u32, address: u64, event: Event) -> Verdict {
+        let Some(Entry { cell, .. }) = self.addresses.find(device, address) else {
+            return Verdict::Unknown;
+        };
+        loop {
+            let seen = cell::look(cell);
+            let Some(mut state) = state::load(&self.pool, seen.record(), &mut scratch.holders)
+            else {
+                continue;
+            };
+            let epoch = self.epoch(device).max(state.address.epoch);
+            let outcome = state.address.apply(epoch, event);
+            // Keeps the loads above before the second look, which says whether they were of one piece.
+            std::sync::atomic::fence(std::sync::atomic::Ordering::Acquire);
+            if cell::look(cell) == seen {
+                return outcome.map_or(Verdict::Unknown, |outcome| outcome.verdict);
+            }
+        }
+    }
+
     /// Notes where an owner holds a buffer now. False when there is no room to note it.
     pub fn hold(&self, scratch: &mut Scratch, device: u32, owner: u64, holding: Holding) -> bool {
         let Some(Entry { cell, .. }) = self.owners.entry_for(device, owner) else {

@@ -265,14 +265,19 @@ impl<'hooked> Session<'hooked> {
             // A buffer from before we were there: its deallocate will tell, but nothing is known of the handle.
             return Forward::Yes;
         };
-        HANDLES.remember(
-            handle,
-            Bound {
-                owner,
-                address,
-                device,
-            },
-        );
+        let bound = Bound {
+            owner,
+            address,
+            device,
+        };
+        HANDLES.remember(handle, bound);
+        // The handle believes that it holds the buffer. When the ledger knows better, the attempt is stopped here:
+        // what it leads to may be seen only by a notification, too late.
+        if self.hooked.has(flags::CAN_GUARD)
+            && hook::guard_holds_inside(&mut self.inside, device, address, owner)
+        {
+            return self.freed(frame, bound, true);
+        }
         let slot = frame.return_address_slot;
         let attempt = Attempt {
             slot,
