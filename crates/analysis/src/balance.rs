@@ -31,6 +31,7 @@ impl Balance {
         for trace in traces {
             balance.totals.events += trace.events.len() as u64;
             balance.totals.dropped_events += trace.dropped_events;
+            balance.totals.untracked += trace.events.iter().filter(|e| e.untracked).count() as u64;
         }
         for &loose in &replay.loose {
             let event = loose.of(traces);

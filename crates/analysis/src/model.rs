@@ -72,6 +72,8 @@ pub struct Totals {
     pub events: u64,
     /// Everything that could not be.
     pub dropped_events: u64,
+    /// Events that the ledger had no room to judge: they count as they came, and nothing can be said about them.
+    pub untracked: u64,
 }
 
 /// Deallocations by verdict.

@@ -235,6 +235,7 @@ struct TotalsView {
     unexplained: u64,
     events: u64,
     dropped_events: u64,
+    untracked: u64,
 }
 
 impl TotalsView {
@@ -257,6 +258,7 @@ impl TotalsView {
             unexplained,
             events,
             dropped_events,
+            untracked,
         } = analysis.totals;
         Self {
             allocations,
@@ -275,6 +277,7 @@ impl TotalsView {
             unexplained,
             events,
             dropped_events,
+            untracked,
         }
     }
 }

@@ -79,6 +79,7 @@ fn every_key_of_the_contract_is_there() {
             "unexplained",
             "events",
             "dropped_events",
+            "untracked",
         ],
     );
     has(
