@@ -7,6 +7,7 @@
 mod adapters;
 mod failure;
 mod history;
+mod limits;
 mod output;
 mod report;
 mod run;
@@ -40,6 +41,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    limits::survive();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -42,7 +42,7 @@ pub(crate) fn report(args: &ReportArgs) -> Result<u8, Failure> {
         None => output::page_of(&io::stdout()),
     };
     page.verbose = args.verbose;
-    page.trace_hint = args.traces.first().map(|path| path.display().to_string());
+    page.traces = traces::by_process(&args.traces, |path| path.display().to_string());
     page.notes = names.notes();
     let text = output::render(&analysis, args.format, &page);
     match &args.output {

@@ -2,6 +2,7 @@
 
 mod command;
 mod files;
+mod library;
 mod options;
 mod process;
 
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::ValueEnum;
 use whofreed_analysis::Analysis;
+use whofreed_report::Found;
 use whofreed_report::TextOptions;
 use whofreed_symbols::Resolver;
 use whofreed_trace::Process;
@@ -154,7 +156,14 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
     page.verbose = args.verbose;
     page.named_adapters = named(&adapters);
     page.notes = names.notes();
-    page.trace_hint = paths.first().map(|path| output::from_here(path));
+    page.traces = traces::by_process(&paths, output::from_here);
+    page.found = if !traces.is_empty() {
+        Found::Traces
+    } else if !paths.is_empty() {
+        Found::Unreadable
+    } else {
+        Found::Nothing
+    };
     show(&analysis, format, &page, report.as_deref())?;
     Ok(match args.error_exitcode {
         Some(code) if analysis.totals.excess > 0 => code,
@@ -250,7 +259,7 @@ fn load(paths: &[PathBuf], pid: u32) -> Vec<Trace> {
     traces
 }
 
-/// The analysis of a run in which no process called anything that is hooked.
+/// The analysis of a run of which there is no trace.
 fn nothing_recorded(args: &RunArgs, ended: &Ended, adapters: &str) -> Analysis {
     let in_force = adapters
         .split(',')
@@ -321,6 +330,7 @@ fn show(
     // The answer itself is for whoever watches, too.
     let short = TextOptions {
         named_adapters: page.named_adapters.clone(),
+        found: page.found,
         ..output::page_of(&io::stderr())
     };
     output::to_stderr(&whofreed_report::headline(analysis, &short));

@@ -56,18 +56,31 @@ fn load_one(path: &Path) -> Result<Trace, String> {
     read::read(&bytes).map_err(|error| error.to_string())
 }
 
-/// The traces in `directory` whose names begin with `prefix` and that were recorded in `session`, sorted.
+/// So many files of other names are looked into, for a folder may hold any number of them.
+const MOST_OTHERS: usize = 4096;
+
+/// The traces in `directory` that were recorded in `session`: those whose names begin with `prefix`, sorted, then
+/// those that the host gave another name. Of copies, the first.
 pub(crate) fn of_session(directory: &Path, prefix: &[u8], session: u64) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = fs::read_dir(directory)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter(|entry| entry.file_name().as_encoded_bytes().starts_with(prefix))
-        .map(|entry| entry.path())
-        .filter(|path| session_of(path) == Some(session))
-        .collect();
-    found.sort();
-    found
+    let mut named = Vec::new();
+    let mut others = Vec::new();
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        if entry.file_name().as_encoded_bytes().starts_with(prefix) {
+            named.push(entry.path());
+        } else if others.len() < MOST_OTHERS && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            others.push(entry.path());
+        }
+    }
+    named.sort();
+    others.sort();
+    let mut known = HashSet::new();
+    named.extend(others);
+    named.retain(|path| {
+        header_of(path).is_some_and(|header| {
+            header.session == session && (header.trace_id == 0 || known.insert(header.trace_id))
+        })
+    });
+    named
 }
 
 /// The session of a trace; `None` where the file is no trace.
@@ -78,6 +91,14 @@ pub(crate) fn session_of(path: &Path) -> Option<u64> {
 /// The process of a trace; `None` where the file is no trace.
 pub(crate) fn pid_of(path: &Path) -> Option<u32> {
     header_of(path).map(|header| header.pid)
+}
+
+/// The traces with their processes, each path as `show` has it.
+pub(crate) fn by_process(paths: &[PathBuf], show: impl Fn(&Path) -> String) -> Vec<(u32, String)> {
+    paths
+        .iter()
+        .filter_map(|path| Some((pid_of(path)?, show(path))))
+        .collect()
 }
 
 fn header_of(path: &Path) -> Option<FileHeader> {

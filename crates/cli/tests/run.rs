@@ -1,5 +1,5 @@
-//! `whofreed run` around commands that never call a hooked function, with an empty library in the place of the
-//! shim: what the launcher does by itself.
+//! `whofreed run` around commands that never call a hooked function, with a library in the place of the shim
+//! that does nothing: what the launcher does by itself.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -34,7 +34,7 @@ impl Place {
         let folder = tempfile::tempdir().unwrap();
         let shim = folder.path().join("libwhofreed.so");
         let source = folder.path().join("empty.c");
-        fs::write(&source, "extern int whofreed_test_is_empty;\n").unwrap();
+        fs::write(&source, "const char *wf_version(void) { return \"0\"; }\n").unwrap();
         let status = Command::new("cc")
             .args(["-shared", "-fPIC", "-o"])
             .args([&shim, &source])
@@ -95,7 +95,7 @@ fn the_exit_code_is_the_command_s_own() {
         let output = place.run(&["--error-exitcode", "99", "--", "sh", "-c", script]);
         assert_eq!(output.status.code(), Some(code), "{script}");
         assert!(
-            said(&output).starts_with("whofreed: nothing was recorded"),
+            said(&output).starts_with("whofreed: no trace was found: either"),
             "{}",
             said(&output)
         );
@@ -341,7 +341,7 @@ fn adapters_that_are_named_must_exist_and_come_first_when_they_bind_nothing() {
     );
     let output = place.run(&["--", "true"]);
     assert!(
-        said(&output).starts_with("whofreed: nothing was recorded"),
+        said(&output).starts_with("whofreed: no trace was found: either"),
         "{}",
         said(&output)
     );
@@ -359,7 +359,9 @@ fn the_report_goes_to_a_file_and_the_answer_to_stderr() {
     assert_eq!(report["process"]["exit"]["code"], 4);
     assert_eq!(report["process"]["command"][0], "sh");
     assert_eq!(report["totals"]["events"], 0);
-    assert_eq!(said(&output).lines().count(), 1, "{}", said(&output));
+    let told = said(&output);
+    assert!(told.starts_with("whofreed: no trace was found"), "{told}");
+    assert!(!told.contains("SUMMARY"), "{told}");
 
     let output = place.run(&[
         "--report",
@@ -441,6 +443,8 @@ const RECORDER: &str = r#"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+const char *wf_version(void) { return "0"; }
 
 __attribute__((constructor)) static void record(void) {
   const char *options = getenv("WHOFREED_OPTIONS");
@@ -532,4 +536,149 @@ fn the_traces_of_one_run_are_merged_and_no_others() {
         .unwrap();
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["process"]["exit"]["code"], 3);
+}
+
+#[test]
+fn a_trace_that_the_host_removed_is_not_called_silence() {
+    let place = Place::new();
+    compile_recorder(&place);
+    let script = "unset WHOFREED_OPTIONS; rm t.wft";
+    let output = place
+        .command(&["--trace", "t.wft", "--", "sh", "-c", script])
+        .env("COLUMNS", "200")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let said = said(&output);
+    assert!(
+        said.starts_with(
+            "whofreed: no trace was found: either no hooked function was called, or the trace was removed or could \
+             not be written"
+        ),
+        "{said}"
+    );
+    assert!(
+        said.ends_with("SUMMARY: whofreed: no trace was found\n"),
+        "{said}"
+    );
+    assert!(!said.contains("ever called"), "{said}");
+}
+
+#[test]
+fn a_trace_that_the_host_renamed_is_found_and_a_copy_counted_once() {
+    let place = Place::new();
+    compile_recorder(&place);
+    fs::write(place.path().join("other.wft"), "no trace").unwrap();
+    for script in ["mv t.wft a.dat", "cp t.wft a.dat"] {
+        let script = format!("unset WHOFREED_OPTIONS; {script}; exit 3");
+        let output = place.run(&[
+            "--trace", "t.wft", "--report", "r.json", "--format", "json", "--", "sh", "-c", &script,
+        ]);
+        assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+        assert!(
+            said(&output).starts_with("whofreed: no event was recorded"),
+            "{}",
+            said(&output)
+        );
+        let report: serde_json::Value =
+            serde_json::from_slice(&fs::read(place.path().join("r.json")).unwrap()).unwrap();
+        let processes = report["processes"].as_array().unwrap();
+        assert_eq!(processes.len(), 1, "{script}: {report}");
+        assert_eq!(processes[0]["parent_pid"], 0, "as the trace has it");
+        assert_eq!(processes[0]["exit"]["code"], 3);
+    }
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_is_told_and_not_inherited_as_ignored() {
+    let place = Place::new();
+    let limited = |limit: u32, arguments: &[&str]| {
+        Command::new("sh")
+            .arg("-c")
+            .arg(format!("ulimit -f {limit}; exec \"$0\" \"$@\""))
+            .arg(env!("CARGO_BIN_EXE_whofreed"))
+            .args(["run", "--shim"])
+            .arg(&place.shim)
+            .args(arguments)
+            .current_dir(place.path())
+            .env_remove("WHOFREED_OPTIONS")
+            .env_remove("LD_PRELOAD")
+            .output()
+            .unwrap()
+    };
+    for limit in [0, 1] {
+        let output = limited(limit, &["--", "true"]);
+        assert_eq!(output.status.code(), Some(125), "{limit}: {output:?}");
+        assert!(
+            said(&output).contains("File too large"),
+            "{limit}: {output:?}"
+        );
+    }
+    let output = limited(
+        0,
+        &["--adapters", "none", "--report", "r.txt", "--", "true"],
+    );
+    assert_eq!(output.status.code(), Some(125), "{output:?}");
+    assert!(
+        said(&output).contains("r.txt: cannot be written: File too large"),
+        "{output:?}"
+    );
+    // The command dies of it as it would without us.
+    let output = limited(
+        0,
+        &["--adapters", "none", "--", "dd", "if=/dev/zero", "of=f"],
+    );
+    assert_eq!(
+        output.status.code(),
+        Some(128 + libc::SIGXFSZ),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn what_is_no_shim_is_refused() {
+    let place = Place::new();
+    let source = place.path().join("foreign.c");
+    fs::write(
+        &source,
+        "const char *wf_version(void);\nconst char *use(void) { return wf_version(); }\n",
+    )
+    .unwrap();
+    let foreign = place.path().join("foreign.so");
+    let status = Command::new("cc")
+        .args(["-shared", "-fPIC", "-o"])
+        .args([&foreign, &source])
+        .status()
+        .unwrap();
+    assert!(status.success());
+    // The same library, for a machine of number 8 (MIPS).
+    let mut other = fs::read(&place.shim).unwrap();
+    other[18] = 8;
+    other[19] = 0;
+    let elsewhere = place.path().join("elsewhere.so");
+    fs::write(&elsewhere, other).unwrap();
+    let text = place.path().join("text.so");
+    fs::write(&text, "text").unwrap();
+    let empty = place.path().join("nothing.so");
+    fs::write(&empty, "").unwrap();
+    for (shim, reason) in [
+        (Path::new("/bin/true"), "it does not export wf_version"),
+        (&foreign, "it does not export wf_version"),
+        (&elsewhere, "it is for another machine"),
+        (&text, "it is no ELF file"),
+        (&empty, "it is no ELF file"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_whofreed"))
+            .args(["run", "--shim"])
+            .arg(shim)
+            .args(["--", "sh", "-c", "echo it ran"])
+            .current_dir(place.path())
+            .output()
+            .unwrap();
+        let said = said(&output);
+        assert_eq!(output.status.code(), Some(125), "{said}");
+        assert_eq!(printed(&output), "", "{}", shim.display());
+        assert!(said.contains(reason), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
 }

@@ -8,6 +8,7 @@ mod text;
 
 pub use json::history_to_json;
 pub use json::to_json;
+pub use text::Found;
 pub use text::TextOptions;
 pub use text::headline;
 pub use text::history_to_text;

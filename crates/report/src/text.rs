@@ -10,6 +10,7 @@ mod page;
 mod stack;
 
 use whofreed_analysis::Analysis;
+use whofreed_analysis::Confidence;
 
 pub use history::history_to_text;
 pub use names::printable;
@@ -17,6 +18,18 @@ pub use names::printable;
 use page::Page;
 use page::Tone;
 use page::plain;
+
+/// What there was to analyse. Without a trace, nothing is known of what the host did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Found {
+    /// At least one trace.
+    #[default]
+    Traces,
+    /// Files, none of which could be read.
+    Unreadable,
+    /// No file.
+    Nothing,
+}
 
 /// How a text report is set.
 #[derive(Clone, Debug)]
@@ -29,7 +42,11 @@ pub struct TextOptions {
     pub verbose: bool,
     /// The adapters that the user named; those that bound nothing come first of all. Empty where none was named.
     pub named_adapters: Vec<String>,
-    /// The trace to name in the hint at the end.
+    /// What the analysis is about.
+    pub found: Found,
+    /// The traces by their processes, for the hint at the end.
+    pub traces: Vec<(u32, String)>,
+    /// The trace to name in the hint at the end where `traces` is empty.
     pub trace_hint: Option<String>,
     /// What else a reader should know, such as modules that changed since the recording.
     pub notes: Vec<String>,
@@ -42,6 +59,8 @@ impl Default for TextOptions {
             color: false,
             verbose: false,
             named_adapters: Vec::new(),
+            found: Found::default(),
+            traces: Vec::new(),
             trace_hint: None,
             notes: Vec::new(),
         }
@@ -57,6 +76,7 @@ pub fn to_text(analysis: &Analysis, options: &TextOptions) -> String {
     culprits::set_victims(&mut page, analysis, options);
     accounts::set(&mut page, analysis, options);
     notes(&mut page, options);
+    hint(&mut page, analysis, options);
     summary(&mut page, analysis, options);
     page.finish()
 }
@@ -80,20 +100,40 @@ fn notes(page: &mut Page, options: &TextOptions) {
     }
 }
 
-/// The line that tools look for at the end, as the sanitizers have it, and how to learn more.
-fn summary(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
-    if let (Some(trace), Some(worst)) = (&options.trace_hint, analysis.worst_buffers.first()) {
-        let trace = printable(trace);
-        let hint = format!(
-            "HINT: the worst buffer's whole life: whofreed history {trace} --device {} --address {:#x}",
-            worst.device, worst.address
-        );
-        // In one line, however long: it is there to be copied.
-        page.line(&[(Tone::Faint, hint)]);
+/// How to learn more of the worst buffer, from the traces of its own process: others know nothing of it.
+fn hint(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
+    let Some(worst) = analysis.worst_buffers.first() else {
+        return;
+    };
+    let traces: Vec<String> = if options.traces.is_empty() {
+        options.trace_hint.iter().map(|t| printable(t)).collect()
+    } else {
+        let own = options.traces.iter().filter(|(pid, _)| *pid == worst.pid);
+        own.map(|(_, trace)| printable(trace)).collect()
+    };
+    if traces.is_empty() {
+        return;
     }
+    let hint = format!(
+        "HINT: the worst buffer's whole life: whofreed history {} --device {} --address {:#x}",
+        traces.join(" "),
+        worst.device,
+        worst.address
+    );
+    // In one line, however long: it is there to be copied.
+    page.line(&[(Tone::Faint, hint)]);
+}
+
+/// The line that tools look for at the end, as the sanitizers have it.
+fn summary(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
     let excess = analysis.totals.excess;
     if analysis.totals.events == 0 {
-        page.line(&[plain("SUMMARY: whofreed: nothing was recorded")]);
+        let text = match options.found {
+            Found::Traces => "no event was recorded",
+            Found::Unreadable => "no trace could be read",
+            Found::Nothing => "no trace was found",
+        };
+        page.line(&[plain(format!("SUMMARY: whofreed: {text}"))]);
         return;
     }
     if excess == 0 {
@@ -114,17 +154,21 @@ fn summary(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
     };
     let function = frame.function.as_deref().unwrap_or("??");
     let short = names::short_function(function, frame.language);
+    let doubt = match culprit.confidence {
+        Confidence::Undecided => ", undecided",
+        Confidence::Proven | Confidence::Counterfactual => "",
+    };
     // One line, as tools expect it.
     let room = page
         .width
-        .saturating_sub(start.len() + count.len() + " ".len() + " in ".len());
+        .saturating_sub(start.len() + count.len() + " ".len() + " in ".len() + doubt.len());
     let (most_name, most_place) = if options.verbose {
         (usize::MAX, usize::MAX)
     } else {
         names::share(room, &short, &place)
     };
     let rest = format!(
-        " {} in {}",
+        " {} in {}{doubt}",
         names::fit_end(&place, most_place),
         names::fit_middle(&short, most_name)
     );

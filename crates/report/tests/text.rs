@@ -9,6 +9,8 @@ use std::fs;
 use std::path::Path;
 
 use whofreed_analysis::Analysis;
+use whofreed_analysis::Confidence;
+use whofreed_report::Found;
 use whofreed_report::TextOptions;
 use whofreed_report::to_text;
 use whofreed_trace::Damage;
@@ -215,10 +217,122 @@ fn a_guarded_run_tells_what_was_held_back() {
 }
 
 #[test]
-fn an_empty_analysis_says_that_nothing_was_called() {
-    let text = to_text(&Analysis::default(), &page(100));
+fn without_an_event_only_what_is_known_is_said() {
+    for (found, known) in [
+        (Found::Traces, "no event was recorded"),
+        (Found::Unreadable, "no trace could be read"),
+        (Found::Nothing, "no trace was found"),
+    ] {
+        let options = TextOptions {
+            found,
+            named_adapters: vec!["tt-metal".to_owned()],
+            ..page(200)
+        };
+        let text = to_text(&Analysis::default(), &options);
+        let mut lines = text.lines();
+        let first = lines.next().unwrap();
+        assert!(
+            first.starts_with("whofreed: adapter tt-metal bound nothing: "),
+            "{text}"
+        );
+        // Only a trace can tell that something was not called.
+        assert_eq!(
+            first.contains("not one of its functions was called"),
+            found == Found::Traces
+        );
+        assert!(
+            lines
+                .next()
+                .unwrap()
+                .starts_with(&format!("whofreed: {known}")),
+            "{text}"
+        );
+        assert!(
+            text.ends_with(&format!("SUMMARY: whofreed: {known}\n")),
+            "{text}"
+        );
+        assert!(!text.contains("ever called"), "{text}");
+    }
+}
+
+#[test]
+fn undecided_culprits_are_not_told_as_certain() {
+    let mut analysis = common::usual();
+    let doubt = |analysis: &mut Analysis, index: usize, others: &[&str]| {
+        analysis.culprits[index].confidence = Confidence::Undecided;
+        analysis.culprits[index].alternatives = others
+            .iter()
+            .map(|name| common::site(common::native(name, "/src/o.cpp", 3)))
+            .collect();
+    };
+    doubt(&mut analysis, 1, &["host::drop"]);
+    at_widths("undecided", &analysis);
+    let text = to_text(&analysis, &page(200));
     assert!(
-        text.starts_with("whofreed: nothing was recorded: no hooked function was ever called"),
+        text.contains("all explained by 2 culprits, 1 of them undecided: "),
         "{text}"
     );
+    assert!(text.contains("\nculprit 1: ProgramCache::evict"), "{text}");
+    assert!(
+        text.contains("\nculprit 2: undecided: Pool::give_back"),
+        "{text}"
+    );
+
+    doubt(&mut analysis, 0, &["host::drop", "host::reset"]);
+    analysis.culprits.truncate(1);
+    for (unexplained, told) in [
+        (0, ", narrowed down to ProgramCache::evict (cache.cpp:41)"),
+        (
+            597,
+            ", 1,021 narrowed down to ProgramCache::evict (cache.cpp:41)",
+        ),
+    ] {
+        analysis.totals.unexplained = unexplained;
+        let text = to_text(&analysis, &page(200));
+        let first = text.lines().next().unwrap();
+        let told = format!("{told} or host::drop (o.cpp:3) or 1 more 1,021");
+        assert!(first.contains(&told), "{text}");
+        assert!(!first.contains("explained by"), "{text}");
+        assert!(text.ends_with(", undecided\n"), "{text}");
+    }
+}
+
+#[test]
+fn the_hint_names_the_traces_of_the_worst_buffer_s_own_process() {
+    let mut analysis = common::usual();
+    analysis.worst_buffers[0].pid = 77;
+    let traces = [(4242, "main.wft"), (77, "main.77.wft"), (77, "later.wft")];
+    let mut options = TextOptions {
+        traces: traces.map(|(pid, path)| (pid, path.to_owned())).to_vec(),
+        ..page(100)
+    };
+    let text = to_text(&analysis, &options);
+    assert!(
+        text.contains(" whofreed history main.77.wft later.wft --device 4 "),
+        "{text}"
+    );
+    // Rather none than one that knows nothing of the buffer.
+    options.traces.truncate(1);
+    let text = to_text(&analysis, &options);
+    assert!(!text.contains("HINT"), "{text}");
+}
+
+#[test]
+fn what_could_not_be_judged_is_told_and_claims_are_weaker_then() {
+    let mut analysis = common::usual();
+    analysis.totals.unknown = 5;
+    let doubt = "could not be judged: the ledger was full";
+    let text = to_text(&analysis, &page(100));
+    assert!(text.contains("5 unknown (never seen allocated)"), "{text}");
+    assert!(!text.contains(doubt), "{text}");
+    for (untracked, told) in [(1, "\n1 event "), (1_200, "\n1,200 events ")] {
+        analysis.totals.untracked = untracked;
+        let text = to_text(&analysis, &page(100));
+        assert!(text.contains(&format!("{told}{doubt}\n")), "{text}");
+        assert!(
+            text.contains("5 unknown (no allocation was tracked)"),
+            "{text}"
+        );
+        assert!(!text.contains("never seen allocated"), "{text}");
+    }
 }

@@ -16,6 +16,7 @@ use crate::failure::Failure;
 use crate::output::shown;
 use crate::traces;
 
+use super::library;
 use super::options::encode_literal;
 use super::options::encode_pattern;
 
@@ -139,6 +140,7 @@ pub(super) fn shim(given: Option<&Path>) -> Result<PathBuf, Failure> {
             shown(&path)
         )));
     }
+    library::check(&path)?;
     Ok(path)
 }
 

@@ -58,10 +58,17 @@ pub(super) fn set(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
             0,
             4,
             &[
-                plain(format!("culprit {}: ", in_full + index + 1)),
+                plain(lead(in_full + index, culprit)),
                 strong(site(&culprit.site.frame, page.width.saturating_sub(16))),
-                plain(format!(" explains {}", number(culprit.explains))),
-                plain(doubt(culprit, page.width)),
+                plain(format!(
+                    " {} {}",
+                    explains(culprit),
+                    number(culprit.explains)
+                )),
+                plain(match doubt(culprit, page.width) {
+                    Some(doubt) => format!("; {doubt}"),
+                    None => String::new(),
+                }),
             ],
         );
     }
@@ -107,7 +114,8 @@ fn heading(page: &mut Page, analysis: &Analysis, index: usize, culprit: &Culprit
         many => format!(" on {} devices", many.len()),
     };
     let mut text = format!(
-        " explains {}, {} seen here, in {}{devices}; ",
+        " {} {}, {} seen here, in {}{devices}; ",
+        explains(culprit),
         counted(culprit.explains, "excess free"),
         number(culprit.observed),
         counted(culprit.buffers, "buffer"),
@@ -116,36 +124,54 @@ fn heading(page: &mut Page, analysis: &Analysis, index: usize, culprit: &Culprit
         text.push_str(class);
         text.push_str("; ");
     }
-    text.push_str(match culprit.confidence {
-        Confidence::Proven => "proven by the owners",
-        Confidence::Counterfactual => "without its surplus frees these vanish",
-        Confidence::Undecided => "undecided",
-    });
-    text.push_str(&doubt(culprit, page.width));
+    let reason = match culprit.confidence {
+        Confidence::Proven => Some("proven by the owners"),
+        Confidence::Counterfactual => Some("without its surplus frees these vanish"),
+        Confidence::Undecided if culprit.alternatives.is_empty() => {
+            Some("the record does not decide")
+        }
+        Confidence::Undecided => None,
+    };
+    let doubt = doubt(culprit, page.width);
+    let reasons: Vec<&str> = reason.into_iter().chain(doubt.as_deref()).collect();
+    text.push_str(&reasons.join("; "));
     page.prose(
         0,
         4,
         &[
-            plain(format!("culprit {}: ", index + 1)),
+            plain(lead(index, culprit)),
             strong(site(&culprit.site.frame, page.width.saturating_sub(16))),
             plain(text),
         ],
     );
 }
 
-/// `: it may as well be …`, where the record fits others too.
-fn doubt(culprit: &Culprit, width: usize) -> String {
+/// `culprit 1: `, and at once whether it is one for certain.
+fn lead(index: usize, culprit: &Culprit) -> String {
+    let doubt = match culprit.confidence {
+        Confidence::Undecided => "undecided: ",
+        Confidence::Proven | Confidence::Counterfactual => "",
+    };
+    format!("culprit {}: {doubt}", index + 1)
+}
+
+/// An undecided culprit only would, if it were the one.
+const fn explains(culprit: &Culprit) -> &'static str {
+    match culprit.confidence {
+        Confidence::Undecided => "would explain",
+        Confidence::Proven | Confidence::Counterfactual => "explains",
+    }
+}
+
+/// `the record fits … as well`, where it does.
+fn doubt(culprit: &Culprit, width: usize) -> Option<String> {
     let others: Vec<String> = culprit
         .alternatives
         .iter()
         .take(3)
         .map(|other| site(&other.frame, width.saturating_sub(8)))
         .collect();
-    if others.is_empty() {
-        String::new()
-    } else {
-        format!(": the record fits {} as well", others.join(" or "))
-    }
+    (!others.is_empty()).then(|| format!("the record fits {} as well", others.join(" or ")))
 }
 
 const fn class(class: Class) -> Option<&'static str> {

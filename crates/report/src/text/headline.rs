@@ -6,6 +6,7 @@ use whofreed_analysis::Confidence;
 use whofreed_analysis::Culprit;
 use whofreed_trace::Coverage;
 
+use super::Found;
 use super::TextOptions;
 use super::names::counted;
 use super::names::fit_middle;
@@ -25,16 +26,18 @@ const NAMED: usize = 2;
 pub(super) fn set(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
     for adapter in &options.named_adapters {
         if !binds(analysis, adapter) {
-            let warning = format!(
-                "adapter {} bound nothing: not one of its functions was called",
-                fit_middle(adapter, 60)
-            );
+            let why = match options.found {
+                Found::Traces => "not one of its functions was called",
+                // What was not recorded may have been called all the same.
+                Found::Unreadable | Found::Nothing => "no call of its functions is on record",
+            };
+            let warning = format!("adapter {} bound nothing: {why}", fit_middle(adapter, 60));
             page.prose(0, 2, &[plain("whofreed: "), (Tone::Bad, warning)]);
         }
     }
     let mut pieces = vec![plain("whofreed: ")];
     if analysis.totals.events == 0 {
-        nothing(&mut pieces, analysis);
+        nothing(&mut pieces, analysis, options);
     } else if analysis.totals.excess == 0 {
         innocent(&mut pieces, analysis);
     } else {
@@ -52,10 +55,16 @@ fn binds(analysis: &Analysis, name: &str) -> bool {
         .any(|entry| matches!(entry, Coverage::Bound { adapter, .. } if adapter == name))
 }
 
-fn nothing(pieces: &mut Vec<Piece>, analysis: &Analysis) {
-    pieces.push(strong(
-        "nothing was recorded: no hooked function was ever called",
-    ));
+fn nothing(pieces: &mut Vec<Piece>, analysis: &Analysis, options: &TextOptions) {
+    pieces.push(strong(match options.found {
+        // The shim makes its file at the first event, which may have been on its way when the process was killed.
+        Found::Traces => "no event was recorded",
+        Found::Unreadable => "no trace could be read, so nothing is known of the run",
+        Found::Nothing => {
+            "no trace was found: either no hooked function was called, or the trace was removed or could not be \
+             written"
+        }
+    }));
     let mut adapters: Vec<&str> = analysis
         .processes
         .iter()
@@ -103,15 +112,25 @@ fn guilty(pieces: &mut Vec<Piece>, analysis: &Analysis, width: usize) {
             "none explained: the record does not tell who is to blame",
         ));
     } else {
-        let explained = totals.excess.saturating_sub(totals.unexplained);
-        pieces.push(plain(if totals.unexplained > 0 {
-            format!("{} explained by ", number(explained))
+        let explained = number(totals.excess.saturating_sub(totals.unexplained));
+        let many = if totals.unexplained > 0 {
+            &explained
         } else {
-            "all explained by ".to_owned()
+            "all"
+        };
+        let culprits = analysis.culprits.len();
+        let undecided = analysis.culprits.iter().filter(|c| is_undecided(c)).count();
+        pieces.push(plain(if undecided == culprits && totals.unexplained > 0 {
+            format!("{explained} narrowed down to ")
+        } else if undecided == culprits {
+            "narrowed down to ".to_owned()
+        } else if undecided > 0 {
+            let culprits = counted(culprits as u64, "culprit");
+            format!("{many} explained by {culprits}, {undecided} of them undecided: ")
+        } else {
+            let culprits = counted(culprits as u64, "culprit");
+            format!("{many} explained by {culprits}: ")
         }));
-        let culprits = analysis.culprits.len() as u64;
-        pieces.push(plain(counted(culprits, "culprit")));
-        pieces.push(plain(": "));
         names(pieces, &analysis.culprits, width);
         if totals.unexplained > 0 {
             pieces.push(plain(format!(
@@ -137,11 +156,14 @@ fn names(pieces: &mut Vec<Piece>, culprits: &[Culprit], width: usize) {
             pieces.push(plain(if last { " and " } else { ", " }));
         }
         pieces.push(strong(site(&culprit.site.frame, width.saturating_sub(12))));
-        if culprit.confidence == Confidence::Undecided
-            && let Some(other) = culprit.alternatives.first()
+        if is_undecided(culprit)
+            && let Some((other, more)) = culprit.alternatives.split_first()
         {
             pieces.push(plain(" or "));
             pieces.push(strong(site(&other.frame, width.saturating_sub(12))));
+            if !more.is_empty() {
+                pieces.push(plain(format!(" or {} more", more.len())));
+            }
         }
         pieces.push(plain(format!("{NO_BREAK}{}", number(culprit.explains))));
     }
@@ -156,11 +178,21 @@ fn names(pieces: &mut Vec<Piece>, culprits: &[Culprit], width: usize) {
     }
 }
 
+fn is_undecided(culprit: &Culprit) -> bool {
+    culprit.confidence == Confidence::Undecided
+}
+
 /// What is no excess, and yet not in order.
 fn apart(page: &mut Page, analysis: &Analysis) {
     let totals = &analysis.totals;
+    let unknown = if totals.untracked > 0 {
+        // Their allocations may be among those that could not be judged.
+        "unknown (no allocation was tracked)"
+    } else {
+        "unknown (never seen allocated)"
+    };
     let counts = [
-        (totals.unknown, "unknown (never seen allocated)"),
+        (totals.unknown, unknown),
         (totals.late, "late (after a reset or close)"),
         (totals.declined, "declined by the host itself"),
         (totals.invalid, "invalid (named no address)"),
@@ -189,6 +221,14 @@ fn doubts(page: &mut Page, analysis: &Analysis) {
             } else {
                 format!("{} events were", number(dropped))
             }
+        );
+        page.prose(0, 2, &[(Tone::Bad, text)]);
+    }
+    let untracked = analysis.totals.untracked;
+    if untracked > 0 {
+        let text = format!(
+            "{} could not be judged: the ledger was full",
+            counted(untracked, "event")
         );
         page.prose(0, 2, &[(Tone::Bad, text)]);
     }

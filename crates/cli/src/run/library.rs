@@ -1,0 +1,51 @@
+//! Makes sure that what is to be preloaded is libwhofreed.so: of any other file the dynamic linker would only
+//! complain, and the command would run without being watched.
+
+use std::fs::File;
+use std::path::Path;
+
+use object::Architecture;
+use object::BinaryFormat;
+use object::Object;
+use object::ObjectKind;
+use object::ObjectSymbol;
+use object::ReadCache;
+
+use crate::failure::Failure;
+use crate::output::shown;
+
+/// Every libwhofreed.so has this function, and hardly any other library does.
+const MARK: &[u8] = b"wf_version";
+#[cfg(target_arch = "x86_64")]
+const OUR_ARCHITECTURE: Architecture = Architecture::X86_64;
+#[cfg(target_arch = "aarch64")]
+const OUR_ARCHITECTURE: Architecture = Architecture::Aarch64;
+
+/// Fails with the reason where the file is not ours.
+pub(super) fn check(path: &Path) -> Result<(), Failure> {
+    let wrong = |reason: &str| {
+        let text = format!("{}: is not libwhofreed.so: {reason}", shown(path));
+        Err(Failure::ours(text))
+    };
+    let file = File::open(path)
+        .map_err(|error| Failure::ours(format!("{}: cannot be read: {error}", shown(path))))?;
+    // Reads what is asked for, not the whole of a large library.
+    let cache = ReadCache::new(file);
+    let Ok(library) = object::File::parse(&cache) else {
+        return wrong("it is no ELF file, or a broken one");
+    };
+    if library.format() != BinaryFormat::Elf || library.kind() != ObjectKind::Dynamic {
+        return wrong("it is no shared library");
+    }
+    if library.architecture() != OUR_ARCHITECTURE || !library.is_64() || !library.is_little_endian()
+    {
+        return wrong("it is for another machine");
+    }
+    let is_marked = library
+        .dynamic_symbols()
+        .any(|symbol| symbol.is_definition() && symbol.name_bytes() == Ok(MARK));
+    if !is_marked {
+        return wrong("it does not export wf_version");
+    }
+    Ok(())
+}
