@@ -91,9 +91,14 @@ pub(crate) fn to_stdout(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Writes to stderr, in one go where the kernel allows. What cannot be told there cannot be told at all.
-pub(crate) fn to_stderr(text: &str) {
-    let _ = io::stderr().lock().write_all(text.as_bytes());
+/// Writes a report to stderr, in one go where the kernel allows. That nobody reads it is no error.
+pub(crate) fn to_stderr(text: &str) -> Result<(), Failure> {
+    match io::stderr().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::ours(format!("cannot write to stderr: {error}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Writes a file, in the place of what it was before.
@@ -114,7 +119,9 @@ pub(crate) fn check_file(path: &Path) -> Result<(), Failure> {
 
 /// A complaint on stderr; names in it may come from anywhere.
 pub(crate) fn complain(message: &str) {
-    to_stderr(&format!("whofreed: {}\n", printable(message)));
+    let line = format!("whofreed: {}\n", printable(message));
+    // What cannot be told there cannot be told at all.
+    let _ = io::stderr().lock().write_all(line.as_bytes());
 }
 
 /// A path as it is shown.

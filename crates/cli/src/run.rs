@@ -323,8 +323,7 @@ fn show(
 ) -> Result<(), Failure> {
     let text = output::render(analysis, format, page);
     let Some(file) = file else {
-        output::to_stderr(&text);
-        return Ok(());
+        return output::to_stderr(&text);
     };
     output::to_file(file, &text)?;
     // The answer itself is for whoever watches, too.
@@ -333,6 +332,5 @@ fn show(
         found: page.found,
         ..output::page_of(&io::stderr())
     };
-    output::to_stderr(&whofreed_report::headline(analysis, &short));
-    Ok(())
+    output::to_stderr(&whofreed_report::headline(analysis, &short))
 }

@@ -623,6 +623,18 @@ fn a_limit_on_the_size_of_files_is_told_and_not_inherited_as_ignored() {
         said(&output).contains("r.txt: cannot be written: File too large"),
         "{output:?}"
     );
+    // A report on stderr that is lost is not passed over, though nobody can be told why.
+    let status = place
+        .command(&["--adapters", "none", "--", "true"])
+        .stderr(
+            fs::OpenOptions::new()
+                .write(true)
+                .open("/dev/full")
+                .unwrap(),
+        )
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(125));
     // The command dies of it as it would without us.
     let output = limited(
         0,
