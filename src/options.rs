@@ -4,6 +4,7 @@
 //! first event, so that a process that never has one is left alone.
 
 use std::ffi::CStr;
+use std::ffi::CString;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
 use once_cell::race::OnceBox;
+use whofreed_report::printable;
 
 use crate::sys;
 
@@ -70,27 +72,87 @@ impl Default for Options {
     }
 }
 
+unsafe extern "C" {
+    static environ: *const *const libc::c_char;
+}
+
+const NAME: &CStr = c"WHOFREED_OPTIONS";
+
 // Set by race: the loser throws its copy away, and nobody waits for anybody.
 static TEXT: OnceBox<Vec<u8>> = OnceBox::new();
 static OPTIONS: OnceBox<Options> = OnceBox::new();
 static COMPLAINED: AtomicBool = AtomicBool::new(false);
 
-/// Copies the environment's text. Called once, when the library is loaded.
+/// Copies the environment's text. Called once, when the library is loaded or at the first event, whichever comes first.
 pub fn start() {
-    // SAFETY: while the library is being loaded, the host is not running yet to change its environment.
-    let text = unsafe { libc::getenv(c"WHOFREED_OPTIONS".as_ptr()).as_ref() };
-    let text = text.map_or(&b""[..], |text| {
-        // SAFETY: getenv answers with a NUL-terminated string.
-        unsafe { CStr::from_ptr(text) }.to_bytes()
-    });
-    TEXT.get_or_init(|| Box::new(text.to_vec()));
+    TEXT.get_or_init(|| Box::new(environment()));
+    if !read().0.follow_children {
+        leave_children_alone();
+    }
+}
+
+/// The text in the environment. Before the C library has set up its own copy, the kernel's is asked.
+fn environment() -> Vec<u8> {
+    // SAFETY: getenv is called while the library is being loaded, when the host is not running yet to change its
+    // environment; its answer is NULL or a NUL-terminated string.
+    if let Some(text) = unsafe { libc::getenv(NAME.as_ptr()).as_ref() } {
+        // SAFETY: as above.
+        return unsafe { CStr::from_ptr(text) }.to_bytes().to_vec();
+    }
+    // SAFETY: a read of a pointer that is written before any thread is made.
+    if unsafe { !environ.is_null() } {
+        return Vec::new();
+    }
+    let all = std::fs::read("/proc/self/environ").unwrap_or_default();
+    let mut entries = all.split(|byte| *byte == 0);
+    let value = entries.find_map(|entry| entry.strip_prefix(NAME.to_bytes())?.strip_prefix(b"="));
+    value.unwrap_or_default().to_vec()
+}
+
+/// Programs that the host starts are not to be recorded: what the launcher put into `LD_PRELOAD` is taken out, what the
+/// user had there stays.
+fn leave_children_alone() {
+    // SAFETY: as in `environment`.
+    let Some(list) = (unsafe { libc::getenv(c"LD_PRELOAD".as_ptr()).as_ref() }) else {
+        return;
+    };
+    // SAFETY: getenv answers with a NUL-terminated string.
+    let kept = without_own(unsafe { CStr::from_ptr(list) }.to_bytes());
+    let Ok(kept) = CString::new(kept) else {
+        return;
+    };
+    // SAFETY: the host is not running yet, so nobody else reads or writes the environment; the strings are
+    // NUL-terminated, and setenv copies them.
+    unsafe {
+        if kept.is_empty() {
+            libc::unsetenv(c"LD_PRELOAD".as_ptr());
+        } else {
+            libc::setenv(c"LD_PRELOAD".as_ptr(), kept.as_ptr(), 1);
+        }
+    }
+}
+
+/// The entries of an `LD_PRELOAD` that are not ours.
+fn without_own(list: &[u8]) -> Vec<u8> {
+    let is_own = |entry: &&[u8]| {
+        let name = entry.rsplit(|byte| *byte == b'/').next().unwrap_or(entry);
+        name == b"libwhofreed.so" || (name.starts_with(b"whofreed-hooks") && name.ends_with(b".so"))
+    };
+    let entries = list.split(|byte| matches!(byte, b':' | b' '));
+    let kept: Vec<&[u8]> = entries
+        .filter(|entry| !entry.is_empty() && !is_own(entry))
+        .collect();
+    kept.join(&b':')
+}
+
+fn read() -> (Options, Vec<String>) {
+    parse(TEXT.get().map_or(&b""[..], Vec::as_slice))
 }
 
 /// The options; bad ones are told on stderr the first time.
 pub fn get() -> &'static Options {
     OPTIONS.get_or_init(|| {
-        let text = TEXT.get().map_or(&b""[..], Vec::as_slice);
-        let (options, complaints) = parse(text);
+        let (options, complaints) = read();
         if !COMPLAINED.swap(true, Ordering::Relaxed) {
             for complaint in complaints {
                 sys::complain(&complaint);
@@ -117,7 +179,11 @@ pub fn parse(text: &[u8]) -> (Options, Vec<String>) {
         let part = String::from_utf8_lossy(part);
         let (key, value) = part.split_once('=').unwrap_or((&part, ""));
         if let Err(expected) = set(&mut options, key, value) {
-            complaints.push(format!("WHOFREED_OPTIONS: {key}={value}: {expected}"));
+            let shown = format!("{key}={value}");
+            complaints.push(format!(
+                "WHOFREED_OPTIONS: {}: {expected}",
+                printable(&shown)
+            ));
         }
     }
     (options, complaints)
@@ -206,6 +272,15 @@ mod tests {
     use super::OnExcess;
     use super::expand_path;
     use super::parse;
+    use super::without_own;
+
+    #[test]
+    fn only_our_own_entries_are_taken_out_of_a_preload_list() {
+        let list =
+            b"/opt/lib/libwhofreed.so:/tmp/x/whofreed-hooks.so:/usr/lib/libtcmalloc.so my.so";
+        assert_eq!(without_own(list), b"/usr/lib/libtcmalloc.so:my.so");
+        assert_eq!(without_own(b"libwhofreed.so"), b"");
+    }
 
     #[test]
     fn what_is_wrong_is_told_and_keeps_its_default() {

@@ -43,7 +43,8 @@ static MARK: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
 static FORK_TIME: AtomicU64 = AtomicU64::new(0);
 /// Events that came while there was no world to count them.
 static LOST_EARLY: AtomicU64 = AtomicU64::new(0);
-static COMPLAINED: AtomicBool = AtomicBool::new(false);
+/// The host granted no memory, and was told so.
+static GAVE_UP: AtomicBool = AtomicBool::new(false);
 /// What the host said about its owners; a trace that begins later says it too.
 static OWNERS_ARE_POINTERS: AtomicBool = AtomicBool::new(false);
 
@@ -116,6 +117,12 @@ pub fn lost() -> u64 {
 
 #[cold]
 fn make_world() -> Option<&'static World> {
+    // What could not be had once is not tried again at every event.
+    if GAVE_UP.load(Ordering::Relaxed) {
+        return None;
+    }
+    let _no_cancel = sys::NoCancel::new();
+    crate::start();
     let pid = sys::process_id();
     let before = MAKER.load(Ordering::Relaxed);
     let is_maker = before != pid
@@ -190,7 +197,7 @@ fn wait_for_world() -> Option<&'static World> {
 }
 
 fn no_memory() -> Option<&'static World> {
-    if !COMPLAINED.swap(true, Ordering::Relaxed) {
+    if !GAVE_UP.swap(true, Ordering::Relaxed) {
         sys::complain("the host grants no memory for the ledger: nothing is recorded");
     }
     None

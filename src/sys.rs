@@ -98,6 +98,70 @@ pub fn errno_location() -> *mut libc::c_int {
     unsafe { libc::__errno_location() }
 }
 
+unsafe extern "C" {
+    fn pthread_setcancelstate(state: libc::c_int, old: *mut libc::c_int) -> libc::c_int;
+}
+
+/// While it lives, the thread cannot be cancelled: the C library's input and output are cancellation points, and a
+/// cancelled thread unwinds, which it must not do through us.
+#[derive(Debug)]
+pub struct NoCancel {
+    before: libc::c_int,
+}
+
+impl NoCancel {
+    const DISABLE: libc::c_int = 1;
+
+    /// Holds cancellation of the calling thread back.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut before = 0;
+        // SAFETY: the state is one of the two that there are, and the place for the old one is valid.
+        unsafe { pthread_setcancelstate(Self::DISABLE, &raw mut before) };
+        Self { before }
+    }
+}
+
+impl Drop for NoCancel {
+    fn drop(&mut self) {
+        let mut disabled = 0;
+        // SAFETY: as above; the state is the one from before.
+        unsafe { pthread_setcancelstate(self.before, &raw mut disabled) };
+    }
+}
+
+/// Whether a file may grow to `len` bytes. Growing beyond the limit would raise SIGXFSZ in the host.
+#[must_use]
+pub fn may_grow_to(len: u64) -> bool {
+    limit(libc::RLIMIT_FSIZE) >= len
+}
+
+/// How many of `items` to make room for: fewer where the host's address space is limited.
+#[must_use]
+pub fn affordable(items: u32) -> u32 {
+    /// What all tables together reserve at their full size, roughly.
+    const FULL: u64 = 8 << 30;
+    let limit = limit(libc::RLIMIT_AS);
+    let mut share = items;
+    let mut reserved = FULL;
+    // An eighth of the limit is ours; below a thousand items nothing is gained.
+    while reserved > limit / 8 && share > 1024 {
+        reserved /= 2;
+        share /= 2;
+    }
+    share
+}
+
+fn limit(which: libc::__rlimit_resource_t) -> u64 {
+    let mut limit = libc::rlimit {
+        rlim_cur: libc::RLIM_INFINITY,
+        rlim_max: libc::RLIM_INFINITY,
+    };
+    // SAFETY: the place for the answer is valid.
+    unsafe { libc::getrlimit(which, &raw mut limit) };
+    limit.rlim_cur
+}
+
 /// A number that nobody else draws: from the kernel, or mixed from clock, process and an address.
 #[must_use]
 pub fn random_number() -> u64 {

@@ -14,8 +14,10 @@ use crate::options::OnExcess;
 use crate::process::World;
 use crate::record::dump::ExcessNote;
 use crate::record::writer::Message;
-use crate::stack::MAX_FRAMES;
 use crate::thread::Inside;
+
+// The callback is handed the thread's own frames as they are.
+const _: () = assert!(size_of::<usize>() == size_of::<u64>());
 
 static CALLBACK: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
 static CALLBACK_USER: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
@@ -37,12 +39,9 @@ pub(super) fn react(
     let thread = inside.state().thread_id;
     let callback = CALLBACK.load(Ordering::Acquire);
     if !callback.is_null() {
-        let mut frames = [0_u64; MAX_FRAMES];
+        // The buffer stays as it is during the callback: calls of the library inside it are no events.
         let captured = inside.state().stack.frames();
-        let frame_count = captured.len();
-        for (place, frame) in frames.iter_mut().zip(captured) {
-            *place = *frame as u64;
-        }
+        let (frames, frame_count) = (captured.as_ptr(), captured.len());
         let event = WfExcess {
             size: size_of::<WfExcess>() as u32,
             verdict: Verdict::from_number(record.verdict)
@@ -57,7 +56,7 @@ pub(super) fn react(
             frames: if frame_count == 0 {
                 ptr::null()
             } else {
-                frames.as_ptr()
+                frames.cast()
             },
             frame_count: frame_count as u64,
             reserved: [0; 8],

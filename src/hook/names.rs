@@ -8,6 +8,7 @@ use super::enter_for_event;
 use super::world_for_event;
 use crate::process;
 use crate::thread::Inside;
+use crate::thread::ThreadState;
 
 /// Names a label of buffers.
 pub fn name_kind(kind: u32, name: &[u8]) {
@@ -77,13 +78,16 @@ fn tell(inside: &mut Inside, kind: u16, id: u32, payload: &[u8]) {
 }
 
 fn tell_texts(inside: &mut Inside, kind: u16, texts: &[&[u8]]) {
-    let mut memory = [0; 3 * (MAX_NAME + 4)];
-    let mut payload = PayloadWriter::new(&mut memory);
+    let Some(world) = process::world() else {
+        return;
+    };
+    let ThreadState { pen, stack, .. } = inside.state();
+    let mut payload = PayloadWriter::new(&mut stack.text);
     for text in texts {
         payload.text(&text[..text.len().min(MAX_NAME)]);
     }
     if let Some(len) = payload.finish() {
-        tell(inside, kind, 0, &memory[..len]);
+        pen.blob(&world.recorder, kind, 0, 0, &stack.text[..len]);
     }
 }
 

@@ -13,6 +13,7 @@ mod state;
 mod table;
 
 use whofreed_lifecycle::Event;
+use whofreed_lifecycle::Full;
 use whofreed_lifecycle::Holder;
 use whofreed_lifecycle::Outcome;
 use whofreed_lifecycle::Verdict;
@@ -24,6 +25,7 @@ use self::table::Entry;
 use self::table::Table;
 use crate::primitive::AtomicU64;
 use crate::primitive::Ordering;
+use crate::sys::affordable;
 
 pub use self::state::MAX_HOLDERS;
 
@@ -83,9 +85,9 @@ impl Ledger {
     #[must_use]
     pub fn new() -> Option<Self> {
         Some(Self {
-            pool: Pool::new(MAX_ADDRESSES)?,
-            addresses: Table::new(MAX_ADDRESSES)?,
-            owners: Table::new(MAX_OWNERS)?,
+            pool: Pool::new(affordable(MAX_ADDRESSES))?,
+            addresses: Table::new(affordable(MAX_ADDRESSES))?,
+            owners: Table::new(affordable(MAX_OWNERS))?,
             devices: Table::new(MAX_DEVICES)?,
             has_views: AtomicU64::new(0),
         })
@@ -123,7 +125,8 @@ impl Ledger {
             let outcome = state.address.apply(epoch, event);
             state.step += 1;
             let class = pool::class_for(state.words());
-            let (Ok(outcome), Some(class)) = (outcome, class) else {
+            // A state that is larger than any record is none that was loaded from one and had no room.
+            let Some(class) = class else {
                 if let Some((record, _)) = spare {
                     self.pool.give(record, records);
                 }
@@ -146,12 +149,20 @@ impl Ledger {
                 if seen.record() != cell::NO_RECORD {
                     self.pool.give(seen.record(), records);
                 }
-                return Judged {
-                    outcome,
-                    step: state.step,
-                    epoch,
-                    label,
-                    untracked: false,
+                let step = state.step;
+                // An event without a verdict takes a step as well: the replay sees the gap.
+                return match outcome {
+                    Ok(outcome) => Judged {
+                        outcome,
+                        step,
+                        epoch,
+                        label,
+                        untracked: false,
+                    },
+                    Err(Full) => Judged {
+                        step,
+                        ..untracked(epoch)
+                    },
                 };
             }
             spare = Some((record, class));

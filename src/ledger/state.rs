@@ -20,6 +20,8 @@ pub const MAX_HOLDERS: usize = (super::pool::words_of(super::pool::CLASSES - 1) 
 const HEADER_WORDS: usize = 2;
 const FLAG_SEEN: u64 = 1;
 const FLAG_FORGOT: u64 = 2;
+const FLAG_FORGOT_LATE: u64 = 4;
+const FLAG_INCOMPLETE: u64 = 8;
 const STANDING_PAST: u64 = 1 << 32;
 
 /// The state of an address in a thread's own memory.
@@ -45,6 +47,12 @@ impl State<'_> {
         }
         if self.address.forgot {
             flags |= FLAG_FORGOT;
+        }
+        if self.address.forgot_late {
+            flags |= FLAG_FORGOT_LATE;
+        }
+        if self.address.incomplete {
+            flags |= FLAG_INCOMPLETE;
         }
         let header = u64::from(self.address.epoch) | ((entries.len() as u64) << 32) | (flags << 56);
         words[0].store(self.step, Ordering::Relaxed);
@@ -74,6 +82,8 @@ pub fn load<'buffer>(
                 epoch: 0,
                 seen: false,
                 forgot: false,
+                forgot_late: false,
+                incomplete: false,
             },
             step: 0,
         });
@@ -102,6 +112,8 @@ pub fn load<'buffer>(
             epoch: header as u32,
             seen: flags & FLAG_SEEN != 0,
             forgot: flags & FLAG_FORGOT != 0,
+            forgot_late: flags & FLAG_FORGOT_LATE != 0,
+            incomplete: flags & FLAG_INCOMPLETE != 0,
         },
         step,
     })

@@ -25,6 +25,7 @@ use whofreed_trace::read;
 use crate::record::Recorder;
 use crate::record::writer::Errand;
 use crate::record::writer::Message;
+use crate::sys;
 
 /// An excess free that is to be printed.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +56,7 @@ static PRINTED: AtomicU32 = AtomicU32::new(0);
 /// Has a report written to a descriptor, by the writer thread where there is one. 0 or a negative errno.
 #[must_use]
 pub fn request(recorder: &'static Recorder, descriptor: i32, whole: bool) -> i32 {
+    let _no_cancel = sys::NoCancel::new();
     let errand = Errand {
         descriptor,
         whole,

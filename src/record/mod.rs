@@ -122,9 +122,9 @@ impl Recorder {
         let recorder = Self {
             trace_id: sys::random_number(),
             pid,
-            stacks: Interner::new(blob_kind::STACK, MAX_STACKS)?,
-            codes: Interner::new(blob_kind::CODE, MAX_NAMES)?,
-            labels: Interner::new(blob_kind::SCOPE, MAX_NAMES)?,
+            stacks: Interner::new(blob_kind::STACK, sys::affordable(MAX_STACKS))?,
+            codes: Interner::new(blob_kind::CODE, sys::affordable(MAX_NAMES))?,
+            labels: Interner::new(blob_kind::SCOPE, sys::affordable(MAX_NAMES))?,
             modules: Modules::new()?,
             mail: writer::Mailbox::default(),
             sink,
@@ -253,6 +253,7 @@ impl Recorder {
 
     /// New chunks from the sink. What goes wrong is said once.
     fn grow(&self, count: u32) -> Option<NonNull<u8>> {
+        let _no_cancel = sys::NoCancel::new();
         match self.sink.grow(count) {
             Ok(chunks) => Some(chunks),
             Err(error) => {
@@ -337,6 +338,7 @@ impl Recorder {
     /// Puts what was recorded so far on the disk. 0 or a negative errno.
     #[must_use]
     pub fn sync(&self) -> i32 {
+        let _no_cancel = sys::NoCancel::new();
         match self.sink.sync() {
             Ok(()) => 0,
             Err(error) => -error.raw_os_error().unwrap_or(libc::EIO),

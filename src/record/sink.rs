@@ -28,6 +28,8 @@ use whofreed_trace::layout::HEADER_SIZE;
 use whofreed_trace::layout::chunk_kind;
 use zerocopy::FromBytes;
 
+use crate::sys;
+
 /// Chunks of events that sealed memory keeps: 64 MiB.
 pub const MEMORY_EVENT_CHUNKS: u32 = 1024;
 /// Chunks of stacks and names that sealed memory takes: 64 MiB more.
@@ -85,6 +87,9 @@ fn map_shared(fd: i32, offset: u64, len: usize) -> io::Result<NonNull<u8>> {
 }
 
 fn allocate(fd: i32, offset: u64, len: usize) -> io::Result<()> {
+    if !sys::may_grow_to(offset + len as u64) {
+        return Err(io::Error::from_raw_os_error(libc::EFBIG));
+    }
     // SAFETY: posix_fallocate works on the descriptor alone.
     let code = unsafe { libc::posix_fallocate(fd, offset as i64, len as i64) };
     match code {
@@ -114,6 +119,30 @@ fn open(path: &Path, flags: i32) -> io::Result<OwnedFd> {
     }
     // SAFETY: the descriptor has just been opened and is nobody else's.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// A memory file of a size that nobody can change.
+fn sealed_file(len: usize) -> io::Result<OwnedFd> {
+    if !sys::may_grow_to(len as u64) {
+        return Err(io::Error::from_raw_os_error(libc::EFBIG));
+    }
+    let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
+    // SAFETY: the name is NUL-terminated.
+    let fd = unsafe { libc::memfd_create(c"whofreed".as_ptr(), flags) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let seals = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW;
+    // SAFETY: the descriptor has just been made and is nobody else's; ftruncate and fcntl work on it alone.
+    unsafe {
+        let file = OwnedFd::from_raw_fd(fd);
+        if libc::ftruncate(fd, len as libc::off_t) == 0
+            && libc::fcntl(fd, libc::F_ADD_SEALS, seals) == 0
+        {
+            return Ok(file);
+        }
+    }
+    Err(io::Error::last_os_error())
 }
 
 fn copy_file(fd: i32, with_events: bool) -> io::Result<Vec<u8>> {
@@ -202,33 +231,20 @@ impl Sink {
         Ok((Self::File(sink), header.cast()))
     }
 
-    /// Makes sealed memory for the newest events, and maps its header.
+    /// Makes memory for the newest events, and maps its header: a sealed memory file, or plain shared memory where
+    /// the host may not have a file of that size.
     ///
     /// # Errors
     /// Those of the kernel.
     pub fn create_memory() -> io::Result<(Self, NonNull<FileHeader>)> {
-        let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
-        // SAFETY: the name is NUL-terminated.
-        let fd = unsafe { libc::memfd_create(c"whofreed".as_ptr(), flags) };
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: the descriptor has just been made and is nobody else's.
-        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         let chunks = (MEMORY_EVENT_CHUNKS + MEMORY_DATA_CHUNKS) as usize;
         let len = HEADER_SIZE + chunks * CHUNK_SIZE;
-        // SAFETY: ftruncate and fcntl work on the descriptor alone.
-        let sealed = unsafe {
-            libc::ftruncate(fd.as_raw_fd(), len as libc::off_t) == 0
-                && libc::fcntl(
-                    fd.as_raw_fd(),
-                    libc::F_ADD_SEALS,
-                    libc::F_SEAL_SHRINK | libc::F_SEAL_GROW,
-                ) == 0
+        let file = sealed_file(len).ok();
+        let backing = if file.is_some() {
+            0
+        } else {
+            libc::MAP_ANONYMOUS
         };
-        if !sealed {
-            return Err(io::Error::last_os_error());
-        }
         // SAFETY: a new mapping at an address of the kernel's choice touches no existing memory. It is not
         // populated: a host that has few events shall pay for few.
         let memory = unsafe {
@@ -236,8 +252,8 @@ impl Sink {
                 ptr::null_mut(),
                 len,
                 libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED | libc::MAP_NORESERVE,
-                fd.as_raw_fd(),
+                libc::MAP_SHARED | libc::MAP_NORESERVE | backing,
+                file.as_ref().map_or(-1, AsRawFd::as_raw_fd),
                 0,
             )
         };

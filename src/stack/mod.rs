@@ -30,6 +30,8 @@ pub const MAX_FRAMES: usize = 512;
 pub const MAX_PYTHON_FRAMES: usize = 128;
 
 const COUNT_BYTES: usize = 8;
+/// Room for the longest text or list of texts.
+pub const MAX_TEXT: usize = 16 * 1024;
 const MAX_PAYLOAD: usize = COUNT_BYTES + 8 * (MAX_FRAMES + MAX_PYTHON_FRAMES);
 
 /// A thread's memory for one stack. Valid as zeros.
@@ -40,6 +42,8 @@ pub struct StackBuffer {
     truncated: bool,
     python: [RawPythonFrame; MAX_PYTHON_FRAMES],
     payload: [u8; MAX_PAYLOAD],
+    /// For names and paths: a handler on a small alternate stack has no room for them.
+    pub text: [u8; MAX_TEXT],
 }
 
 /// The range of the shim's own code: its frames are no part of the host's stack.
@@ -93,12 +97,13 @@ impl StackBuffer {
 
     /// Adds the Python stack to the captured one and interns both. 0 when there is no room for it.
     pub fn intern(&mut self, recorder: &Recorder, pen: &mut Pen) -> u32 {
+        let text = &mut self.text;
         let mut intern_code = |file: &[u8], function: &[u8], first_line: u32| {
-            intern_code(recorder, pen, file, function, first_line)
+            intern_code(recorder, pen, text, file, function, first_line)
         };
         let python = python::capture(&mut self.python, &mut intern_code);
         if python == 0 {
-            say_why_no_python(recorder, pen);
+            say_why_no_python(recorder, pen, &mut self.text);
         }
         let mut payload = Payload {
             bytes: &mut self.payload,
@@ -112,7 +117,7 @@ impl StackBuffer {
         });
         let mut finder = recorder.modules.finder();
         for address in &self.frames[..self.len] {
-            let (module, offset) = finder.find(recorder, pen, *address);
+            let (module, offset) = finder.find(recorder, pen, &mut self.text, *address);
             payload.push(pack_frame(module, offset));
         }
         for frame in &self.python[..python] {
@@ -128,15 +133,14 @@ impl StackBuffer {
 }
 
 /// An interpreter that is there and cannot be read is said in the report, once.
-fn say_why_no_python(recorder: &Recorder, pen: &mut Pen) {
+fn say_why_no_python(recorder: &Recorder, pen: &mut Pen, memory: &mut [u8; MAX_TEXT]) {
     let why = match python::status() {
         Status::Unsupported { why, .. } => why,
         Status::Mismatch { what, .. } => what,
         Status::NoPython | Status::Reading { .. } => return,
     };
     if recorder.first_word_on_python() {
-        let mut memory = [0; 512];
-        let mut payload = PayloadWriter::new(&mut memory);
+        let mut payload = PayloadWriter::new(memory);
         payload.text(b"frames of Python");
         payload.text(&why.as_bytes()[..why.len().min(256)]);
         if let Some(len) = payload.finish() {
@@ -157,18 +161,15 @@ impl Payload<'_> {
     }
 }
 
-/// The most bytes of a Python function's payload: two names and three numbers.
-const MAX_CODE: usize = 12 + 2 * 1024;
-
 fn intern_code(
     recorder: &Recorder,
     pen: &mut Pen,
+    memory: &mut [u8; MAX_TEXT],
     file: &[u8],
     function: &[u8],
     first_line: u32,
 ) -> u32 {
-    let mut memory = [0; MAX_CODE];
-    let mut payload = PayloadWriter::new(&mut memory);
+    let mut payload = PayloadWriter::new(memory);
     payload.u32(first_line);
     payload.text(&file[file.len().saturating_sub(1024)..]);
     payload.text(&function[..function.len().min(1024)]);

@@ -17,6 +17,7 @@ use crate::linkmap;
 use crate::linkmap::FoundObject;
 use crate::record::Pen;
 use crate::record::Recorder;
+use crate::stack::MAX_TEXT;
 use crate::sys::mix;
 
 /// Frames carry 16 bits for the module.
@@ -82,7 +83,13 @@ impl Modules {
     }
 
     /// The number of a module, which is written to the trace when it is new; 0 when there is no room.
-    fn number(&self, recorder: &Recorder, pen: &mut Pen, found: &FoundObject) -> u32 {
+    fn number(
+        &self,
+        recorder: &Recorder,
+        pen: &mut Pen,
+        memory: &mut [u8; MAX_TEXT],
+        found: &FoundObject,
+    ) -> u32 {
         let key = key_of(found);
         let hash = key.iter().fold(0, |hash, word| mix(hash ^ *word));
         if let Some(entry) = self.index.find(hash, |entry| self.is(entry, &key)) {
@@ -94,13 +101,15 @@ impl Modules {
         for (word, part) in self.entries.get(new).key.iter().zip(key) {
             word.store(part, Ordering::Relaxed);
         }
-        let mut memory = [0; 4096 + 256];
-        let mut payload = PayloadWriter::new(&mut memory);
+        // The path is made in the second half, the payload in the first.
+        let (memory, path) = memory.split_at_mut(MAX_TEXT / 2);
+        let path = path_of(found, path);
+        let mut payload = PayloadWriter::new(memory);
         payload.u64(found.load_bias as u64);
         payload.u64(found.start as u64);
         payload.u64(found.end as u64);
         payload.u32(new + 1);
-        write_path(&mut payload, found);
+        payload.text(path);
         payload.text(build_id(found));
         let Some(len) = payload.finish() else {
             return 0;
@@ -118,7 +127,13 @@ impl Modules {
 
 impl Finder<'_> {
     /// The module of a code address and the offset in it; module 0 and the address itself outside of any.
-    pub fn find(&mut self, recorder: &Recorder, pen: &mut Pen, address: usize) -> (u32, u64) {
+    pub fn find(
+        &mut self,
+        recorder: &Recorder,
+        pen: &mut Pen,
+        memory: &mut [u8; MAX_TEXT],
+        address: usize,
+    ) -> (u32, u64) {
         let remembered = self.remembered.iter();
         let mut known = remembered.filter(|(start, end, ..)| (*start..*end).contains(&address));
         if let Some((_, _, load_bias, number)) = known.next() {
@@ -128,7 +143,7 @@ impl Finder<'_> {
         let Some(found) = linkmap::find_object(address.wrapping_sub(1)) else {
             return (0, address as u64);
         };
-        match self.modules.number(recorder, pen, &found) {
+        match self.modules.number(recorder, pen, memory, &found) {
             0 => (0, address as u64),
             number => {
                 let place = (found.start, found.end, found.load_bias, number);
@@ -163,22 +178,30 @@ fn key_of(found: &FoundObject) -> Key {
     ]
 }
 
-/// The linker knows the main program by no name; the kernel does.
-fn write_path(payload: &mut PayloadWriter<'_>, found: &FoundObject) {
+/// Where the file of a module lies. The linker knows the main program by no name, and other objects as the host named
+/// them: a relative path is completed by the folder that the host is in now. These system calls happen once per module.
+fn path_of<'memory>(found: &FoundObject, memory: &'memory mut [u8]) -> &'memory [u8] {
     let name = linkmap::name_of(found).to_bytes();
-    if !name.is_empty() {
-        payload.text(&name[..name.len().min(4000)]);
-        return;
+    let is_relative = !name.starts_with(b"/") && name.contains(&b'/');
+    let mut len = 0;
+    if name.is_empty() {
+        let place = memory.as_mut_ptr().cast();
+        // SAFETY: the link's name is NUL-terminated, and the length is the memory's.
+        let got = unsafe { libc::readlink(c"/proc/self/exe".as_ptr(), place, memory.len()) };
+        len = usize::try_from(got).unwrap_or(0);
+    } else if is_relative {
+        // SAFETY: the length is the memory's; the answer is NULL or a NUL-terminated string in it.
+        let folder = unsafe { libc::getcwd(memory.as_mut_ptr().cast(), memory.len()) };
+        if !folder.is_null() {
+            len = memory.iter().position(|byte| *byte == 0).unwrap_or(0);
+        }
+        if let Some(slash) = memory.get_mut(len) {
+            *slash = b'/';
+            len += 1;
+        }
     }
-    let mut path = [0_u8; 4000];
-    // SAFETY: the link's name is NUL-terminated, and the length is the buffer's. This system call happens once per
-    // trace, when the main program is first met.
-    let len = unsafe {
-        libc::readlink(
-            c"/proc/self/exe".as_ptr(),
-            path.as_mut_ptr().cast(),
-            path.len(),
-        )
-    };
-    payload.text(&path[..usize::try_from(len).unwrap_or(0)]);
+    let name = name.strip_prefix(b"./").unwrap_or(name);
+    let taken = name.len().min(memory.len() - len);
+    memory[len..len + taken].copy_from_slice(&name[..taken]);
+    &memory[..len + taken]
 }

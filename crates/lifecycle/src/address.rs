@@ -10,6 +10,10 @@ use crate::Verdict;
 /// that held the address before.
 pub const REMEMBERED_OWNERS: usize = 8;
 
+/// How many past owners with a late right an address remembers: hosts that close a device again and again without
+/// freeing what was on it would fill any memory.
+pub const REMEMBERED_LATE_OWNERS: usize = 2048;
+
 /// What can happen at an address. Owner 0 means that the owner is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -65,8 +69,12 @@ pub struct Address<H> {
     pub epoch: u32,
     /// Whether the address was ever allocated while tracking.
     pub seen: bool,
-    /// Whether a past owner had to be forgotten.
+    /// Whether a past owner without a right had to be forgotten: one that is not known may have held the address.
     pub forgot: bool,
+    /// Whether a late right had to be forgotten: an owner that is not known may have one, and is not accused.
+    pub forgot_late: bool,
+    /// Whether an event did not fit: from then on nobody is accused here.
+    pub incomplete: bool,
 }
 
 impl<H: Holders> Address<H> {
@@ -76,15 +84,16 @@ impl<H: Holders> Address<H> {
     /// for a million. An `epoch` lower than the one already applied is a late-comer and changes nothing.
     ///
     /// # Errors
-    /// [`Full`] when the holders may not fit; nothing has changed then.
+    /// [`Full`] when the holders do not fit; then the event has not happened, and the address is
+    /// [`Address::incomplete`] from now on.
     pub fn apply(&mut self, epoch: u32, event: Event) -> Result<Outcome, Full> {
-        // A deallocate can turn one run into a shorter run and a past owner; an allocate adds one run.
-        if !self.holders.has_room(1) {
-            return Err(Full);
-        }
         if epoch > self.epoch {
             self.end_all_by_reset();
             self.epoch = epoch;
+        }
+        if !self.holders.has_room(1) && !self.forget_one() && self.needs_room(event) {
+            self.incomplete = true;
+            return Err(Full);
         }
         Ok(match event {
             Event::Allocate { owner } => self.allocate(owner),
@@ -175,7 +184,9 @@ impl<H: Holders> Address<H> {
     }
 
     fn judge_without_right(&self, owner: u64) -> Verdict {
-        if self.is_live() {
+        if self.incomplete || (self.forgot_late && self.past(owner).is_none()) {
+            Verdict::Unknown
+        } else if self.is_live() {
             if self.held_before(owner) {
                 Verdict::StaleOwner
             } else {
@@ -198,7 +209,9 @@ impl<H: Holders> Address<H> {
             }
         }
         self.forget_oldest();
-        if lives_under_another {
+        if lives_under_another && self.incomplete {
+            Outcome::just(Verdict::Unknown)
+        } else if lives_under_another {
             Outcome::just(Verdict::StaleOwner)
         } else {
             Outcome {
@@ -268,15 +281,49 @@ impl<H: Holders> Address<H> {
         self.forget_oldest();
     }
 
-    /// Owners with a late right are never forgotten: the totals must not depend on the bound.
+    /// Owners with a late right are kept much longer: an owner that comes with one must not be taken for guilty.
     fn forget_oldest(&mut self) {
-        let rightless = |holder: &Holder| holder.standing == Standing::Past && holder.count == 0;
-        let known = self.holders.entries().iter().filter(|h| rightless(h));
-        if known.count() > REMEMBERED_OWNERS
-            && let Some(oldest) = self.holders.entries().iter().position(rightless)
-        {
-            self.holders.remove(oldest);
-            self.forgot = true;
+        let past = |holder: &&Holder| holder.standing == Standing::Past;
+        let (mut rightless, mut late) = (0, 0);
+        for holder in self.holders.entries().iter().filter(past) {
+            if holder.count == 0 {
+                rightless += 1;
+            } else {
+                late += 1;
+            }
+        }
+        if rightless > REMEMBERED_OWNERS {
+            self.forget_one();
+        }
+        if late > REMEMBERED_LATE_OWNERS {
+            let mut entries = self.holders.entries().iter();
+            let is_late = |holder: &Holder| holder.standing == Standing::Past && holder.count > 0;
+            if let Some(oldest) = entries.position(is_late) {
+                self.holders.remove(oldest);
+                self.forgot_late = true;
+            }
+        }
+    }
+
+    /// Forgets the oldest past owner without a right, if there is one.
+    fn forget_one(&mut self) -> bool {
+        let mut entries = self.holders.entries().iter();
+        let is_rightless = |holder: &Holder| holder.standing == Standing::Past && holder.count == 0;
+        let Some(oldest) = entries.position(is_rightless) else {
+            return false;
+        };
+        self.holders.remove(oldest);
+        self.forgot = true;
+        true
+    }
+
+    /// Whether an event may need one more entry: it adds a run, or shortens one and remembers its owner beside it.
+    fn needs_room(&self, event: Event) -> bool {
+        let is_long = |holder: &Holder| holder.standing == Standing::Live && holder.count > 1;
+        match event {
+            Event::Allocate { .. } | Event::Retain { .. } => true,
+            Event::Deallocate { .. } => self.holders.entries().iter().any(is_long),
+            Event::View { .. } => false,
         }
     }
 }

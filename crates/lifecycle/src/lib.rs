@@ -13,6 +13,7 @@ mod verdict;
 pub use address::Address;
 pub use address::Event;
 pub use address::Outcome;
+pub use address::REMEMBERED_LATE_OWNERS;
 pub use address::REMEMBERED_OWNERS;
 pub use holders::FixedHolders;
 pub use holders::Full;
