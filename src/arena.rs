@@ -31,7 +31,7 @@ impl<T: ZeroInit> Arena<T> {
     /// Reserves memory for `capacity` items, or for fewer where the host does not grant that much.
     #[must_use]
     pub fn new(capacity: u32) -> Option<Self> {
-        let (base, capacity) = sys::reserve_items(capacity as usize, 1024, size_of::<T>())?;
+        let (base, capacity) = sys::reserve_items(capacity as usize, 1, size_of::<T>())?;
         Some(Self {
             base: base.cast(),
             capacity: u32::try_from(capacity).unwrap_or(u32::MAX),

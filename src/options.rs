@@ -4,10 +4,11 @@
 //! first event, so that a process that never has one is left alone.
 
 use std::ffi::CStr;
-use std::ffi::CString;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
+use std::ptr;
+use std::ptr::NonNull;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
@@ -110,25 +111,19 @@ fn environment() -> Vec<u8> {
 }
 
 /// Programs that the host starts are not to be recorded: what the launcher put into `LD_PRELOAD` is taken out, what the
-/// user had there stays.
+/// user had there stays. In place, since a shell hands on the very strings that it was started with.
 fn leave_children_alone() {
     // SAFETY: as in `environment`.
-    let Some(list) = (unsafe { libc::getenv(c"LD_PRELOAD".as_ptr()).as_ref() }) else {
+    let Some(list) = NonNull::new(unsafe { libc::getenv(c"LD_PRELOAD".as_ptr()) }) else {
         return;
     };
     // SAFETY: getenv answers with a NUL-terminated string.
-    let kept = without_own(unsafe { CStr::from_ptr(list) }.to_bytes());
-    let Ok(kept) = CString::new(kept) else {
-        return;
-    };
-    // SAFETY: the host is not running yet, so nobody else reads or writes the environment; the strings are
-    // NUL-terminated, and setenv copies them.
+    let kept = without_own(unsafe { CStr::from_ptr(list.as_ptr()) }.to_bytes());
+    // SAFETY: what is kept is no longer than the list, whose memory belongs to the process and may be written to; the
+    // host is not running yet, so nobody else reads it.
     unsafe {
-        if kept.is_empty() {
-            libc::unsetenv(c"LD_PRELOAD".as_ptr());
-        } else {
-            libc::setenv(c"LD_PRELOAD".as_ptr(), kept.as_ptr(), 1);
-        }
+        ptr::copy_nonoverlapping(kept.as_ptr(), list.as_ptr().cast(), kept.len());
+        list.add(kept.len()).write(0);
     }
 }
 

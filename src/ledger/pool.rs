@@ -14,6 +14,8 @@ use crate::primitive::Ordering;
 
 /// The number of size classes.
 pub const CLASSES: usize = 6;
+/// There are at least so many records of each class.
+const LEAST: u32 = 64;
 /// Free records of a class that a thread keeps.
 const KEPT: usize = 8;
 const CLASS_SHIFT: u32 = 29;
@@ -78,10 +80,10 @@ impl Pool {
         Some(Self {
             class0: Arena::new(small)?,
             class1: Arena::new(small / 4)?,
-            class2: Arena::new(small / 64)?,
-            class3: Arena::new(small / 1024)?,
-            class4: Arena::new((small / 8192).max(1024))?,
-            class5: Arena::new((small / 32768).max(1024))?,
+            class2: Arena::new((small / 64).max(LEAST))?,
+            class3: Arena::new((small / 1024).max(LEAST))?,
+            class4: Arena::new((small / 8192).max(LEAST))?,
+            class5: Arena::new((small / 16384).max(LEAST))?,
             free: [const { AtomicU64::new(0) }; CLASSES],
         })
     }
