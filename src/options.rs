@@ -87,7 +87,8 @@ static COMPLAINED: AtomicBool = AtomicBool::new(false);
 /// Copies the environment's text. Called once, when the library is loaded or at the first event, whichever comes first.
 pub fn start() {
     TEXT.get_or_init(|| Box::new(environment()));
-    if !read().0.follow_children {
+    let (options, _) = read();
+    if options.is_run && !options.follow_children {
         leave_children_alone();
     }
 }
@@ -119,11 +120,21 @@ fn leave_children_alone() {
     };
     // SAFETY: getenv answers with a NUL-terminated string.
     let kept = without_own(unsafe { CStr::from_ptr(list.as_ptr()) }.to_bytes());
-    // SAFETY: what is kept is no longer than the list, whose memory belongs to the process and may be written to; the
-    // host is not running yet, so nobody else reads it.
+    overwrite(list, &kept);
+    // A child that is linked with the library gets it all the same, and is then a host like any other.
+    // SAFETY: as in `environment`.
+    if let Some(text) = NonNull::new(unsafe { libc::getenv(NAME.as_ptr()) }) {
+        overwrite(text, b"");
+    }
+}
+
+/// Replaces a value in the environment by one that is no longer.
+fn overwrite(value: NonNull<libc::c_char>, by: &[u8]) {
+    // SAFETY: the caller gives a value of the environment that `by` is no longer than; its memory belongs to the
+    // process and may be written to, and the host is not running yet, so nobody else reads it.
     unsafe {
-        ptr::copy_nonoverlapping(kept.as_ptr(), list.as_ptr().cast(), kept.len());
-        list.add(kept.len()).write(0);
+        ptr::copy_nonoverlapping(by.as_ptr(), value.as_ptr().cast(), by.len());
+        value.add(by.len()).write(0);
     }
 }
 

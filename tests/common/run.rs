@@ -64,6 +64,13 @@ impl Run {
 /// Runs a command to its end; one that hangs is killed, and the test fails.
 #[track_caller]
 pub fn run(command: &mut Command) -> Run {
+    // Test runners put their own target folder there, and with it the library of another build.
+    if !command
+        .get_envs()
+        .any(|(name, _)| name == "LD_LIBRARY_PATH")
+    {
+        command.env_remove("LD_LIBRARY_PATH");
+    }
     command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -102,11 +102,15 @@ fn innocent(pieces: &mut Vec<Piece>, analysis: &Analysis) {
 fn guilty(pieces: &mut Vec<Piece>, analysis: &Analysis, width: usize) {
     let totals = &analysis.totals;
     pieces.push((Tone::Bad, counted(totals.excess, "excess free")));
-    pieces.push(plain(format!(
-        " in {} of {}, ",
-        number(analysis.buffers.over_freed),
-        counted(analysis.buffers.unique, "buffer")
-    )));
+    // Leaks can outweigh the excess of a buffer: then none was freed more often than it was allocated.
+    pieces.push(plain(match analysis.buffers.over_freed {
+        0 => ", ".to_owned(),
+        over => format!(
+            " in {} of {}, ",
+            number(over),
+            counted(analysis.buffers.unique, "buffer")
+        ),
+    }));
     if analysis.culprits.is_empty() {
         pieces.push(plain(
             "none explained: the record does not tell who is to blame",

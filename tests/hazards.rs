@@ -1,0 +1,130 @@
+//! What hosts do and tools like this one stumble over: c_tests/hazards.c, linked, with a trace, and under limits.
+
+mod common;
+
+use std::path::Path;
+use std::process::Command;
+
+use common::Host;
+use common::Scratch;
+use common::total;
+
+fn host(scratch: &Scratch) -> std::path::PathBuf {
+    Host::c("c_tests/hazards.c").compile(scratch, "host")
+}
+
+/// Runs a mode alone, and under `whofreed run`, and expects so many excess frees.
+fn content(mode: &str, excess: u64) {
+    let scratch = Scratch::new("hazards");
+    let host = host(&scratch);
+    let quiet = ("WHOFREED_OPTIONS", "summary=0");
+    common::run(Command::new(&host).arg(mode).env(quiet.0, quiet.1)).expect_code(0);
+    let tracked = common::track(&scratch, &[], &host, &[mode]);
+    tracked.run.expect_code(0);
+    common::check_identities(&tracked.report);
+    assert_eq!(total(&tracked.report, "excess"), excess);
+    assert_eq!(total(&tracked.report, "dropped_events"), 0);
+}
+
+/// The program's own constructors run before the library's: the first event comes before it was asked to start.
+#[test]
+fn an_event_before_our_own_constructor_loses_nothing() {
+    content("many", 1);
+}
+
+#[test]
+fn a_cancelled_thread_is_cancelled_where_the_host_says() {
+    content("cancel", 1);
+}
+
+#[test]
+fn a_handler_on_a_small_alternate_stack_has_room() {
+    content("small_stack", 101);
+}
+
+#[test]
+fn resets_that_leave_buffers_behind_do_not_stop_the_judge() {
+    content("resets", 2);
+}
+
+#[test]
+fn too_many_owners_of_one_address_are_not_accused_and_told() {
+    let scratch = Scratch::new("crowd");
+    let tracked = common::track(&scratch, &[], &host(&scratch), &["crowd"]);
+    tracked.run.expect_code(0);
+    common::check_identities(&tracked.report);
+    assert_eq!(total(&tracked.report, "excess"), 1);
+    assert!(total(&tracked.report, "untracked") > 0);
+}
+
+#[test]
+fn a_module_opened_by_a_relative_path_keeps_its_names() {
+    let scratch = Scratch::new("relative");
+    let host = host(&scratch);
+    let flags = ["-shared", "-fPIC"];
+    Host::c("c_tests/hazards_plugin.c")
+        .flags(&flags)
+        .compile(&scratch, "plugin.so");
+    let trace = scratch.file("relative.wft");
+    common::run(
+        Command::new(common::cli())
+            .args(["run", "--trace"])
+            .arg(&trace)
+            .arg("--shim")
+            .arg(common::shim())
+            .arg("--")
+            .arg(&host)
+            .args(["plugin", "./plugin.so"])
+            .current_dir(scratch.path()),
+    )
+    .expect_code(0);
+    let report = common::report(&trace);
+    let culprits = report["culprits"].as_array().expect("a list");
+    assert!(
+        culprits
+            .iter()
+            .any(|culprit| culprit["function"] == "plugin_frees_again"),
+        "{report:#}"
+    );
+}
+
+/// A limit on the size of files is met by counting, never by the signal that would end the host.
+#[test]
+fn limits_of_the_host_do_not_end_it() {
+    let scratch = Scratch::new("limits");
+    let host = host(&scratch);
+    for limit in ["-f 100", "-f 1000", "-v 500000", "-v 2000000"] {
+        for trace in ["", ":trace=limited.wft"] {
+            let run = common::run(
+                Command::new("bash")
+                    .arg("-c")
+                    .arg(format!("ulimit {limit}; exec \"$0\" many"))
+                    .arg(&host)
+                    .current_dir(scratch.path())
+                    .env("WHOFREED_OPTIONS", format!("summary=0{trace}")),
+            );
+            run.expect_code(0);
+            let left = scratch.file("limited.wft");
+            assert!(!left.exists() || std::fs::remove_file(left).is_ok());
+        }
+    }
+}
+
+/// `follow_children=0`: what the first process starts is not recorded, and the user's own preloads stay.
+#[test]
+fn children_are_left_alone_when_asked() {
+    let scratch = Scratch::new("alone");
+    let host = host(&scratch);
+    let run = common::run(
+        Command::new(common::cli())
+            .args(["run", "--follow-children", "0", "--shim"])
+            .arg(common::shim())
+            .args(["--trace", "t.wft", "--", "bash", "-c"])
+            .arg("\"$0\" many; echo \"left: [$LD_PRELOAD]\"")
+            .arg(&host)
+            .current_dir(scratch.path()),
+    )
+    .expect_code(0);
+    assert!(run.stdout.contains("left: []"), "{}", run.stdout);
+    assert!(!Path::new(&scratch.file("t.wft")).exists());
+}
