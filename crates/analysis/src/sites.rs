@@ -38,6 +38,9 @@ impl Noise {
     };
 }
 
+/// With fewer guilty frees than these no innocent one is put up with.
+const FEW: f64 = 10.0;
+
 /// What makes two frames the same call site.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Place {
@@ -178,13 +181,19 @@ impl<'a> Sites<'a> {
             .collect();
         let guilty_through = self.through(guilty);
         let innocent_through = self.through(&innocent);
-        let separates = |prefix: &[SiteId]| {
-            let count = |of: &HashMap<&[SiteId], u64>| of.get(prefix).copied().unwrap_or(0) as f64;
-            count(&innocent_through) <= noise.frees.max(noise.share * count(&guilty_through))
+        let separates = |chain: ChainId, prefix: &[SiteId]| {
+            let count = |of: &HashMap<&[SiteId], u64>| of.get(prefix).copied().unwrap_or(0);
+            // Nothing further out parts a chain from itself.
+            let own = innocent.get(&chain).copied().unwrap_or(0);
+            let others = (count(&innocent_through) - own) as f64;
+            let guilty = count(&guilty_through) as f64;
+            // Of little evidence nothing may be put down to noise: the frame may be everybody's.
+            let frees = if guilty < FEW { 0.0 } else { noise.frees };
+            others <= frees.max(noise.share * guilty)
         };
         let name = |chain: ChainId| {
             let sites = self.sites(chain);
-            let depth = (1..=sites.len()).find(|&depth| separates(&sites[..depth]));
+            let depth = (1..=sites.len()).find(|&depth| separates(chain, &sites[..depth]));
             depth.map_or(sites[0], |depth| sites[depth - 1])
         };
         guilty.keys().map(|&chain| (chain, name(chain))).collect()

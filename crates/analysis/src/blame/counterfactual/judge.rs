@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use super::chains::Chains;
+use super::chains::chains;
 use super::fit::Solution;
 use super::model::Counts;
 use super::problem::Problem;
@@ -15,6 +17,9 @@ const FEW_OF_MIXED: f64 = 5.0;
 const FEW_OF_SEVERAL: f64 = 100.0;
 /// and this many where somebody else could have done each of them.
 const FEW: f64 = 20.0;
+
+/// With more alternatives than these an accusation says nothing.
+const MOST_OTHERS: usize = 3;
 
 /// What is said of an accused group.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +36,7 @@ pub(super) enum Sentence {
 pub(super) fn judge(problem: &Problem, solution: &Solution) -> Vec<(u32, Sentence)> {
     let counts = &solution.fit.counts;
     let rivals = rivals(problem, solution);
+    let chains = chains(problem, solution);
     let sentence = |accused: u32| {
         if could_be_loss(problem, counts, accused) {
             return Sentence::Silent;
@@ -61,8 +67,31 @@ pub(super) fn judge(problem: &Problem, solution: &Solution) -> Vec<(u32, Sentenc
     counts
         .culprits()
         .into_iter()
-        .map(|accused| (accused, sentence(accused)))
+        .map(|accused| {
+            let sentence = sentence(accused);
+            match chains.get(&accused) {
+                Some(chains) => (accused, review(sentence, chains, accused)),
+                None => (accused, sentence),
+            }
+        })
         .collect()
+}
+
+/// What is left of a sentence when everybody else who could have done it is heard.
+fn review(sentence: Sentence, chains: &Chains, accused: u32) -> Sentence {
+    if std::env::var("DBG").is_ok() { eprintln!("{accused} {sentence:?} {chains:?}"); }
+    if sentence == Sentence::Silent || chains.are_of(accused) {
+        return sentence;
+    }
+    let mut others = chains.others(accused);
+    if let Sentence::Either(instead) = sentence {
+        others.extend(instead);
+    }
+    if others.is_empty() || others.len() > MOST_OTHERS {
+        Sentence::Silent
+    } else {
+        Sentence::Either(others.into_iter().collect())
+    }
 }
 
 /// Whether lost events alone would make as many of this group's frees look surplus.

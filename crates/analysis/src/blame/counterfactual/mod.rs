@@ -4,6 +4,7 @@
 //! whole call sites from the log and see what vanishes cannot express a site that is right nine times and wrong
 //! once, so every *free* gets a label: it ends a life, or it frees again what was freed. See `docs/blame.md`.
 
+mod chains;
 mod fit;
 mod judge;
 mod label;
@@ -228,18 +229,20 @@ impl Stories {
                 .copied()
                 .filter(|&other| seen_at(other) > seen_at(group))
                 .max_by_key(|&other| (seen_at(other), std::cmp::Reverse(other)));
-            let mut alternatives: Vec<SiteId> = others
+            let mut all: Vec<u32> = others.to_vec();
+            all.push(group);
+            let name = |of: u32| self.name_of(problem, sites, of, &all);
+            let first = shown.unwrap_or(group);
+            let alternatives: Vec<SiteId> = all
                 .iter()
-                .filter(|&&other| Some(other) != shown)
-                .map(|&other| self.name_of(problem, sites, other))
+                .filter(|&&other| other != first)
+                .map(|&other| name(other))
                 .collect();
-            if shown.is_some() {
-                alternatives.extend(told.iter().map(|told| naming[&told.chain]));
-            }
             for told in told {
-                let (site, charge) = match shown {
-                    None => (naming[&told.chain], told.charge),
-                    Some(shown) => (self.name_of(problem, sites, shown), told.swapped),
+                let (site, charge) = match (confidence, shown) {
+                    (Confidence::Undecided, None) => (name(group), told.charge),
+                    (_, None) => (naming[&told.chain], told.charge),
+                    (_, Some(shown)) => (name(shown), told.swapped),
                 };
                 let entry = accused.entry((group, site)).or_insert_with(|| Accused {
                     site,
@@ -255,19 +258,24 @@ impl Stories {
 }
 
 impl Stories {
-    /// The name of a whole group, apart from all others, the accused among them.
-    fn name_of(&self, problem: &Problem, sites: &Sites<'_>, group: u32) -> SiteId {
+    /// The name of a whole group, apart from the others `named` with it and from the innocent.
+    fn name_of(&self, problem: &Problem, sites: &Sites<'_>, group: u32, named: &[u32]) -> SiteId {
         let chains = &problem.chains[group as usize];
-        let counts = [&self.guilty, &self.innocent];
+        let is_named = |chain: &ChainId| {
+            let mut groups = named.iter().map(|&group| &problem.chains[group as usize]);
+            groups.any(|chains| chains.contains(chain))
+        };
         let mut of_group: BTreeMap<ChainId, u64> = chains.iter().map(|&chain| (chain, 1)).collect();
         let mut of_others: BTreeMap<ChainId, u64> = BTreeMap::new();
-        for (&chain, &count) in counts.into_iter().flatten() {
-            let side = if chains.contains(&chain) {
-                &mut of_group
-            } else {
-                &mut of_others
-            };
-            *side.entry(chain).or_default() += count;
+        for (&chain, &count) in [&self.guilty, &self.innocent].into_iter().flatten() {
+            let guilty = self.guilty.get(&chain).copied().unwrap_or(0);
+            let innocent = self.innocent.get(&chain).copied().unwrap_or(0);
+            let is_innocent = guilty as f64 <= NOISE.share / 2.0 * (guilty + innocent) as f64;
+            if chains.contains(&chain) {
+                *of_group.entry(chain).or_default() += count;
+            } else if is_innocent || is_named(&chain) {
+                *of_others.entry(chain).or_default() += count;
+            }
         }
         let mut names: BTreeMap<SiteId, u64> = BTreeMap::new();
         for (chain, site) in sites.naming(&of_group, &of_others, NOISE) {
