@@ -79,6 +79,14 @@ fn world_for_event() -> Option<&'static World> {
     world
 }
 
+/// An event that names no address: recorded, and answered so.
+fn refuse(inside: &mut Inside, world: &World, mut event: Draft, at: CallSite) -> Verdict {
+    count(&inside.counters().invalid);
+    event.verdict(Verdict::Invalid);
+    event.finish(world, inside.state(), at);
+    Verdict::Invalid
+}
+
 /// A buffer was handed out.
 pub fn allocate(
     device: u32,
@@ -111,10 +119,7 @@ pub fn allocate_inside(
     event.record.extra = size;
     event.record.label = kind;
     if address == WF_ADDRESS_UNKNOWN {
-        count(&counters.invalid);
-        event.verdict(Verdict::Invalid);
-        event.finish(world, inside.state(), at);
-        return Verdict::Invalid;
+        return refuse(inside, world, event, at);
     }
     let state = inside.state();
     let occurrence = lifecycle::Event::Allocate { owner };
@@ -321,10 +326,7 @@ pub fn retain_inside(
         false,
     ) = (target, address == WF_ADDRESS_UNKNOWN)
     else {
-        count(&counters.invalid);
-        event.verdict(Verdict::Invalid);
-        event.finish(world, state, at);
-        return Verdict::Invalid;
+        return refuse(inside, world, event, at);
     };
     event.root(root_address, root_owner);
     let occurrence = lifecycle::Event::Retain { owner: root_owner };
@@ -372,14 +374,10 @@ pub fn view_inside(
     let Some(world) = world_for_event() else {
         return Verdict::Ok;
     };
-    let counters = inside.counters();
     let mut event = Draft::new(EventKind::View, device, address, owner);
     let state = inside.state();
     if address == WF_ADDRESS_UNKNOWN {
-        count(&counters.invalid);
-        event.verdict(Verdict::Invalid);
-        event.finish(world, state, at);
-        return Verdict::Invalid;
+        return refuse(inside, world, event, at);
     }
     // The root of a view of a view is the first one's; a parent that was never seen is its own.
     let parent = match parent_owner {
