@@ -79,7 +79,6 @@ pub(super) fn judge(problem: &Problem, solution: &Solution) -> Vec<(u32, Sentenc
 
 /// What is left of a sentence when everybody else who could have done it is heard.
 fn review(sentence: Sentence, chains: &Chains, accused: u32) -> Sentence {
-    if std::env::var("DBG").is_ok() { eprintln!("{accused} {sentence:?} {chains:?}"); }
     if sentence == Sentence::Silent || chains.are_of(accused) {
         return sentence;
     }
