@@ -113,13 +113,15 @@ impl Balance {
             pid,
             device: address.device,
             address: address.address,
-            allocated: 0,
+            allocated: address.inherited_live,
             freed: 0,
             excess: 0,
             forwarded: 0,
             blocked: 0,
         };
+        // A child may free what it inherited; that its parent's instances go on is none of its account.
         let mut was_allocated = false;
+        let mut was_freed = false;
         let mut ended_inherited = 0;
         for step in steps {
             match step.kind {
@@ -129,6 +131,7 @@ impl Balance {
                 }
                 EventKind::Retain if step.verdict == Verdict::Ok => buffer.allocated += 1,
                 EventKind::Deallocate => {
+                    was_freed = true;
                     buffer.freed += 1;
                     buffer.excess += u64::from(step.verdict.is_excess());
                     let blocked = step.event.of(traces).blocked;
@@ -141,14 +144,17 @@ impl Balance {
                 _ => {}
             }
         }
-        if was_allocated {
+        if was_allocated || was_freed && address.inherited_known {
             let buffers = &mut self.buffers;
             buffers.unique += 1;
-            // What a parent allocated is none of this process's account.
-            *match buffer.allocated.cmp(&(buffer.freed - ended_inherited)) {
-                std::cmp::Ordering::Equal => &mut buffers.balanced,
-                std::cmp::Ordering::Greater => &mut buffers.under_freed,
-                std::cmp::Ordering::Less => &mut buffers.over_freed,
+            let own = buffer.allocated - address.inherited_live;
+            let freed_of_own = buffer.freed - ended_inherited;
+            *if buffer.freed > buffer.allocated {
+                &mut buffers.over_freed
+            } else if own > freed_of_own {
+                &mut buffers.under_freed
+            } else {
+                &mut buffers.balanced
             } += 1;
         }
         if buffer.excess > 0 {

@@ -34,7 +34,7 @@ pub(crate) fn assemble(
 ) -> (Vec<Culprit>, Vec<Victim>, u64) {
     let accused = merge(accused, sites);
     let chain_of_step = |sites: &mut Sites<'_>, step: usize| -> ChainId {
-        let event = replay.steps[step].event;
+        let event = replay.step(step).event;
         sites.chain_of(event.trace, event.of(traces))
     };
     let mut guilty: HashMap<ChainId, usize> = HashMap::new();
@@ -116,7 +116,7 @@ fn culprit(
     observed: u64,
     sites: &Sites<'_>,
 ) -> Culprit {
-    let surplus = |charge: &Charge| replay.steps[charge.surplus].event;
+    let surplus = |charge: &Charge| replay.step(charge.surplus).event;
     let mut buffers: BTreeSet<(u32, u32, u64)> = BTreeSet::new();
     let mut devices: BTreeSet<u32> = BTreeSet::new();
     for charge in &accused.charges {

@@ -38,6 +38,9 @@ pub(crate) struct Life {
     pub(crate) inherited: bool,
 }
 
+/// How many of the lives that had ended before a fork are remembered.
+const INHERITED_ENDS: usize = 2;
+
 /// One event of an address, judged.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Step {
@@ -60,6 +63,12 @@ pub(crate) struct AddressLog {
     pub(crate) address: u64,
     /// Indices into [`Replay::steps`].
     pub(crate) steps: Range<usize>,
+    /// What the process inherited here when it was forked, for the blame: indices into [`Replay::inherited`].
+    pub(crate) inherited: Range<usize>,
+    /// How many instances it inherited.
+    pub(crate) inherited_live: u64,
+    /// Ancestors allocated here.
+    pub(crate) inherited_known: bool,
     /// Nothing is missing, and the first event is not that of a buffer from before the tracking.
     pub(crate) whole: bool,
     /// Owners are known throughout, and unique.
@@ -72,6 +81,9 @@ pub(crate) struct Replay {
     pub(crate) addresses: Vec<AddressLog>,
     pub(crate) steps: Vec<Step>,
     pub(crate) lives: Vec<Life>,
+    /// The allocates, and the frees of the last lives that had ended, of what forked children inherited; none of
+    /// them is an event of the child.
+    pub(crate) inherited: Vec<Step>,
     /// Events without an order at an address.
     pub(crate) loose: Vec<EventRef>,
     /// By trace: how many verdicts differ from the recorded ones, and the first that does.
@@ -102,6 +114,21 @@ impl Replay {
             }
         }
         replay
+    }
+
+    /// A step of a process, or after all of these one that it inherited.
+    pub(crate) fn step(&self, index: usize) -> &Step {
+        let own = self.steps.len();
+        self.steps
+            .get(index)
+            .unwrap_or_else(|| &self.inherited[index - own])
+    }
+
+    /// The indices for [`Replay::step`] of all that tells about an address, in order.
+    pub(crate) fn told_of(&self, address: &AddressLog) -> impl Iterator<Item = usize> + use<> {
+        let own = self.steps.len();
+        let inherited = address.inherited.start + own..address.inherited.end + own;
+        inherited.chain(address.steps.clone())
     }
 
     pub(crate) fn steps_of(&self, address: &AddressLog) -> &[Step] {
@@ -245,6 +272,9 @@ impl<'a> Walk<'a> {
         for life in &mut self.replay.lives[first_life..] {
             life.inherited = true;
         }
+        let inherited_known = self.replay.lives.len() > first_life;
+        let inherited_live = self.live.len() as u64;
+        let inherited = self.inherit(first_life);
         let first = self.replay.steps.len();
         let mut owners_known = !self.traces[trace as usize].process.owners_are_pointers;
         let mut whole = true;
@@ -274,9 +304,43 @@ impl<'a> Walk<'a> {
             device,
             address,
             steps: first..self.replay.steps.len(),
+            inherited,
+            inherited_live,
+            inherited_known,
             whole,
             owners_known,
         });
+    }
+
+    /// Notes the last lives that had ended before the fork, and those that go on.
+    fn inherit(&mut self, first_life: usize) -> Range<usize> {
+        let lives = &self.replay.lives;
+        let start = self.replay.inherited.len();
+        let ended = |life: u32| lives[life as usize].freed.map(|freed| (freed, life));
+        let mut ended: Vec<(EventRef, u32)> = (first_life as u32..lives.len() as u32)
+            .filter_map(ended)
+            .collect();
+        let step = |at: EventRef| at.of(self.traces).step;
+        ended.sort_by_key(|&(freed, _)| (step(freed), freed));
+        let last = ended.len().saturating_sub(INHERITED_ENDS);
+        let mut note = |event: EventRef, kind: EventKind, life: u32| {
+            self.replay.inherited.push(Step {
+                event,
+                kind,
+                verdict: Verdict::Ok,
+                late: false,
+                life: Some(life),
+                after_reset: false,
+            });
+        };
+        for &(freed, life) in &ended[last..] {
+            note(lives[life as usize].began, EventKind::Allocate, life);
+            note(freed, EventKind::Deallocate, life);
+        }
+        for &life in &self.live {
+            note(lives[life as usize].began, EventKind::Allocate, life);
+        }
+        start..self.replay.inherited.len()
     }
 
     fn check_order(&mut self, event: EventRef, expected: &mut u64) {

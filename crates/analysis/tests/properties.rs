@@ -408,7 +408,60 @@ fn a_forked_child_inherits_and_does_not_leak_what_it_inherited() {
     assert_eq!((totals.allocations, totals.ok, totals.excess), (2, 2, 1));
     // The parent never freed its own copy; the child leaks nothing.
     assert_eq!(totals.leaked, 1);
-    assert_eq!(analysis.buffers.unique, 2);
+    // The child's copy is a buffer of its own, freed more often than it was handed down.
+    assert_eq!(
+        (analysis.buffers.unique, analysis.buffers.over_freed),
+        (3, 1)
+    );
+    let worst = analysis.worst_buffers[0];
+    assert_eq!(
+        (worst.pid, worst.allocated, worst.freed, worst.excess),
+        (8, 1, 2, 1)
+    );
+}
+
+#[test]
+fn a_forked_child_s_double_frees_of_what_it_inherited_are_explained() {
+    let mut host = Host::new(1, Owners::Unknown, 1, host::Reuse::LastFirst, 60);
+    let buffers: Vec<_> = (0..60).map(|_| host.allocate("a", 0)).collect();
+    let mut parent = host.trace();
+    parent.id = 11;
+    for &buffer in &buffers {
+        host.free("once", buffer);
+        host.free("again", buffer);
+    }
+    let mut child = host.trace();
+    child.id = 12;
+    child.process.pid = 8;
+    child.process.fork = Some(ForkPoint {
+        parent_trace: 11,
+        time_ns: 60_000,
+    });
+    child
+        .events
+        .retain(|event| event.kind == EventKind::Deallocate);
+    let traces = [parent, child];
+    let analysis = analyse(&traces, &host.names);
+    assert!(analysis.damage.is_empty(), "{:?}", analysis.damage);
+    let totals = &analysis.totals;
+    assert_eq!((totals.allocations, totals.ok, totals.excess), (60, 60, 60));
+    assert_eq!((totals.leaked, totals.unexplained), (60, 0));
+    let buffers = &analysis.buffers;
+    assert_eq!((buffers.unique, buffers.over_freed), (120, 60));
+    let culprit = &analysis.culprits[0];
+    assert_eq!(culprit.site.frame.function.as_deref(), Some("again"));
+    assert!(!culprit.example.allocated.is_empty());
+    assert!(!culprit.example.freed.is_empty());
+    assert_eq!(analysis.worst_buffers[0].allocated, 1);
+}
+
+#[test]
+fn events_without_room_are_counted() {
+    let (mut trace, names) = scripted(true, &[("+a", 1), ("f", 1)]);
+    trace.events[1].untracked = true;
+    let analysis = analyse(&[trace], &names);
+    assert_eq!(analysis.totals.untracked, 1);
+    assert_eq!(analysis.totals.deallocations, 1);
 }
 
 #[test]

@@ -53,7 +53,7 @@ impl Engine for Counterfactual {
         let Some(rows) = problem::rows(log, sites) else {
             return Vec::new();
         };
-        let is_excess = |&step: &usize| log.replay.steps[step].verdict.is_excess();
+        let is_excess = |&step: &usize| log.replay.step(step).verdict.is_excess();
         if !rows.iter().any(|row| row.steps.iter().any(is_excess)) {
             return Vec::new();
         }
@@ -139,7 +139,7 @@ impl Stories {
             }
             _ => {}
         });
-        let event = |token: usize| log.replay.steps[row.steps[token]].event;
+        let event = |token: usize| log.replay.step(row.steps[token]).event;
         // Surplus frees that took a live instance, whose owner's free will look excessive. `None`: nobody knows.
         let mut debts: VecDeque<Option<usize>> = VecDeque::new();
         for (index, (&token, &label)) in tokens.iter().zip(labels).enumerate() {
@@ -150,7 +150,7 @@ impl Stories {
                 continue;
             };
             let chain = row.tokens[index].1;
-            let is_excess = log.replay.steps[row.steps[index]].verdict.is_excess();
+            let is_excess = log.replay.step(row.steps[index]).verdict.is_excess();
             let ends_life = began_by_end.contains_key(&index);
             if ends_life {
                 *self.innocent.entry(chain).or_default() += 1;

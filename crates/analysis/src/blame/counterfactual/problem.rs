@@ -47,8 +47,8 @@ pub(super) fn rows(log: &Log<'_>, sites: &mut Sites<'_>) -> Option<Vec<Row>> {
             steps: Vec::new(),
         };
         let nobody = ChainId(0);
-        for index in address.steps.clone() {
-            let step = &log.replay.steps[index];
+        for index in log.replay.told_of(address) {
+            let step = log.replay.step(index);
             if step.after_reset {
                 row.tokens.push((Token::Reset, nobody));
                 row.steps.push(index);
@@ -61,7 +61,7 @@ pub(super) fn rows(log: &Log<'_>, sites: &mut Sites<'_>) -> Option<Vec<Row>> {
                 // A late free is legitimate, and a free of a buffer from before the tracking tells nothing.
                 _ => continue,
             };
-            let chain = sites.chain_of(address.trace, event);
+            let chain = sites.chain_of(step.event.trace, event);
             if token == Token::Free(0) && sites.is_nameless(chain) {
                 return None;
             }

@@ -1,0 +1,170 @@
+//! Hosts in which always the same innocents stand next to the culprit: no entry may consist of innocents only.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod host;
+
+use std::collections::BTreeSet;
+
+use host::Host;
+use host::Owners;
+use host::Reuse;
+use whofreed_analysis::Analysis;
+use whofreed_analysis::analyse;
+
+/// Runs `rounds` of a host on a last-in-first-out pool.
+fn run(rounds: u64, round: impl Fn(&mut Host, u64)) -> Host {
+    let mut host = Host::new(1, Owners::Unknown, 1, Reuse::LastFirst, 64);
+    for index in 0..rounds {
+        round(&mut host, index);
+    }
+    host
+}
+
+/// What every entry names.
+fn named(analysis: &Analysis) -> Vec<BTreeSet<String>> {
+    let names = analysis.culprits.iter().map(|culprit| {
+        let sites = culprit.alternatives.iter().chain([&culprit.site]);
+        sites
+            .map(|site| site.frame.function.clone().unwrap())
+            .collect()
+    });
+    names.collect()
+}
+
+/// The excess frees that entries with the culprit account for.
+fn check(name: &str, host: &Host, guilty: &str) -> u64 {
+    let analysis = analyse(&[host.trace()], &host.names);
+    assert!(analysis.totals.excess > 0, "{name}");
+    for entry in named(&analysis) {
+        assert!(entry.contains(guilty), "{name}: {entry:?}");
+        assert!(entry.len() <= 4, "{name}: {entry:?}");
+        assert!(!entry.contains("dev_free"), "{name}: {entry:?}");
+    }
+    analysis.totals.excess - analysis.totals.unexplained
+}
+
+/// `release` through the free function of the pool, by one line of the program.
+fn through(site: &str) -> String {
+    format!("dev_free < {site} < step")
+}
+
+/// The stale free strikes the holder, whose own free strikes the next one.
+fn chain_of_three(host: &mut Host, is_stale: bool) {
+    let layer = host.allocate("layer_alloc", 0);
+    host.free(&through("layer_free"), layer);
+    let softmax = host.allocate("softmax_alloc", 0);
+    if is_stale {
+        host.free(&through("evict"), layer);
+    }
+    let matmul = host.allocate("matmul_alloc", 0);
+    host.free(&through("softmax_free"), softmax);
+    host.free(&through("matmul_free"), matmul);
+}
+
+#[test]
+fn a_chain_that_always_hits_the_same_two() {
+    let often = run(2_000, |host, index| chain_of_three(host, index % 5 == 0));
+    assert_eq!(check("every fifth", &often, "evict"), 400);
+    let always = run(500, |host, _| chain_of_three(host, true));
+    check("always", &always, "evict");
+    let rarely = run(2_000, |host, _| {
+        let is_stale = host.random.chance(0.02);
+        chain_of_three(host, is_stale);
+    });
+    check("rarely", &rarely, "evict");
+    let once_in_a_while = run(2_000, |host, index| {
+        if index % 500 == 0 {
+            chain_of_three(host, true);
+        } else {
+            let layer = host.allocate("layer_alloc", 0);
+            host.free(&through("layer_free"), layer);
+        }
+    });
+    check("once in a while", &once_in_a_while, "evict");
+}
+
+#[test]
+fn a_chain_whose_last_victim_is_of_the_first_kind() {
+    let host = run(200, |host, _| {
+        let first = host.allocate("alloc_a", 0);
+        host.free(&through("free_a"), first);
+        let second = host.allocate("alloc_b", 0);
+        host.free(&through("guilty"), first);
+        let third = host.allocate("alloc_a", 0);
+        host.free(&through("free_b"), second);
+        host.free(&through("free_a"), third);
+    });
+    check("a b a", &host, "guilty");
+}
+
+#[test]
+fn a_destructor_that_runs_again_in_the_only_life_of_its_kind() {
+    let host = run(2_000, |host, _| {
+        let layer = host.allocate("layer_alloc", 0);
+        host.free(&through("destructor"), layer);
+        if host.random.chance(0.2) {
+            let softmax = host.allocate("softmax_alloc", 0);
+            host.free(&through("destructor"), layer);
+            host.free(&through("softmax_free"), softmax);
+        }
+    });
+    check("destructor", &host, "destructor");
+}
+
+#[test]
+fn a_site_that_is_right_for_the_kind_that_it_strikes() {
+    let host = run(200, |host, index| {
+        let own = host.allocate("alloc_b", 0);
+        host.free(&through("guilty"), own);
+        if index % 3 == 0 {
+            let stale = host.allocate("alloc_a", 0);
+            host.free(&through("free_a"), stale);
+            let struck = host.allocate("alloc_b", 0);
+            host.free(&through("guilty"), stale);
+            host.free(&through("free_b"), struck);
+        }
+    });
+    check("right and wrong", &host, "guilty");
+}
+
+#[test]
+fn once_only_the_helper_is_not_named() {
+    let host = run(1, |host, _| {
+        let buffer = host.allocate("alloc_a", 0);
+        host.free(&through("free_a"), buffer);
+        host.free(&through("guilty"), buffer);
+    });
+    assert_eq!(check("once", &host, "guilty"), 1);
+}
+
+#[test]
+fn a_helper_under_both_sites_of_a_pair_is_not_named() {
+    let host = run(100, |host, index| {
+        let buffer = host.allocate("alloc_a", 0);
+        if index % 4 == 0 {
+            host.free(&through("explicit"), buffer);
+        }
+        host.free(&through("destructor"), buffer);
+    });
+    assert_eq!(check("explicit, then destructor", &host, "destructor"), 25);
+}
+
+/// Several stale sites, one victim: the victim's own free is in every chain, and yet it may be innocent.
+#[test]
+fn one_victim_of_many_culprits() {
+    let host = run(2_000, |host, index| {
+        let layer = host.allocate("layer_alloc", 0);
+        host.free(&through("layer_free"), layer);
+        let softmax = host.allocate("softmax_alloc", 0);
+        if host.random.chance(0.3) {
+            host.free(&through(&format!("stale{}", index % 5)), layer);
+        }
+        host.free(&through("softmax_free"), softmax);
+    });
+    let analysis = analyse(&[host.trace()], &host.names);
+    assert!(analysis.totals.excess > 0);
+    for entry in named(&analysis) {
+        let guilty = entry.iter().any(|site| site.starts_with("stale"));
+        assert!(guilty, "{entry:?}");
+    }
+}
