@@ -38,6 +38,8 @@ use crate::sites::Sites;
 const DEPTHS: [usize; 6] = [1, 2, 3, 4, 6, usize::MAX];
 /// A grouping with more pairs of groups than this is too fine to fit.
 const MOST_PAIRS: usize = 4_000_000;
+/// Stacks that do not differ so far in are taken for the same.
+const MOST_DEPTH: usize = 64;
 /// A single label can err.
 const NOISE: Noise = Noise {
     frees: 2.0,
@@ -231,18 +233,18 @@ impl Stories {
                 .max_by_key(|&other| (seen_at(other), std::cmp::Reverse(other)));
             let mut all: Vec<u32> = others.to_vec();
             all.push(group);
-            let name = |of: u32| self.name_of(problem, sites, of, &all);
+            let names = self.names_of(problem, sites, &all);
             let first = shown.unwrap_or(group);
             let alternatives: Vec<SiteId> = all
                 .iter()
-                .filter(|&&other| other != first)
-                .map(|&other| name(other))
+                .map(|other| names[other])
+                .filter(|&name| name != names[&first])
                 .collect();
             for told in told {
                 let (site, charge) = match (confidence, shown) {
-                    (Confidence::Undecided, None) => (name(group), told.charge),
+                    (Confidence::Undecided, None) => (names[&group], told.charge),
                     (_, None) => (naming[&told.chain], told.charge),
-                    (_, Some(shown)) => (name(shown), told.swapped),
+                    (_, Some(shown)) => (names[&shown], told.swapped),
                 };
                 let entry = accused.entry((group, site)).or_insert_with(|| Accused {
                     site,
@@ -258,6 +260,32 @@ impl Stories {
 }
 
 impl Stories {
+    /// The names of groups of which any can have done it: told apart where their stacks first differ, so that a
+    /// helper that all of them share is not named, nor one site twice for what lies further out.
+    fn names_of(
+        &self,
+        problem: &Problem,
+        sites: &Sites<'_>,
+        groups: &[u32],
+    ) -> BTreeMap<u32, SiteId> {
+        let innermost = |group: u32, depth: usize| -> &[SiteId] {
+            let chain = problem.chains[group as usize].first();
+            let sites = chain.map_or([].as_slice(), |&chain| sites.sites(chain));
+            &sites[..depth.min(sites.len())]
+        };
+        let differ = |depth: &usize| {
+            let mut others = groups.iter().skip(1);
+            others.any(|&other| innermost(other, *depth) != innermost(groups[0], *depth))
+        };
+        let depth = (1..=MOST_DEPTH).find(differ).unwrap_or(MOST_DEPTH);
+        let name = |&group: &u32| {
+            let mut apart = groups.to_vec();
+            apart.retain(|&other| innermost(other, depth) != innermost(group, depth));
+            (group, self.name_of(problem, sites, group, &apart))
+        };
+        groups.iter().map(name).collect()
+    }
+
     /// The name of a whole group, apart from the others `named` with it and from the innocent.
     fn name_of(&self, problem: &Problem, sites: &Sites<'_>, group: u32, named: &[u32]) -> SiteId {
         let chains = &problem.chains[group as usize];
