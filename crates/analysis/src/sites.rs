@@ -38,8 +38,8 @@ impl Noise {
     };
 }
 
-/// With fewer guilty frees than these no innocent one is put up with.
-const FEW: f64 = 10.0;
+/// As many innocent frees for one guilty free are put up with where both are few.
+const FEW: f64 = 0.4;
 
 /// What makes two frames the same call site.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -188,7 +188,7 @@ impl<'a> Sites<'a> {
             let others = (count(&innocent_through) - own) as f64;
             let guilty = count(&guilty_through) as f64;
             // Of little evidence nothing may be put down to noise: the frame may be everybody's.
-            let frees = if guilty < FEW { 0.0 } else { noise.frees };
+            let frees = noise.frees.min(FEW * guilty);
             others <= frees.max(noise.share * guilty)
         };
         let name = |chain: ChainId| {
