@@ -149,6 +149,51 @@ fn a_helper_under_both_sites_of_a_pair_is_not_named() {
     assert_eq!(check("explicit, then destructor", &host, "destructor"), 25);
 }
 
+/// The stale free strikes the first of four, each of which strikes the next with its own free.
+#[test]
+fn a_chain_of_five_sites() {
+    for often in [1, 4] {
+        let host = run(1_000, |host, index| {
+            let layer = host.allocate("alloc0", 0);
+            host.free(&through("free0"), layer);
+            let mut holder = host.allocate("alloc1", 0);
+            if index % often == 0 {
+                host.free(&through("guilty"), layer);
+            }
+            for next in 2..5 {
+                let following = host.allocate(&format!("alloc{next}"), 0);
+                host.free(&through(&format!("free{}", next - 1)), holder);
+                holder = following;
+            }
+            host.free(&through("free4"), holder);
+        });
+        check("a long chain", &host, "guilty");
+    }
+}
+
+/// Two culprits that strike the same two victims.
+#[test]
+fn two_culprits_and_the_same_two_victims() {
+    let host = run(2_000, |host, index| {
+        let layer = host.allocate("layer_alloc", 0);
+        host.free(&through("layer_free"), layer);
+        let softmax = host.allocate("softmax_alloc", 0);
+        if index % 7 == 0 {
+            host.free(&through("stale0"), layer);
+        } else if index % 5 == 0 {
+            host.free(&through("stale1"), layer);
+        }
+        let matmul = host.allocate("matmul_alloc", 0);
+        host.free(&through("softmax_free"), softmax);
+        host.free(&through("matmul_free"), matmul);
+    });
+    let analysis = analyse(&[host.trace()], &host.names);
+    for entry in named(&analysis) {
+        let guilty = entry.iter().any(|site| site.starts_with("stale"));
+        assert!(guilty, "{entry:?}");
+    }
+}
+
 /// Several stale sites, one victim: the victim's own free is in every chain, and yet it may be innocent.
 #[test]
 fn one_victim_of_many_culprits() {
