@@ -111,6 +111,9 @@ static void address_not_known(void) {
 }
 
 int main(int argc, char **argv) {
+  CHECK(wf_should_forward(WF_OK) && wf_should_forward(WF_UNKNOWN) && wf_should_forward(WF_INVALID));
+  CHECK(!wf_should_forward(WF_ALREADY_FREED) && !wf_should_forward(WF_STALE_OWNER));
+  CHECK(!wf_should_forward(WF_FOREIGN_OWNER));
   const int quick = argc > 1 && strcmp(argv[1], "quick") == 0;
   CHECK(strlen(wf_version()) >= 5);
   wf_owners_are_pointers(0);

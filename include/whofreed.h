@@ -32,6 +32,8 @@
 #include <dlfcn.h>
 #endif
 #define WF_API extern __attribute__((weak))
+/* Always: a frame of this header would stand between a call and its call site. */
+#define WF_INLINE static inline __attribute__((always_inline))
 #else
 #define WF_API extern
 #endif
@@ -311,6 +313,14 @@ WF_API const char *wf_version(void) WF_NOEXCEPT;
 }  // extern "C"
 #endif  // __cplusplus
 
+/**
+ * Whether the real free is to be called after this verdict: everything but an excess free. An unknown address may have
+ * been allocated before tracking began.
+ */
+static inline int wf_should_forward(wf_verdict verdict) {
+  return verdict == WF_OK || verdict == WF_UNKNOWN || verdict == WF_INVALID;
+}
+
 #ifdef WHOFREED_WEAK
 #ifdef WHOFREED_WEAK_DLSYM
 /* Looks a function up once; 1 stands for "absent". */
@@ -344,12 +354,12 @@ static inline uintptr_t wf_weak_find(uintptr_t *cache, const char *name) {
   (void)0
 #endif
 #define WF_WEAK(result, verb, types, arguments, absent) \
-  static inline result wf_weak_##verb types WF_NOEXCEPT { \
+  WF_INLINE result wf_weak_##verb types WF_NOEXCEPT { \
     WF_WEAK_CALL(result, verb, types, return absent); \
     return function arguments; \
   }
 #define WF_WEAK_VOID(verb, types, arguments) \
-  static inline void wf_weak_##verb types WF_NOEXCEPT { \
+  WF_INLINE void wf_weak_##verb types WF_NOEXCEPT { \
     WF_WEAK_CALL(void, verb, types, return); \
     function arguments; \
   }
@@ -378,7 +388,7 @@ WF_WEAK_VOID(owners_are_pointers, (int yes), (yes))
 WF_WEAK(const char *, version, (void), (), "")
 
 /* Absent, it leaves zeros: the size of 0 tells. */
-static inline void wf_weak_stats(wf_stats_t *out) WF_NOEXCEPT {
+WF_INLINE void wf_weak_stats(wf_stats_t *out) WF_NOEXCEPT {
   if (out) {
     memset(out, 0, sizeof *out);
   }

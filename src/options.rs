@@ -231,7 +231,12 @@ fn set(options: &mut Options, key: &str, value: &str) -> Result<(), &'static str
         }
         // Of the launcher; nothing is to be done about them here.
         "report" | "format" | "adapters" => {}
-        _ => return Err("there is no such option"),
+        _ => {
+            return Err(
+                "there is no such option; there are trace, report, format, stacks, depth, guard, on_excess, adapters, \
+                 follow_children, summary and record_args",
+            );
+        }
     }
     Ok(())
 }
@@ -303,7 +308,8 @@ mod tests {
             complaints,
             [
                 "WHOFREED_OPTIONS: depth=0: a number from 1 to 512 is expected",
-                "WHOFREED_OPTIONS: nonsense=2: there is no such option",
+                "WHOFREED_OPTIONS: nonsense=2: there is no such option; there are trace, report, format, stacks, depth, \
+                 guard, on_excess, adapters, follow_children, summary and record_args",
                 "WHOFREED_OPTIONS: stacks=some: all or excess is expected",
                 "WHOFREED_OPTIONS: trace=: a path is expected",
             ]

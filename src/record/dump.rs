@@ -106,7 +106,14 @@ pub fn write_report(recorder: &Recorder, descriptor: i32, whole: bool) -> i32 {
         if analysis.totals.excess == 0 {
             return 0;
         }
-        format!("{}\n", headline(&analysis, &options))
+        let details = match recorder.path() {
+            Some(path) => format!("whofreed report {}", path.display()),
+            None => "run it by `whofreed run`, or with WHOFREED_OPTIONS=trace=FILE".to_owned(),
+        };
+        format!(
+            "{}\nwhofreed: for the stacks: {details}\n",
+            headline(&analysis, &options)
+        )
     };
     write_all(descriptor, text.as_bytes())
 }

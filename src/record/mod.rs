@@ -255,7 +255,10 @@ impl Recorder {
     fn grow(&self, count: u32) -> Option<NonNull<u8>> {
         let _no_cancel = sys::NoCancel::new();
         match self.sink.grow(count) {
-            Ok(chunks) => Some(chunks),
+            Ok(chunks) => {
+                self.count_chunks();
+                Some(chunks)
+            }
             Err(error) => {
                 let is_news = !self.complained.swap(true, Ordering::Relaxed);
                 if is_news && !matches!(self.sink, Sink::Nowhere) {
@@ -265,6 +268,16 @@ impl Recorder {
                 }
                 None
             }
+        }
+    }
+
+    /// Writes down how many chunks there are, so that a reader misses those that a cut took away.
+    fn count_chunks(&self) {
+        if let Some(header) = self.header {
+            let offset = std::mem::offset_of!(FileHeader, chunks);
+            // SAFETY: the field is a u32 of the header, which is aligned, mapped for ever, and written by atomics only.
+            let counter = unsafe { header.cast::<u8>().add(offset).cast::<AtomicU32>().as_ref() };
+            counter.fetch_max(self.sink.chunks(), Ordering::Relaxed);
         }
     }
 

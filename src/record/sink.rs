@@ -54,6 +54,8 @@ pub struct FileSink {
     inode: u64,
     path: PathBuf,
     next_chunk: AtomicU32,
+    /// The end of the furthest chunk that is backed.
+    made: AtomicU32,
 }
 
 /// Sealed memory. No descriptor is kept: it cannot be closed under us.
@@ -148,10 +150,12 @@ fn sealed_file(len: usize) -> io::Result<OwnedFd> {
 fn copy_file(fd: i32, with_events: bool) -> io::Result<Vec<u8>> {
     // SAFETY: the descriptor is open during the call; ManuallyDrop leaves it open afterwards.
     let file = ManuallyDrop::new(unsafe { File::from_raw_fd(fd) });
+    // The header first: it must not tell of more chunks than are copied.
+    let mut bytes = vec![0; HEADER_SIZE];
+    file.read_exact_at(&mut bytes, 0)?;
     let len = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
-    let mut bytes = vec![0; len];
-    let (header, chunks) = bytes.split_at_mut(HEADER_SIZE.min(len));
-    file.read_exact_at(header, 0)?;
+    bytes.resize(len.max(HEADER_SIZE), 0);
+    let chunks = &mut bytes[HEADER_SIZE..];
     for (number, chunk) in chunks.chunks_mut(CHUNK_SIZE).enumerate() {
         let offset = (HEADER_SIZE + number * CHUNK_SIZE) as u64;
         let start = chunk.len().min(CHUNK_HEADER_SIZE);
@@ -227,6 +231,7 @@ impl Sink {
             inode,
             path: std::path::absolute(&path).unwrap_or(path),
             next_chunk: AtomicU32::new(0),
+            made: AtomicU32::new(0),
         };
         Ok((Self::File(sink), header.cast()))
     }
@@ -282,6 +287,16 @@ impl Sink {
         }
     }
 
+    /// How many chunks have been made.
+    #[must_use]
+    pub fn chunks(&self) -> u32 {
+        match self {
+            Self::File(file) => file.made.load(Ordering::Relaxed),
+            Self::Memory(memory) => memory.used().1 as u32,
+            Self::Nowhere => 0,
+        }
+    }
+
     /// The path of a trace file.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
@@ -316,8 +331,9 @@ impl Sink {
             Self::Nowhere => Err(io::ErrorKind::NotFound.into()),
             Self::File(file) => file.with_descriptor(|fd| copy_file(fd, with_events)),
             Self::Memory(memory) => {
-                let (chunks, used) = memory.used();
+                // The header first: it must not tell of more chunks than are copied.
                 let mut bytes = copy_words(header.cast(), HEADER_SIZE);
+                let (chunks, used) = memory.used();
                 for number in 0..used {
                     // SAFETY: `used` chunks have been handed out, all of them inside the mapping.
                     let chunk = unsafe { chunks.add(number * CHUNK_SIZE) };
@@ -353,7 +369,9 @@ impl FileSink {
         let len = count as usize * CHUNK_SIZE;
         self.with_descriptor(|fd| {
             allocate(fd, offset, len)?;
-            map_shared(fd, offset, len)
+            let chunks = map_shared(fd, offset, len)?;
+            self.made.fetch_max(first + count, Ordering::Relaxed);
+            Ok(chunks)
         })
     }
 

@@ -82,7 +82,7 @@ pub struct FileHeader {
     pub dropped_events: u64,
     /// Events that were recorded although the ledger had no room to judge them.
     pub untracked_events: u64,
-    /// How many chunks have been handed out.
+    /// How many chunks the file had at the least. Written atomically while the process lives.
     pub chunks: u32,
     /// [`EXIT_CODE`], [`EXIT_SIGNAL`], or 0 where nobody saw the end.
     pub exit_kind: u32,

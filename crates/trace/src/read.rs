@@ -130,6 +130,14 @@ pub fn read(bytes: &[u8]) -> Result<Trace, ReadError> {
         reader.chunk(offset, &rest[..rest.len().min(CHUNK_SIZE)]);
         offset += CHUNK_SIZE;
     }
+    let whole = HEADER_SIZE + (header.chunks as usize).saturating_mul(CHUNK_SIZE);
+    if bytes.len() < whole && reader.faults == 0 {
+        let missing = whole - bytes.len();
+        reader.fault(
+            bytes.len(),
+            format!("the file ends here, {missing} bytes are missing"),
+        );
+    }
     Ok(reader.finish(bytes.len()))
 }
 
