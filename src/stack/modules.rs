@@ -22,8 +22,9 @@ use crate::sys::mix;
 
 /// Frames carry 16 bits for the module.
 const MAX_MODULES: u32 = (1 << 16) - 1;
-/// Objects that one stack is likely to go through.
-const REMEMBERED: usize = 4;
+/// Objects that one stack is likely to go through: with too few, a stack that goes back and forth between them asks the
+/// linker anew at every frame.
+const REMEMBERED: usize = 16;
 
 const KEY_WORDS: usize = 7;
 type Key = [u64; KEY_WORDS];
@@ -134,9 +135,9 @@ impl Finder<'_> {
         memory: &mut [u8; MAX_TEXT],
         address: usize,
     ) -> (u32, u64) {
-        let remembered = self.remembered.iter();
-        let mut known = remembered.filter(|(start, end, ..)| (*start..*end).contains(&address));
-        if let Some((_, _, load_bias, number)) = known.next() {
+        let mut remembered = self.remembered[..self.next.min(REMEMBERED)].iter().rev();
+        let known = remembered.find(|(start, end, ..)| (*start..*end).contains(&address));
+        if let Some((_, _, load_bias, number)) = known {
             return (*number, address.wrapping_sub(*load_bias) as u64);
         }
         // A return address behind a call that never returns may be the first byte of something else.

@@ -278,3 +278,37 @@ fn a_history_is_told_line_by_line() {
     let none = history_to_text(&[], &OneFrame, 1, 2, &TextOptions::default());
     assert!(none.ends_with("no event in this record\n"), "{none}");
 }
+
+/// Every free comes through the same two functions of the runtime: what tells is who called them.
+struct CommonFrames;
+
+impl StackNames for CommonFrames {
+    fn frames(&self, trace: usize, stack: StackId) -> Arc<[Frame]> {
+        let named = |function: &str| Frame {
+            function: Some(function.to_owned()),
+            ..OneFrame.frames(trace, StackId(12))[0].clone()
+        };
+        let caller = if stack.0 == 12 {
+            "Layer::forward"
+        } else {
+            "Cache::evict"
+        };
+        [
+            named("Device::give_back"),
+            named("Buffer::free"),
+            named(caller),
+        ]
+        .into()
+    }
+}
+
+#[test]
+fn a_history_leaves_out_what_all_steps_have_in_common() {
+    let mut steps = life();
+    steps[2].event.stack = StackId(13);
+    let text = history_to_text(&steps, &CommonFrames, 4, 64, &TextOptions::default());
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[2].contains("ok  Layer::forward"), "{text}");
+    assert!(lines[3].contains("already_freed  Cache::evict"), "{text}");
+    assert!(!lines[3].contains("give_back"), "{text}");
+}

@@ -1,5 +1,7 @@
 //! One address's whole life as text: a line a step, and in full also the stacks.
 
+use std::sync::Arc;
+
 use whofreed_analysis::HistoryStep;
 use whofreed_trace::EventKind;
 use whofreed_trace::Frame;
@@ -65,15 +67,19 @@ pub fn history_to_text(
             .windows(2)
             .any(|pair| pair[0].pid == pair[1].pid && pair[0].event.thread != pair[1].event.thread),
     };
-    for step in steps {
-        let frames = names.frames(step.trace, step.event.stack);
+    let stacks: Vec<Arc<[Frame]>> = steps
+        .iter()
+        .map(|step| names.frames(step.trace, step.event.stack))
+        .collect();
+    let common = Common::of(steps, &stacks);
+    for (step, frames) in steps.iter().zip(&stacks) {
         let (mut line, used) = columns.line(step);
         if options.verbose {
             page.line(&line);
-            stack(&mut page, &frames, None, None);
+            stack(&mut page, frames, None, None);
             continue;
         }
-        let telling = telling_frames(&frames);
+        let telling = common.cut(step, telling_frames(frames));
         let room = page.width.saturating_sub(used + 2);
         if room >= ROOM_FOR_PLACE {
             line.push(plain(format!("  {}", places(&telling, room))));
@@ -86,6 +92,56 @@ pub fn history_to_text(
         }
     }
     page.finish()
+}
+
+/// How many of the innermost frames all steps of a kind have in common: the runtime's own functions, mostly, which tell
+/// nothing about any of them.
+struct Common {
+    frees: usize,
+    others: usize,
+}
+
+impl Common {
+    fn of(steps: &[HistoryStep], stacks: &[Arc<[Frame]>]) -> Self {
+        let of_kind = |frees: bool| {
+            let kind = steps.iter().zip(stacks);
+            let kind = kind.filter(|(step, stack)| is_free(step) == frees && !stack.is_empty());
+            let telling: Vec<Vec<&Frame>> = kind.map(|(_, stack)| telling_frames(stack)).collect();
+            let Some((first, rest)) = telling.split_first() else {
+                return 0;
+            };
+            let shared = |other: &Vec<&Frame>| {
+                let pairs = first.iter().zip(other);
+                pairs
+                    .take_while(|(one, two)| one.function == two.function)
+                    .count()
+            };
+            // Where all stacks are one and the same, all of it tells.
+            match rest.iter().map(shared).min() {
+                Some(common) if telling.iter().any(|stack| stack.len() > common) => common,
+                _ => 0,
+            }
+        };
+        Self {
+            frees: of_kind(true),
+            others: of_kind(false),
+        }
+    }
+
+    /// A step's frames without those, but for the one that is left when there are no others.
+    fn cut<'frames>(&self, step: &HistoryStep, frames: Vec<&'frames Frame>) -> Vec<&'frames Frame> {
+        let common = if is_free(step) {
+            self.frees
+        } else {
+            self.others
+        };
+        let cut = common.min(frames.len().saturating_sub(1));
+        frames.into_iter().skip(cut).collect()
+    }
+}
+
+fn is_free(step: &HistoryStep) -> bool {
+    matches!(step.event.kind, EventKind::Deallocate | EventKind::Declined)
 }
 
 /// With less room than this on its line, the place has a line of its own.
@@ -153,7 +209,8 @@ fn places(frames: &[&Frame], room: usize) -> String {
     let mut text = site(first, room);
     for caller in callers {
         let caller = format!(" < {}", site(caller, room));
-        if columns(&text) + columns(&caller) > room {
+        if columns(&text) + columns(&caller) + 2 > room {
+            text.push_str(" …");
             break;
         }
         text.push_str(&caller);
