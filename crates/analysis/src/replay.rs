@@ -34,6 +34,8 @@ pub(crate) struct Life {
     pub(crate) began: EventRef,
     /// The deallocate that ended it, or that came late after a reset had.
     pub(crate) freed: Option<EventRef>,
+    /// The reset or close of the device that ended it.
+    pub(crate) released: Option<EventRef>,
     /// It began in the process that this one was forked from.
     pub(crate) inherited: bool,
 }
@@ -86,6 +88,8 @@ pub(crate) struct Replay {
     pub(crate) inherited: Vec<Step>,
     /// Events without an order at an address.
     pub(crate) loose: Vec<EventRef>,
+    /// Resets and closes by trace, device and their number.
+    resets: BTreeMap<(u32, u32, u32), EventRef>,
     /// By trace: how many verdicts differ from the recorded ones, and the first that does.
     pub(crate) mismatches: BTreeMap<u32, (u64, EventRef, Verdict)>,
 }
@@ -98,11 +102,19 @@ impl Replay {
         for (index, trace) in traces.iter().enumerate() {
             let number = index as u32;
             for (event, recorded) in trace.events.iter().enumerate() {
+                let at = EventRef {
+                    trace: number,
+                    event: event as u32,
+                };
                 if !has_order(recorded) {
-                    replay.loose.push(EventRef {
-                        trace: number,
-                        event: event as u32,
-                    });
+                    replay.loose.push(at);
+                }
+                if matches!(
+                    recorded.kind,
+                    EventKind::DeviceReset | EventKind::DeviceClose
+                ) {
+                    let reset = (number, recorded.device, recorded.epoch);
+                    replay.resets.insert(reset, at);
                 }
             }
             let events = &trace.events;
@@ -353,6 +365,12 @@ impl<'a> Walk<'a> {
         let event = at.of(self.traces);
         let after_reset = event.epoch > self.epoch;
         if after_reset {
+            // The first reset since the address was last touched ended whatever lived there.
+            let reset = (at.trace, event.device, self.epoch + 1);
+            let released = self.replay.resets.get(&reset).copied();
+            for &life in &self.live {
+                self.replay.lives[life as usize].released = released;
+            }
             self.epoch = event.epoch;
             self.reset.append(&mut self.live);
         }
@@ -402,6 +420,7 @@ impl<'a> Walk<'a> {
             owner,
             began: at,
             freed: None,
+            released: None,
             inherited: false,
         });
         self.live.push(life);

@@ -39,7 +39,7 @@ impl Engine for Proven {
                         excess: index,
                         surplus: index,
                         allocated: life.map(|life| life.began),
-                        freed: life.and_then(|life| life.freed),
+                        freed: life.and_then(|life| life.freed.or(life.released)),
                     };
                     charges.push((sites.chain_of(address.trace, event), charge));
                 }
