@@ -17,7 +17,6 @@ mod suggest;
 mod table;
 
 use std::fs;
-use std::path::Path;
 use std::path::PathBuf;
 
 pub use error::Error;
@@ -40,26 +39,20 @@ pub fn source(name: &str) -> Option<&'static str> {
         .map(|(_, text)| *text)
 }
 
-/// Compiles `adapters` and writes the library of hooks into `directory`; returns its path, or none when there is
-/// nothing to hook.
+/// Compiles `adapters` into the library of hooks: the bytes of an ELF file, or none when there is nothing to hook.
 ///
 /// `adapters` is a list separated by commas, of names of shipped adapters, paths of TOML files (anything with a `/`
 /// or ending in `.toml`), and `auto` for all that are shipped; or it is `none`.
 ///
 /// # Errors
-/// [`Error`], when an adapter is unknown or does not say what it should, or a file cannot be read or written.
-pub fn prepare(adapters: &str, directory: &Path) -> Result<Option<PathBuf>, Error> {
+/// [`Error`], when an adapter is unknown or does not say what it should, or its file cannot be read.
+pub fn build(adapters: &str) -> Result<Option<Vec<u8>>, Error> {
     let sources = selected(adapters)?;
     if sources.is_empty() {
         return Ok(None);
     }
     let compiled = table::compile_adapters(&sources)?;
-    let bytes = library::write(&compiled).map_err(Error::Library)?;
-    let path = directory.join(library::FILE_NAME);
-    match fs::write(&path, bytes) {
-        Ok(()) => Ok(Some(path)),
-        Err(error) => Err(Error::File { path, error }),
-    }
+    library::write(&compiled).map(Some).map_err(Error::Library)
 }
 
 /// The adapters that a list stands for, each once, as (file, text).

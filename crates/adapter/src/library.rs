@@ -29,8 +29,8 @@ use crate::table::Compiled;
 
 pub(crate) use check::check;
 
-/// The name of the generated file, and its SONAME.
-pub(crate) const FILE_NAME: &str = "whofreed-hooks.so";
+/// The name by which the linker knows the generated library.
+const SONAME: &str = "whofreed-hooks.so";
 
 const THUNKS: [&str; 2] = [TAIL_THUNK_SYMBOL, CALL_THUNK_SYMBOL];
 /// The symbols begin with none and the thunks.
@@ -139,7 +139,7 @@ fn write_unchecked(compiled: &Compiled) -> object::write::Result<Vec<u8>> {
 }
 
 fn number<'name>(writer: &mut Writer<'name>, definitions: &[Definition<'name>]) -> Numbers {
-    let soname = writer.add_dynamic_string(FILE_NAME.as_bytes());
+    let soname = writer.add_dynamic_string(SONAME.as_bytes());
     let thunks = THUNKS.map(|name| writer.add_dynamic_string(name.as_bytes()));
     let names = definitions
         .iter()

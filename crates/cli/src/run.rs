@@ -2,6 +2,7 @@
 
 mod command;
 mod files;
+mod hooks;
 mod library;
 mod options;
 mod process;
@@ -31,8 +32,8 @@ use crate::output::complain;
 use crate::output::shown;
 use crate::traces;
 
-use files::PrivateFolder;
 use files::TraceName;
+use hooks::Hooks;
 use options::Options;
 use process::Ended;
 
@@ -121,8 +122,10 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
     }
     let shim = files::shim(args.shim.as_deref())?;
     let trace = TraceName::prepare(&wanted)?;
-    let folder = PrivateFolder::new()?;
-    let hooks = whofreed_adapter::prepare(&adapters, folder.path()).map_err(Failure::ours)?;
+    let hooks = match whofreed_adapter::build(&adapters).map_err(Failure::ours)? {
+        Some(library) => Some(Hooks::store(&library)?),
+        None => None,
+    };
     let session = session()?;
 
     for (key, value) in flags(args) {
@@ -133,10 +136,13 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
     options.add("trace", &trace.option);
     let environment = vec![
         (options::VARIABLE, options.finish()),
-        ("LD_PRELOAD", preload(&shim, hooks.as_deref())),
+        (
+            "LD_PRELOAD",
+            preload(&shim, hooks.as_ref().map(Hooks::path)),
+        ),
     ];
     let ended = process::run(&file, &args.command, &environment)?;
-    drop(folder);
+    drop(hooks);
 
     let paths = traces::of_session(&trace.directory, trace.prefix(), session);
     for path in &paths {

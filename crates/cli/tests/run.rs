@@ -48,6 +48,10 @@ impl Place {
         self.folder.path()
     }
 
+    fn cache(&self) -> PathBuf {
+        self.path().join("cache")
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_whofreed"));
         command
@@ -56,6 +60,7 @@ impl Place {
             .arg(&self.shim)
             .args(arguments)
             .current_dir(self.path())
+            .env("XDG_CACHE_HOME", self.cache())
             .env_remove("WHOFREED_OPTIONS")
             .env_remove("LD_PRELOAD")
             .env_remove("COLUMNS");
@@ -217,10 +222,10 @@ fn the_command_gets_the_shim_the_hooks_and_what_the_user_had() {
         Path::new(preload[0]),
         fs::canonicalize(&place.shim).unwrap()
     );
-    assert!(preload[1].ends_with("/whofreed-hooks.so"), "{text}");
-    assert!(
-        !Path::new(preload[1]).exists(),
-        "the folder of the hooks is still there"
+    let hooks = Path::new(preload[1]);
+    assert_eq!(
+        hooks.parent(),
+        Some(place.cache().join("whofreed").as_path())
     );
     let options: Vec<&str> = lines[1].split(':').collect();
     assert_eq!(
@@ -433,6 +438,65 @@ fn signals_reach_the_command_and_the_report_still_comes() {
             said(&output)
         );
     }
+}
+
+#[test]
+fn what_the_command_leaves_behind_can_still_start_programs() {
+    let place = Place::new();
+    let gate = place.path().join("gate");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&gate)
+            .status()
+            .unwrap()
+            .success()
+    );
+    // The process that stays waits until whofreed has ended, then starts a program.
+    let script = "(read line < gate; exec ls -d / 2>&1) &";
+    let mut child = place
+        .command(&["--report", "report", "--", "sh", "-c", script])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    assert!(child.wait().unwrap().success());
+    fs::write(&gate, "go\n").unwrap();
+    let mut late = String::new();
+    child.stdout.unwrap().read_to_string(&mut late).unwrap();
+    assert_eq!(late, "/\n");
+}
+
+#[test]
+fn the_hooks_are_kept_once_in_a_private_folder_and_never_trusted_unseen() {
+    let place = Place::new();
+    let show = ["--", "sh", "-c", "echo ${LD_PRELOAD##*:}"];
+    let hooks = printed(&place.run(&show));
+    let path = Path::new(hooks.trim());
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(path), mode(path.parent().unwrap())), (0o600, 0o700));
+    let library = fs::read(path).unwrap();
+
+    let other = fs::metadata(path).unwrap().modified().unwrap();
+    assert_eq!(printed(&place.run(&show)), hooks);
+    assert!(fs::metadata(path).unwrap().modified().unwrap() >= other);
+    assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+
+    // Something else of that name is replaced, not preloaded.
+    fs::write(path, "not a library").unwrap();
+    assert_eq!(printed(&place.run(&show)), hooks);
+    assert_eq!(fs::read(path).unwrap(), library);
+
+    // A folder that others can write to is not used at all.
+    fs::set_permissions(path.parent().unwrap(), fs::Permissions::from_mode(0o777)).unwrap();
+    let elsewhere = printed(&place.run(&show));
+    assert!(
+        elsewhere.trim().ends_with("/whofreed-hooks.so"),
+        "{elsewhere}"
+    );
+    assert!(
+        !Path::new(elsewhere.trim()).exists(),
+        "a folder for one run stays"
+    );
 }
 
 /// In the place of the shim: every process leaves a trace without events, named as the shim names it.

@@ -1,7 +1,6 @@
-//! The files of a run: where the traces go, the folder for the hooks, and libwhofreed.so.
+//! The files of a run: where the traces go, and libwhofreed.so.
 
 use std::env;
-use std::ffi::CString;
 use std::ffi::OsStr;
 use std::ffi::OsString;
 use std::fs;
@@ -144,81 +143,9 @@ pub(super) fn shim(given: Option<&Path>) -> Result<PathBuf, Failure> {
     Ok(path)
 }
 
-fn breaks_preload(path: &OsStr) -> bool {
+/// Whether the linker would take the path for several.
+pub(super) fn breaks_preload(path: &OsStr) -> bool {
     path.as_bytes()
         .iter()
         .any(|byte| matches!(byte, b':' | b' ' | b'\t' | b'\n'))
-}
-
-/// A folder that only this user can look into, gone when dropped.
-#[derive(Debug)]
-pub(super) struct PrivateFolder {
-    path: PathBuf,
-}
-
-impl PrivateFolder {
-    /// Makes one from which a library can be preloaded.
-    pub(super) fn new() -> Result<Self, Failure> {
-        let mut reasons = Vec::new();
-        let wanted = env::var_os("TMPDIR").map(PathBuf::from);
-        for parent in wanted
-            .into_iter()
-            .filter(|path| path.is_absolute())
-            .chain(["/tmp", "/var/tmp"].map(PathBuf::from))
-        {
-            match Self::inside(&parent) {
-                Ok(folder) => return Ok(folder),
-                Err(reason) => reasons.push(format!("{}: {reason}", shown(&parent))),
-            }
-        }
-        Err(Failure::ours(format!(
-            "no folder for the library of hooks: {}",
-            reasons.join("; ")
-        )))
-    }
-
-    fn inside(parent: &Path) -> Result<Self, String> {
-        if breaks_preload(parent.as_os_str()) {
-            return Err("a path with a space or a colon cannot stand in LD_PRELOAD".to_owned());
-        }
-        if forbids_execution(parent) {
-            return Err("is mounted noexec".to_owned());
-        }
-        let template = parent.join("whofreed-XXXXXX").into_os_string().into_vec();
-        let template = CString::new(template).map_err(|error| error.to_string())?;
-        let template = template.into_raw();
-        // SAFETY: a string with its terminator that nobody else has; mkdtemp writes only over the X's.
-        let made = unsafe { libc::mkdtemp(template) };
-        let error = std::io::Error::last_os_error();
-        // SAFETY: `template` comes from `into_raw`, and its length is unchanged.
-        let path = unsafe { CString::from_raw(template) };
-        if made.is_null() {
-            return Err(error.to_string());
-        }
-        Ok(Self {
-            path: PathBuf::from(OsString::from_vec(path.into_bytes())),
-        })
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
-impl Drop for PrivateFolder {
-    fn drop(&mut self) {
-        // What cannot be removed is a temporary file: there is nobody left who could use the error.
-        let _ = fs::remove_dir_all(&self.path);
-    }
-}
-
-fn forbids_execution(path: &Path) -> bool {
-    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else {
-        return false;
-    };
-    // SAFETY: `statvfs` is plain numbers, for which zero is a value.
-    let mut found: libc::statvfs = unsafe { std::mem::zeroed() };
-    // SAFETY: a string with its terminator, and room for one `statvfs`.
-    let result = unsafe { libc::statvfs(path.as_ptr(), &raw mut found) };
-    result == 0 && found.f_flag & libc::ST_NOEXEC != 0
 }
