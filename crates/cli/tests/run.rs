@@ -665,6 +665,7 @@ fn a_limit_on_the_size_of_files_is_told_and_not_inherited_as_ignored() {
             .arg(&place.shim)
             .args(arguments)
             .current_dir(place.path())
+            .env("XDG_CACHE_HOME", place.cache())
             .env_remove("WHOFREED_OPTIONS")
             .env_remove("LD_PRELOAD")
             .output()
