@@ -71,7 +71,9 @@ pub(crate) struct AddressLog {
     pub(crate) inherited_live: u64,
     /// Ancestors allocated here.
     pub(crate) inherited_known: bool,
-    /// Nothing is missing, and the first event is not that of a buffer from before the tracking.
+    /// Nothing is missing.
+    pub(crate) is_recorded: bool,
+    /// Neither is anything missing, nor was there a buffer from before the tracking.
     pub(crate) whole: bool,
     /// Owners are known throughout, and unique.
     pub(crate) owners_known: bool,
@@ -319,6 +321,7 @@ impl<'a> Walk<'a> {
             inherited,
             inherited_live,
             inherited_known,
+            is_recorded: self.exact,
             whole,
             owners_known,
         });

@@ -2,17 +2,15 @@
 //! frees through one helper, and caches that free stale buffers again.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod host;
-
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
 
-use host::Buffer;
-use host::Host;
-use host::Owners;
-use host::Reuse;
 use whofreed_analysis::Confidence;
 use whofreed_analysis::analyse;
+use whofreed_corpus::Buffer;
+use whofreed_corpus::Host;
+use whofreed_corpus::Owners;
+use whofreed_corpus::Reuse;
 
 /// Which share of scratch buffers the two culprits free again, in percent, and what else differs.
 #[derive(Clone, Copy, Debug)]
@@ -164,13 +162,18 @@ fn run(variant: Variant, seed: u64, steps: u64) -> Host {
     host
 }
 
-/// More of both by `WHOFREED_BLAME_SEEDS=from..to` and `WHOFREED_BLAME_STEPS=n`.
+/// More of both by `WHOFREED_CORPUS_SEEDS=from..to` and `WHOFREED_CORPUS_STEPS=n`.
 fn seeds() -> std::ops::Range<u64> {
-    host::seeds().unwrap_or(1..2)
+    let Ok(range) = std::env::var("WHOFREED_CORPUS_SEEDS") else {
+        return 1..2;
+    };
+    let (from, to) = range.split_once("..").unwrap();
+    from.parse().unwrap()..to.parse().unwrap()
 }
 
 fn steps() -> u64 {
-    host::steps().unwrap_or(1_500)
+    let steps = std::env::var("WHOFREED_CORPUS_STEPS");
+    steps.map_or(1_500, |steps| steps.parse().unwrap())
 }
 
 #[test]

@@ -1,23 +1,22 @@
 //! What must hold of every analysis, whatever the log.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod host;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use host::Host;
-use host::Names;
-use host::Owners;
-use host::Random;
-use host::patterns::PATTERNS;
-use host::patterns::Tells;
-use host::patterns::pattern;
 use proptest::prelude::*;
 use whofreed_analysis::Analysis;
 use whofreed_analysis::Confidence;
 use whofreed_analysis::analyse;
 use whofreed_analysis::history;
+use whofreed_corpus::Host;
+use whofreed_corpus::Names;
+use whofreed_corpus::Owners;
+use whofreed_corpus::Random;
+use whofreed_corpus::Reuse;
+use whofreed_corpus::patterns;
+use whofreed_corpus::patterns::PATTERNS;
+use whofreed_corpus::patterns::Tells;
 use whofreed_trace::Event;
 use whofreed_trace::EventKind;
 use whofreed_trace::ForkPoint;
@@ -60,10 +59,13 @@ fn check_identities(traces: &[Trace], analysis: &Analysis) {
         verdicts.already_freed + verdicts.stale_owner + verdicts.foreign_owner
     );
     assert_eq!(totals.unknown, verdicts.unknown);
-    assert_eq!(
-        totals.allocations + totals.retains,
-        totals.ok + totals.leaked
-    );
+    // A forked child frees what its parent allocated.
+    if traces.len() == 1 {
+        assert_eq!(
+            totals.allocations + totals.retains,
+            totals.ok + totals.leaked
+        );
+    }
     assert_eq!(
         totals.events,
         traces
@@ -177,7 +179,7 @@ proptest! {
         for culprit in &analysis.culprits {
             prop_assert_eq!(culprit.confidence == Confidence::Proven, owners > 0);
             if owners > 0 {
-                prop_assert_eq!(culprit.explains, culprit.observed);
+                prop_assert!(culprit.explains <= culprit.observed);
             }
         }
     }
@@ -258,7 +260,8 @@ fn renumber<'a>(host: &'a Host, trace: &Trace, seed: u64) -> (Trace, Renumbered<
 fn numbering_makes_no_difference() {
     for name in ["stale", "helper_everywhere", "explicit_then_destructor"] {
         for owners in [Owners::Unknown, Owners::Unique] {
-            let host = pattern(name, 5, owners, 1_000);
+            let pattern = patterns::find(name).unwrap();
+            let host = patterns::run(pattern, 5, owners, 1_000).host;
             let trace = host.trace();
             let (other, names) = renumber(&host, &trace, 9);
             let (one, two) = (analyse(&[trace], &host.names), analyse(&[other], &names));
@@ -270,17 +273,18 @@ fn numbering_makes_no_difference() {
 
 #[test]
 fn unique_owners_prove_every_excess_free() {
-    for &(name, _) in PATTERNS {
-        let host = pattern(name, 3, Owners::Unique, 1_500);
-        let traces = [host.trace()];
-        let analysis = analyse(&traces, &host.names);
+    for &pattern in PATTERNS {
+        let name = pattern.name;
+        let host = patterns::run(pattern, 3, Owners::Unique, 1_500).host;
+        let traces = host.traces();
+        let analysis = analyse(&traces, &host);
         check_identities(&traces, &analysis);
         let named: BTreeMap<String, u64> = analysis
             .culprits
             .iter()
             .map(|culprit| {
                 assert_eq!(culprit.confidence, Confidence::Proven);
-                assert_eq!(culprit.explains, culprit.observed);
+                assert!(culprit.explains <= culprit.observed);
                 assert!(!culprit.example.excess.is_empty());
                 (
                     culprit.site.frame.function.clone().unwrap(),
@@ -288,8 +292,9 @@ fn unique_owners_prove_every_excess_free() {
                 )
             })
             .collect();
-        if host.dropped == 0 {
-            assert_eq!(named, host.truth, "{name}");
+        // What is missing in the record weakens what can be proven.
+        if host.dropped == 0 && analysis.totals.unknown == 0 {
+            assert_eq!(named, host.all_truth(), "{name}");
             assert!(analysis.victims.is_empty());
         }
     }
@@ -297,10 +302,11 @@ fn unique_owners_prove_every_excess_free() {
 
 #[test]
 fn clean_runs_name_nobody() {
-    for &(name, tells) in PATTERNS {
+    for &pattern in PATTERNS {
+        let name = pattern.name;
         for owners in [Owners::Unknown, Owners::Unique] {
-            if tells == Tells::Nobody {
-                let host = pattern(name, 1, owners, 3_000);
+            if pattern.tells == Tells::Nobody {
+                let host = patterns::run(pattern, 1, owners, 3_000).host;
                 let analysis = analyse(&[host.trace()], &host.names);
                 assert!(analysis.culprits.is_empty(), "{name}");
                 assert!(analysis.victims.is_empty(), "{name}");
@@ -319,7 +325,7 @@ fn scripted(owners: bool, script: &[(&str, u64)]) -> (Trace, Names) {
             Owners::Unknown
         },
         1,
-        host::Reuse::LastFirst,
+        Reuse::LastFirst,
         1,
     );
     let mut buffers = BTreeMap::new();
@@ -422,7 +428,7 @@ fn a_forked_child_inherits_and_does_not_leak_what_it_inherited() {
 
 #[test]
 fn a_forked_child_s_double_frees_of_what_it_inherited_are_explained() {
-    let mut host = Host::new(1, Owners::Unknown, 1, host::Reuse::LastFirst, 60);
+    let mut host = Host::new(1, Owners::Unknown, 1, Reuse::LastFirst, 60);
     let buffers: Vec<_> = (0..60).map(|_| host.allocate("a", 0)).collect();
     let mut parent = host.trace();
     parent.id = 11;

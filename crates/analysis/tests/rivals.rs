@@ -1,15 +1,13 @@
 //! Hosts in which always the same innocents stand next to the culprit: no entry may consist of innocents only.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod host;
-
 use std::collections::BTreeSet;
 
-use host::Host;
-use host::Owners;
-use host::Reuse;
 use whofreed_analysis::Analysis;
 use whofreed_analysis::analyse;
+use whofreed_corpus::Host;
+use whofreed_corpus::Owners;
+use whofreed_corpus::Reuse;
 
 /// Runs `rounds` of a host on a last-in-first-out pool.
 fn run(rounds: u64, round: impl Fn(&mut Host, u64)) -> Host {

@@ -1,15 +1,13 @@
 //! All short logs of one address: nobody is accused who is innocent in some story that fits the log.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod host;
-
 use std::collections::BTreeSet;
 
-use host::Host;
-use host::Owners;
-use host::Reuse;
 use whofreed_analysis::Confidence;
 use whofreed_analysis::analyse;
+use whofreed_corpus::Host;
+use whofreed_corpus::Owners;
+use whofreed_corpus::Reuse;
 use whofreed_trace::EventKind;
 use whofreed_trace::Trace;
 

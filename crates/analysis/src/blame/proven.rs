@@ -1,6 +1,7 @@
 //! Unique owners: whoever frees without a right of its own is at fault itself, at that moment.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use whofreed_trace::EventKind;
 use whofreed_trace::Verdict;
@@ -24,6 +25,7 @@ pub(crate) struct Proven;
 impl Engine for Proven {
     fn accuse(&self, log: &Log<'_>, sites: &mut Sites<'_>) -> Vec<Accused> {
         let replay = log.replay;
+        let began_late = began_late(log);
         let known = || replay.addresses.iter().filter(|a| a.owners_known);
         let mut charges: Vec<(ChainId, Charge)> = Vec::new();
         for address in known() {
@@ -31,7 +33,7 @@ impl Engine for Proven {
                 let step = &replay.steps[index];
                 if step.kind == EventKind::Deallocate
                     && step.verdict.is_excess()
-                    && is_certain(log, address, step)
+                    && is_certain(log, address, step, &began_late)
                 {
                     let event = step.event.of(log.traces);
                     let life = step.life.map(|life| &replay.lives[life as usize]);
@@ -80,19 +82,34 @@ impl Engine for Proven {
     }
 }
 
-/// Whether nothing that was lost can be the right that this free seems to lack.
-fn is_certain(log: &Log<'_>, address: &AddressLog, step: &Step) -> bool {
+/// Whether nothing that is missing in the trace can be the right that this free seems to lack.
+fn is_certain(
+    log: &Log<'_>,
+    address: &AddressLog,
+    step: &Step,
+    began_late: &BTreeSet<u32>,
+) -> bool {
     let place = (address.trace, address.device, address.address);
     let trace = &log.traces[address.trace as usize];
     if log.untracked.contains(&place) {
         return false;
     }
-    if trace.dropped_events == 0 {
+    if trace.dropped_events == 0 && !began_late.contains(&address.trace) {
         return true;
     }
     let owner = step.event.of(log.traces).root_owner;
     step.life.is_some_and(|life| {
         let life = &log.replay.lives[life as usize];
-        life.owner == owner && life.freed.is_some()
+        life.owner == owner && (life.freed.is_some() || life.released.is_some())
     })
+}
+
+/// The processes in which something was freed that was never allocated while tracking: others that are not known may
+/// hold buffers from before it, too.
+fn began_late(log: &Log<'_>) -> BTreeSet<u32> {
+    let replay = log.replay;
+    let is_unknown =
+        |step: &&Step| step.kind == EventKind::Deallocate && step.verdict == Verdict::Unknown;
+    let unknown = replay.steps.iter().filter(is_unknown);
+    unknown.map(|step| step.event.trace).collect()
 }

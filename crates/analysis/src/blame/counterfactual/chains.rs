@@ -86,29 +86,34 @@ impl Chains {
         if alone >= f64::max(3.0, 0.1 * self.all) {
             return true;
         }
-        self.better_without <= 0.1 * self.all && self.hit_by_two(accused) < 0.9 * self.all
+        self.better_without <= 0.1 * self.all && self.hit_by(2, accused) < 0.9 * self.all
     }
 
-    /// How many chains have one of the two others that most chains have.
-    fn hit_by_two(&self, accused: u32) -> f64 {
+    /// Whether there is another who could have done nearly all of it.
+    pub(super) fn are_of_one_other(&self, accused: u32) -> bool {
+        self.all >= KNOWN && self.hit_by(1, accused) >= 0.9 * self.all
+    }
+
+    /// How many chains have one of the `most` others that most chains have.
+    fn hit_by(&self, most: usize, accused: u32) -> f64 {
         let mut left: Vec<(&BTreeSet<u32>, f64)> =
             self.suspects.iter().map(|(s, &w)| (s, w)).collect();
         let mut hit = 0.0;
-        for _ in 0..2 {
+        for _ in 0..most {
             let mut counts: BTreeMap<u32, f64> = BTreeMap::new();
             for (suspects, weight) in &left {
                 for &suspect in suspects.iter().filter(|&&suspect| suspect != accused) {
                     *counts.entry(suspect).or_default() += weight;
                 }
             }
-            let Some((most, count)) = counts
+            let Some((often, count)) = counts
                 .into_iter()
                 .max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0)))
             else {
                 break;
             };
             hit += count;
-            left.retain(|(suspects, _)| !suspects.contains(&most));
+            left.retain(|(suspects, _)| !suspects.contains(&often));
         }
         hit
     }

@@ -18,6 +18,12 @@ const FEW_OF_SEVERAL: f64 = 100.0;
 /// and this many where somebody else could have done each of them.
 const FEW: f64 = 20.0;
 
+/// A site that ends more lives than this, for each surplus free, is a site that is also right.
+const OTHERWISE_RIGHT: f64 = 0.25;
+
+/// That hits fall where they do by chance is so unlikely, in nats, when they are called confined.
+const CONFINED: f64 = 6.0;
+
 /// With more alternatives than these an accusation says nothing.
 const MOST_OTHERS: usize = 3;
 
@@ -38,7 +44,7 @@ pub(super) fn judge(problem: &Problem, solution: &Solution) -> Vec<(u32, Sentenc
     let rivals = rivals(problem, solution);
     let chains = chains(problem, solution);
     let sentence = |accused: u32| {
-        if could_be_loss(problem, counts, accused) {
+        if could_be_loss(problem, counts, accused) || could_be_older(problem, counts, accused) {
             return Sentence::Silent;
         }
         let in_first_lives = enders_in_first_lives(counts, accused);
@@ -52,6 +58,7 @@ pub(super) fn judge(problem: &Problem, solution: &Solution) -> Vec<(u32, Sentenc
             return Sentence::Either(instead.clone());
         }
         let mut others = interchangeable(counts, accused);
+        others.extend(confined(problem, counts, accused));
         if let Some(rivals) = rivals.get(&accused) {
             if rivals.is_empty() && counts.surplus[accused as usize] < FEW {
                 return Sentence::Silent;
@@ -70,7 +77,7 @@ pub(super) fn judge(problem: &Problem, solution: &Solution) -> Vec<(u32, Sentenc
         .map(|accused| {
             let sentence = sentence(accused);
             match chains.get(&accused) {
-                Some(chains) => (accused, review(sentence, chains, accused)),
+                Some(chains) => (accused, review(counts, sentence, chains, accused)),
                 None => (accused, sentence),
             }
         })
@@ -78,8 +85,11 @@ pub(super) fn judge(problem: &Problem, solution: &Solution) -> Vec<(u32, Sentenc
 }
 
 /// What is left of a sentence when everybody else who could have done it is heard.
-fn review(sentence: Sentence, chains: &Chains, accused: u32) -> Sentence {
-    if sentence == Sentence::Silent || chains.are_of(accused) {
+fn review(counts: &Counts, sentence: Sentence, chains: &Chains, accused: u32) -> Sentence {
+    if sentence == Sentence::Silent || is_odd_one(counts, chains, accused) {
+        return sentence;
+    }
+    if chains.are_of(accused) {
         return sentence;
     }
     let mut others = chains.others(accused);
@@ -90,6 +100,57 @@ fn review(sentence: Sentence, chains: &Chains, accused: u32) -> Sentence {
         Sentence::Silent
     } else {
         Sentence::Either(others.into_iter().collect())
+    }
+}
+
+/// Whether the accused seldom ends a life, and what it frees was freed or is freed by many: without it, each of them
+/// would have to be wrong just where it appears.
+fn is_odd_one(counts: &Counts, chains: &Chains, accused: u32) -> bool {
+    let surplus = counts.surplus[accused as usize];
+    if surplus < FEW_OF_MIXED || counts.ended_by(accused) > OTHERWISE_RIGHT * surplus {
+        return false;
+    }
+    // What is freed again when nothing is open is, by anybody's account, freed too often there.
+    let live = live_hits(counts, accused);
+    let hit_then_ended = counts.hit_then_ended.iter();
+    let of_one = hit_then_ended
+        .filter(|((hitter, ender), _)| *hitter == accused && *ender != accused)
+        .map(|(_, &count)| count)
+        .fold(0.0, f64::max);
+    live <= 0.5 * surplus || of_one < 0.9 * live && !chains.are_of_one_other(accused)
+}
+
+/// How many of a group's surplus frees took a life that was open.
+fn live_hits(counts: &Counts, accused: u32) -> f64 {
+    let hits = counts.hit_life.iter().filter(|((f, _), _)| *f == accused);
+    hits.map(|(_, count)| count).sum()
+}
+
+/// Who else it can have been where a group only ever frees what is open, and only what comes from a few places: then
+/// it may be the one that frees too early there, and those who come after it free again. Empty where what it strikes
+/// is a matter of chance, or where that would take many others.
+fn confined(problem: &Problem, counts: &Counts, accused: u32) -> BTreeSet<u32> {
+    let surplus = counts.surplus[accused as usize];
+    let live = live_hits(counts, accused);
+    if live < 0.9 * surplus {
+        return BTreeSet::new();
+    }
+    let struck =
+        (0..problem.allocs).filter(|&a| counts.hit_life.contains_key(&(accused, a as u32)));
+    let lives: f64 = problem.allocations.iter().sum();
+    let share = struck.map(|a| problem.allocations[a]).sum::<f64>() / lives.max(1.0);
+    if -live * share.ln() < CONFINED {
+        return BTreeSet::new();
+    }
+    let enders = counts.hit_then_ended.iter();
+    let enders: BTreeSet<u32> = enders
+        .filter(|&(&(f, ender), &count)| f == accused && ender != accused && count >= 0.03 * live)
+        .map(|(&(_, ender), _)| ender)
+        .collect();
+    if enders.len() <= MOST_OTHERS {
+        enders
+    } else {
+        BTreeSet::new()
     }
 }
 
@@ -109,6 +170,19 @@ fn could_be_loss(problem: &Problem, counts: &Counts, accused: u32) -> bool {
     surplus < 3.0 || 1.0 - below > 1e-4 / problem.frees as f64
 }
 
+/// Whether buffers that the record knows nothing of would make this group's frees look surplus: those from before the
+/// tracking, whose holders are mostly right otherwise, or those from a path that is not hooked, which always come
+/// from the same place.
+fn could_be_older(problem: &Problem, counts: &Counts, accused: u32) -> bool {
+    let unknown = problem.unknown[accused as usize];
+    if problem.is_late {
+        let surplus = counts.surplus[accused as usize];
+        counts.ended_by(accused) > OTHERWISE_RIGHT * surplus || unknown > 0.1 * surplus
+    } else {
+        unknown > 0.0
+    }
+}
+
 /// Where every surplus free came right after the end of an address's first life, nobody else can have held the
 /// address: it was freed again by this group, or too early by the one before.
 fn enders_in_first_lives(counts: &Counts, accused: u32) -> Option<Sentence> {
@@ -123,28 +197,27 @@ fn enders_in_first_lives(counts: &Counts, accused: u32) -> Option<Sentence> {
     if all < surplus {
         return None;
     }
+    if surplus < 3.0 && enders.len() > 1 {
+        return Some(Sentence::Silent);
+    }
     let others: Vec<u32> = enders
         .iter()
         .map(|ender| ender.0)
-        .filter(|&e| e != accused)
+        .filter(|&ender| ender != accused && never_ends_alone(counts, ender))
         .collect();
-    let often_with_others = surplus >= 3.0 && others.len() >= 2;
-    let alone = others
-        .iter()
-        .any(|&other| counts.ended_by(other) > 1.2 * surplus_after(counts, other, accused));
-    if others.is_empty() || often_with_others || (surplus >= 3.0 && alone) {
+    if others.is_empty() {
         Some(Sentence::Guilty)
-    } else {
+    } else if others.len() <= MOST_OTHERS {
         Some(Sentence::Either(others))
+    } else {
+        Some(Sentence::Silent)
     }
 }
 
-fn surplus_after(counts: &Counts, ender: u32, accused: u32) -> f64 {
-    counts
-        .after_end
-        .get(&(ender, accused))
-        .copied()
-        .unwrap_or(0.0)
+/// Whether what `ender` ends is nearly always freed again: then it may be the one that comes too early.
+fn never_ends_alone(counts: &Counts, ender: u32) -> bool {
+    let followed = counts.after_end.iter().filter(|((e, _), _)| *e == ender);
+    followed.map(|(_, count)| count).sum::<f64>() >= 0.8 * counts.ended_by(ender)
 }
 
 /// Whether too little stands behind an accusation.
@@ -185,19 +258,14 @@ fn interchangeable(counts: &Counts, accused: u32) -> BTreeSet<u32> {
             );
         }
     }
-    for (&(ender, after), &count) in &counts.after_end {
-        let in_first = counts
-            .after_end_in_first_life
-            .get(&(ender, after))
-            .copied()
-            .unwrap_or(0.0);
-        if after == accused
-            && count >= 0.95 * counts.ended_by(ender)
-            && count >= 0.8 * surplus
-            && in_first < 3.0
-        {
-            others.insert(ender);
-        }
+    let after = counts.after_end.iter();
+    let early: Vec<(u32, f64)> = after
+        .filter(|((ender, after), _)| *after == accused && never_ends_alone(counts, *ender))
+        .map(|((ender, _), &count)| (*ender, count))
+        .collect();
+    if early.iter().map(|(_, count)| count).sum::<f64>() >= 0.5 * surplus {
+        let often = early.iter().filter(|(_, count)| *count >= 0.03 * surplus);
+        others.extend(often.map(|(ender, _)| ender));
     }
     others.remove(&accused);
     others

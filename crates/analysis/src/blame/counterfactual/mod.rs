@@ -24,6 +24,7 @@ use self::label::Labeller;
 use self::problem::Problem;
 use self::problem::Row;
 use self::problem::Token;
+use self::problem::Unknown;
 use super::Accused;
 use super::Charge;
 use super::Engine;
@@ -52,7 +53,8 @@ pub(crate) struct Counterfactual;
 
 impl Engine for Counterfactual {
     fn accuse(&self, log: &Log<'_>, sites: &mut Sites<'_>) -> Vec<Accused> {
-        let Some(rows) = problem::rows(log, sites) else {
+        let unknown = Unknown::new(log, sites);
+        let Some(rows) = problem::rows(log, sites, &unknown) else {
             return Vec::new();
         };
         let is_excess = |&step: &usize| log.replay.step(step).verdict.is_excess();
@@ -67,7 +69,7 @@ impl Engine for Counterfactual {
         let mut best: Option<(f64, Problem, fit::Fit)> = None;
         let mut groups_before = (0, 0);
         for depth in DEPTHS {
-            let problem = Problem::new(&rows, sites, &ranks, depth, drop_rate);
+            let problem = Problem::new(&rows, sites, &ranks, depth, drop_rate, &unknown);
             let groups = (problem.allocs, problem.frees);
             if groups == groups_before || best.is_some() && groups.0 * groups.1 > MOST_PAIRS {
                 continue;

@@ -35,7 +35,7 @@ pub(super) struct Row {
 
 /// Collects the rows of all addresses that can be judged without owners. `None` where frees without a stack make
 /// every guess about the others worthless.
-pub(super) fn rows(log: &Log<'_>, sites: &mut Sites<'_>) -> Option<Vec<Row>> {
+pub(super) fn rows(log: &Log<'_>, sites: &mut Sites<'_>, unknown: &Unknown) -> Option<Vec<Row>> {
     let mut rows = Vec::new();
     for address in &log.replay.addresses {
         let place = (address.trace, address.device, address.address);
@@ -69,11 +69,57 @@ pub(super) fn rows(log: &Log<'_>, sites: &mut Sites<'_>) -> Option<Vec<Row>> {
             row.steps.push(index);
         }
         // Where events are missing, an instance whose allocate was lost makes the innocent look guilty.
-        if address.whole || !row.tokens.iter().any(|t| matches!(t.0, Token::Free(_))) {
+        let began_late = unknown.began_late.contains(&address.trace);
+        let is_whole = address.whole || began_late && address.is_recorded;
+        if is_whole || !row.tokens.iter().any(|t| matches!(t.0, Token::Free(_))) {
             rows.push(row);
         }
     }
     Some(rows)
+}
+
+/// The frees of addresses that were never allocated while tracking.
+#[derive(Debug, Default)]
+pub(super) struct Unknown {
+    pub(super) of_chain: BTreeMap<ChainId, f64>,
+    /// Traces in which some come from those who mostly free what was recorded: these began late, and there may be more
+    /// buffers that are older than the record, where a stale free let the address be handed out again.
+    began_late: BTreeSet<u32>,
+}
+
+impl Unknown {
+    pub(super) fn new(log: &Log<'_>, sites: &mut Sites<'_>) -> Self {
+        let mut unknown: BTreeMap<(u32, ChainId), f64> = BTreeMap::new();
+        for step in &log.replay.steps {
+            if step.kind == EventKind::Deallocate && step.verdict == Verdict::Unknown {
+                let trace = step.event.trace;
+                let chain = sites.chain_of(trace, step.event.of(log.traces));
+                *unknown.entry((trace, chain)).or_default() += 1.0;
+            }
+        }
+        if unknown.is_empty() {
+            return Self::default();
+        }
+        let mut known: BTreeMap<ChainId, f64> = BTreeMap::new();
+        for step in &log.replay.steps {
+            if step.kind == EventKind::Deallocate && step.verdict == Verdict::Ok {
+                let chain = sites.chain_of(step.event.trace, step.event.of(log.traces));
+                *known.entry(chain).or_default() += 1.0;
+            }
+        }
+        let mut this = Self::default();
+        for ((trace, chain), count) in unknown {
+            *this.of_chain.entry(chain).or_default() += count;
+            if known.get(&chain).is_some_and(|&known| known >= count) {
+                this.began_late.insert(trace);
+            }
+        }
+        this
+    }
+
+    pub(super) fn is_late(&self) -> bool {
+        !self.began_late.is_empty()
+    }
 }
 
 /// Rows whose tokens are the same.
@@ -100,6 +146,10 @@ pub(super) struct Problem {
     pub(super) chain_code: f64,
     /// Lost events for each event that is there.
     pub(super) drop_rate: f64,
+    /// Frees in each free group of what was never allocated while tracking.
+    pub(super) unknown: Vec<f64>,
+    /// There may be holders from before the tracking.
+    pub(super) is_late: bool,
 }
 
 impl Problem {
@@ -110,6 +160,7 @@ impl Problem {
         ranks: &[u32],
         depth: usize,
         drop_rate: f64,
+        unknown: &Unknown,
     ) -> Self {
         let key = |chain: ChainId| -> Vec<u32> {
             let sites = sites.sites(chain);
@@ -134,6 +185,9 @@ impl Problem {
         for (&chain, &group) in &free_of {
             chains[group as usize].insert(chain);
         }
+        let of_chain = |chain: &ChainId| unknown.of_chain.get(chain).copied().unwrap_or(0.0);
+        let of_group = |chains: &BTreeSet<ChainId>| chains.iter().map(of_chain).sum();
+        let unknown_frees = chains.iter().map(of_group).collect();
         let mut sorted: BTreeMap<Vec<Token>, Vec<usize>> = BTreeMap::new();
         for (index, row) in rows.iter().enumerate() {
             let tokens = row.tokens.iter().map(|&(token, chain)| match token {
@@ -156,6 +210,8 @@ impl Problem {
             traffic,
             chains,
             drop_rate,
+            unknown: unknown_frees,
+            is_late: unknown.is_late(),
         }
     }
 }
