@@ -48,6 +48,17 @@ pub struct Buffer {
 type Kept = (u64, Address<Vec<Holder>>);
 type Ledger = BTreeMap<(u32, u64), Kept>;
 
+/// What the surplus frees of one site met, as far as the log shows it.
+#[derive(Clone, Debug, Default)]
+pub struct Hits {
+    /// Nothing was open: by the site of the free right before.
+    pub after: BTreeMap<String, u64>,
+    /// A buffer was open: by the site that allocated it.
+    pub struck: BTreeMap<String, u64>,
+    /// It had just freed there itself.
+    pub repeated: u64,
+}
+
 /// A process with its devices.
 #[derive(Clone, Debug)]
 pub struct Host {
@@ -57,6 +68,8 @@ pub struct Host {
     pub random: Random,
     /// Surplus frees by the site that is to be named.
     pub truth: BTreeMap<String, u64>,
+    /// What the surplus frees of each of them met.
+    pub hits: BTreeMap<String, Hits>,
     /// Excess verdicts of the recorder by the site of the free.
     pub seen: BTreeMap<String, u64>,
     /// The sum of `seen`.
@@ -83,6 +96,10 @@ pub struct Host {
     events: Vec<Event>,
     recorded: Ledger,
     true_ledger: Ledger,
+    /// The last allocate and the last free at an address, the free only when nothing was allocated since.
+    last: BTreeMap<(u32, u64), (String, Option<String>)>,
+    /// How many buffers each site allocated.
+    allocated: BTreeMap<String, u64>,
     last_owner: u64,
     /// Pointers of objects that are gone, and of those that are there.
     spare_pointers: Vec<u64>,
@@ -101,6 +118,7 @@ impl Host {
             names: Names::default(),
             random: Random(seed),
             truth: BTreeMap::new(),
+            hits: BTreeMap::new(),
             seen: BTreeMap::new(),
             excess: 0,
             threads: 1,
@@ -117,6 +135,8 @@ impl Host {
             events: Vec::new(),
             recorded: BTreeMap::new(),
             true_ledger: BTreeMap::new(),
+            last: BTreeMap::new(),
+            allocated: BTreeMap::new(),
             last_owner: 0,
             spare_pointers: Vec::new(),
             pointers: BTreeMap::new(),
@@ -220,6 +240,7 @@ impl Host {
         child.events.clear();
         child.children.clear();
         child.truth.clear();
+        child.hits.clear();
         child.seen.clear();
         child.excess = 0;
         child.dropped = 0;
@@ -332,13 +353,48 @@ impl Host {
             let name = self.names.naming(stack).to_owned();
             if true_verdict.is_excess() && verdict != Verdict::Unknown {
                 *self.truth.entry(name.clone()).or_default() += 1;
+                self.note_hit(place, &name, verdict);
             }
             if verdict.is_excess() {
                 self.excess += 1;
                 *self.seen.entry(name).or_default() += 1;
             }
         }
+        match kind {
+            EventKind::Allocate => {
+                let name = self.names.naming(stack).to_owned();
+                *self.allocated.entry(name.clone()).or_default() += 1;
+                self.last.insert(place, (name, None));
+            }
+            EventKind::Deallocate => {
+                let name = self.names.naming(stack).to_owned();
+                self.last.entry(place).or_default().1 = Some(name);
+            }
+            _ => {}
+        }
         true_verdict
+    }
+
+    fn note_hit(&mut self, place: (u32, u64), name: &str, verdict: Verdict) {
+        let hits = self.hits.entry(name.to_owned()).or_default();
+        let (allocated, freed) = self.last.entry(place).or_default();
+        if freed.as_deref() == Some(name) {
+            hits.repeated += 1;
+        }
+        if verdict.is_excess() {
+            let before = freed.clone().unwrap_or_default();
+            *hits.after.entry(before).or_default() += 1;
+        } else {
+            *hits.struck.entry(allocated.clone()).or_default() += 1;
+        }
+    }
+
+    /// The share of all buffers that come from these sites.
+    #[must_use]
+    pub fn share_of<'a>(&self, sites: impl Iterator<Item = &'a String>) -> f64 {
+        let all: u64 = self.allocated.values().sum();
+        let of: u64 = sites.filter_map(|site| self.allocated.get(site)).sum();
+        of as f64 / all.max(1) as f64
     }
 
     fn event(&mut self, kind: EventKind, device: u32, verdict: Verdict) -> Event {

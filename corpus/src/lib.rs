@@ -17,6 +17,7 @@ mod random;
 mod traffic;
 
 pub use host::Buffer;
+pub use host::Hits;
 pub use host::Host;
 pub use host::Owners;
 pub use names::Names;

@@ -8,6 +8,7 @@ mod helpers;
 mod stale;
 mod teardown;
 
+use crate::host::Hits;
 use crate::host::Host;
 use crate::host::Owners;
 use crate::pool::Reuse;
@@ -108,7 +109,7 @@ pub const PATTERNS: &[Pattern] = &[
     pairs("view_of_view", aliases::view_of_view),
     names("shared_twice", aliases::shared_twice),
     names("armed_after_move", aliases::armed_after_move),
-    names("reference_too_often", aliases::reference_too_often),
+    pairs("reference_too_often", aliases::reference_too_often),
     names("realloc_moved", aliases::realloc_moved),
     names("behind_helper", helpers::behind_helper),
     names("helper_everywhere", helpers::helper_everywhere),
@@ -153,10 +154,36 @@ pub struct Run {
 pub const ENOUGH: u64 = 10;
 
 impl Run {
-    /// Whether every culprit left enough in the log to be named.
+    /// Whether the log can tell every culprit: each left enough in it, and for none there is a twin, the same log with
+    /// somebody else at fault.
     #[must_use]
     pub fn is_telling(&self) -> bool {
-        self.tells == Tells::Names && self.host.all_truth().values().all(|&count| count >= ENOUGH)
+        let truth = self.host.all_truth();
+        let has_twin = |site: &String| {
+            let hits = self.host.hits.get(site);
+            hits.is_some_and(|hits| self.has_twin(hits))
+        };
+        self.tells == Tells::Names
+            && truth.values().all(|&count| count >= ENOUGH)
+            && !truth.keys().any(has_twin)
+    }
+
+    /// The twins: somebody else comes too early, and this one frees what is its own. That needs that it always comes
+    /// right after the same one, or always takes what comes from a few places, of which the others then free again.
+    fn has_twin(&self, hits: &Hits) -> bool {
+        let after: u64 = hits.after.values().sum();
+        let struck: u64 = hits.struck.values().sum();
+        let most = hits.after.values().max().copied().unwrap_or(0);
+        let all = (after + struck) as f64;
+        if most as f64 >= 0.85 * all && hits.repeated < 3 {
+            return true;
+        }
+        let often = hits
+            .struck
+            .iter()
+            .filter(|(_, count)| **count as f64 >= 0.03 * struck as f64)
+            .map(|(site, _)| site);
+        struck as f64 >= 0.85 * all && self.host.share_of(often) < 0.6
     }
 }
 

@@ -28,6 +28,8 @@ const UNUSUAL: f64 = 4.0;
 const UNKNOWN: f64 = 1.0;
 /// What a life costs that goes on over the next allocate.
 const PASSED: f64 = 0.25;
+/// What a free costs that takes an address's first life from its holder.
+const PREMATURE: f64 = 1.5;
 /// A story that costs so much more than the best is not the true one.
 const SUSPECT: f64 = 1.9;
 /// The same for a free that ends a life as usual,
@@ -40,6 +42,8 @@ const KNOWN: f64 = 5.0;
 /// The chains that end in excess frees which an accused explains.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Chains {
+    /// Surplus frees right after a life that ended as such lives do.
+    after_usual: f64,
     /// Suspects, and how many chains have these.
     suspects: BTreeMap<BTreeSet<u32>, f64>,
     all: f64,
@@ -87,6 +91,11 @@ impl Chains {
             return true;
         }
         self.better_without <= 0.1 * self.all && self.hit_by(2, accused) < 0.9 * self.all
+    }
+
+    /// How many surplus frees came when nothing was open, after a life that ended as such lives do.
+    pub(super) fn after_usual(&self) -> f64 {
+        self.after_usual
     }
 
     /// Whether there is another who could have done nearly all of it.
@@ -137,6 +146,7 @@ pub(super) fn chains(problem: &Problem, solution: &Solution) -> BTreeMap<u32, Ch
     let usual = Usual::new(problem);
     let mut chains: BTreeMap<u32, Vec<(Suspects, f64)>> = BTreeMap::new();
     let mut labeller = Labeller::new(problem, &solution.fit.model);
+    let mut after_usual: BTreeMap<u32, f64> = BTreeMap::new();
     for pattern in &problem.patterns {
         let tokens = &pattern.tokens;
         let segments = segments(tokens);
@@ -144,7 +154,11 @@ pub(super) fn chains(problem: &Problem, solution: &Solution) -> BTreeMap<u32, Ch
             continue;
         }
         let weight = pattern.rows.len() as f64;
-        for (excess, by) in charges(tokens, &labeller.label(tokens)) {
+        let labels = labeller.label(tokens);
+        for free in surplus_after_usual(tokens, &labels, &usual) {
+            *after_usual.entry(free).or_default() += weight;
+        }
+        for (excess, by) in charges(tokens, &labels) {
             let Token::Free(accused) = tokens[by] else {
                 continue;
             };
@@ -159,8 +173,38 @@ pub(super) fn chains(problem: &Problem, solution: &Solution) -> BTreeMap<u32, Ch
             entry.push((of, weight));
         }
     }
-    let only_telling = |(accused, of)| (accused, Chains::new(of));
+    let only_telling = |(accused, of)| {
+        let after_usual = after_usual.get(&accused).copied().unwrap_or(0.0);
+        let chains = Chains {
+            after_usual,
+            ..Chains::new(of)
+        };
+        (accused, chains)
+    };
     chains.into_iter().map(only_telling).collect()
+}
+
+/// The groups of surplus frees that came when nothing was open, after a life that ended as usual, one by one.
+fn surplus_after_usual(tokens: &[Token], labels: &[Label], usual: &Usual) -> Vec<u32> {
+    let mut found = Vec::new();
+    let mut open = 0_usize;
+    let mut ended_as_usual = false;
+    for (&token, &label) in tokens.iter().zip(labels) {
+        match (token, label) {
+            (Token::Allocate(_), _) => open += 1,
+            (Token::Reset, _) => {
+                open = 0;
+                ended_as_usual = false;
+            }
+            (Token::Free(f), Label::Ends(a)) => {
+                open = open.saturating_sub(1);
+                ended_as_usual = usual.cost(a, f) == 0.0;
+            }
+            (Token::Free(f), Label::Surplus) if open == 0 && ended_as_usual => found.push(f),
+            _ => {}
+        }
+    }
+    found
 }
 
 /// The excess frees of a labelled row, by count, each with the surplus free that is charged with it.
@@ -339,7 +383,7 @@ fn suspects(
     accused: u32,
     is_usual: impl Fn(usize) -> bool,
 ) -> Suspects {
-    let is_start = chain.start == 0;
+    let chain_starts_the_address = chain.start == 0;
     let (mut frees, mut most) = (Vec::new(), Vec::new());
     for index in chain.clone() {
         if let Token::Free(f) = tokens[index] {
@@ -352,11 +396,25 @@ fn suspects(
         }
     }
     let tokens = &tokens[chain];
-    let costs = if tokens.len() <= MOST_TOKENS && !tokens.contains(&Token::Reset) {
-        surplus_costs(tokens, &frees, is_start, usual)
-    } else {
-        vec![0.0; frees.len()]
+    let is_short = tokens.len() <= MOST_TOKENS && !tokens.contains(&Token::Reset);
+    let costs = |premature: f64| {
+        if is_short {
+            surplus_costs(tokens, &frees, premature, usual)
+        } else {
+            vec![0.0; frees.len()]
+        }
     };
+    // Without anything that was freed before, a surplus free can only have come too early.
+    let early = if chain_starts_the_address {
+        costs(PREMATURE)
+    } else {
+        Vec::new()
+    };
+    let costs = costs(if chain_starts_the_address {
+        f64::INFINITY
+    } else {
+        0.0
+    });
     let least = |of: &dyn Fn(u32) -> bool| {
         costs
             .iter()
@@ -366,12 +424,13 @@ fn suspects(
             .fold(f64::INFINITY, f64::min)
     };
     let best = least(&|_| true);
-    let groups = costs
-        .iter()
-        .zip(&frees)
-        .zip(&most)
-        .filter(|&((&cost, _), most)| cost < best + most || best.is_infinite())
-        .map(|((_, &f), _)| f)
+    let is_suspect = |index: &usize| {
+        let cost = early.get(*index).unwrap_or(&costs[*index]);
+        cost.min(costs[*index]) < best + most[*index] || best.is_infinite()
+    };
+    let groups = (0..frees.len())
+        .filter(is_suspect)
+        .map(|index| frees[index])
         .collect();
     Suspects {
         groups,
@@ -388,8 +447,9 @@ struct Stories {
     with: Vec<f64>,
 }
 
-/// For each free of a chain, the cost of the cheapest story in which it is surplus.
-fn surplus_costs(tokens: &[Token], frees: &[u32], is_start: bool, usual: &Usual) -> Vec<f64> {
+/// For each free of a chain, the cost of the cheapest story in which it is surplus; `premature` is that of a surplus
+/// free before anything has ended.
+fn surplus_costs(tokens: &[Token], frees: &[u32], premature: f64, usual: &Usual) -> Vec<f64> {
     let lives = tokens.len() - frees.len();
     let mut stories = vec![Stories {
         open: Vec::new(),
@@ -415,10 +475,10 @@ fn surplus_costs(tokens: &[Token], frees: &[u32], is_start: bool, usual: &Usual)
                         let a = open.remove(at);
                         story.go_on(&mut next, open, usual.cost(a, f), None);
                     }
-                    // Only what was freed can be freed again.
-                    let any_ended = !is_start || begun > story.open.len();
-                    if story.left > 0 && any_ended {
-                        story.go_on(&mut next, story.open.clone(), 0.0, Some(freed));
+                    let any_ended = begun > story.open.len();
+                    let cost = if any_ended { 0.0 } else { premature };
+                    if story.left > 0 && cost.is_finite() {
+                        story.go_on(&mut next, story.open.clone(), cost, Some(freed));
                     }
                 }
                 Token::Reset => {}

@@ -1,6 +1,7 @@
 //! Which accusations of a solution are spoken out. To name an innocent is the worst failure: whatever is thin is
 //! left unexplained, and where the log fits two stories both are told.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use super::chains::Chains;
@@ -20,9 +21,6 @@ const FEW: f64 = 20.0;
 
 /// A site that ends more lives than this, for each surplus free, is a site that is also right.
 const OTHERWISE_RIGHT: f64 = 0.25;
-
-/// That hits fall where they do by chance is so unlikely, in nats, when they are called confined.
-const CONFINED: f64 = 6.0;
 
 /// With more alternatives than these an accusation says nothing.
 const MOST_OTHERS: usize = 3;
@@ -58,7 +56,11 @@ pub(super) fn judge(problem: &Problem, solution: &Solution) -> Vec<(u32, Sentenc
             return Sentence::Either(instead.clone());
         }
         let mut others = interchangeable(counts, accused);
-        others.extend(confined(problem, counts, accused));
+        match confined(problem, counts, accused) {
+            Some(enders) if enders.len() > MOST_OTHERS => return Sentence::Silent,
+            Some(enders) => others.extend(enders),
+            None => {}
+        }
         if let Some(rivals) = rivals.get(&accused) {
             if rivals.is_empty() && counts.surplus[accused as usize] < FEW {
                 return Sentence::Silent;
@@ -76,6 +78,43 @@ pub(super) fn judge(problem: &Problem, solution: &Solution) -> Vec<(u32, Sentenc
         .into_iter()
         .map(|accused| {
             let sentence = sentence(accused);
+            if std::env::var("DBG").is_ok() {
+                eprintln!(
+                    counts.surplus[accused as usize],
+                    counts.ended_by(accused),
+                    live_hits(counts, accused),
+                    counts.clean[accused as usize],
+                    counts.repeated[accused as usize],
+                    solution.either.iter().find(|(f, _)| *f == accused),
+                    rivals.get(&accused),
+                    interchangeable(counts, accused),
+                    confined(problem, counts, accused),
+                    is_thin(problem, counts, accused),
+                    enders_in_first_lives(counts, accused),
+                    too_early(counts, accused),
+                    c.map(|c| c.are_of_one_other(accused)),
+                    c.map(|c| c.after_usual()),
+                    counts
+                        .after_end
+                        .iter()
+                        .filter(|((e, f), _)| *f == accused || *e == accused)
+                        .map(|(k, v)| (k.0, k.1, *v, counts.ended_by(k.0)))
+                    counts
+                        .freed_again
+                        .iter()
+                        .filter(|((e, f), _)| *f == accused || *e == accused)
+                        .map(|(k, v)| (k.0, k.1, *v))
+                    counts
+                        .hit_then_ended
+                        .iter()
+                        .filter(|((e, _), _)| *e == accused)
+                        .collect::<Vec<_>>(),
+                    counts
+                        .hit_life
+                        .iter()
+                        .filter(|((e, _), _)| *e == accused)
+                        .map(|(k, v)| (k.1, *v, problem.allocations[k.1 as usize]))
+                        .collect::<Vec<_>>()
             match chains.get(&accused) {
                 Some(chains) => (accused, review(counts, sentence, chains, accused)),
                 None => (accused, sentence),
@@ -107,17 +146,17 @@ fn review(counts: &Counts, sentence: Sentence, chains: &Chains, accused: u32) ->
 /// would have to be wrong just where it appears.
 fn is_odd_one(counts: &Counts, chains: &Chains, accused: u32) -> bool {
     let surplus = counts.surplus[accused as usize];
-    if surplus < FEW_OF_MIXED || counts.ended_by(accused) > OTHERWISE_RIGHT * surplus {
+    if surplus < FEW_OF_MIXED || is_otherwise_right(counts, accused) {
         return false;
     }
-    // What is freed again when nothing is open is, by anybody's account, freed too often there.
     let live = live_hits(counts, accused);
     let hit_then_ended = counts.hit_then_ended.iter();
     let of_one = hit_then_ended
         .filter(|((hitter, ender), _)| *hitter == accused && *ender != accused)
         .map(|(_, &count)| count)
         .fold(0.0, f64::max);
-    live <= 0.5 * surplus || of_one < 0.9 * live && !chains.are_of_one_other(accused)
+    let strikes_many = live > 0.5 * surplus && of_one < 0.9 * live;
+    chains.after_usual() >= 0.5 * surplus || strikes_many && !chains.are_of_one_other(accused)
 }
 
 /// How many of a group's surplus frees took a life that was open.
@@ -127,31 +166,41 @@ fn live_hits(counts: &Counts, accused: u32) -> f64 {
 }
 
 /// Who else it can have been where a group only ever frees what is open, and only what comes from a few places: then
-/// it may be the one that frees too early there, and those who come after it free again. Empty where what it strikes
-/// is a matter of chance, or where that would take many others.
-fn confined(problem: &Problem, counts: &Counts, accused: u32) -> BTreeSet<u32> {
+/// it may be the one that frees too early there, and those who come after it free again. `None` where what it strikes
+/// is a matter of chance.
+fn confined(problem: &Problem, counts: &Counts, accused: u32) -> Option<BTreeSet<u32>> {
     let surplus = counts.surplus[accused as usize];
     let live = live_hits(counts, accused);
     if live < 0.9 * surplus {
-        return BTreeSet::new();
+        return None;
     }
-    let struck =
-        (0..problem.allocs).filter(|&a| counts.hit_life.contains_key(&(accused, a as u32)));
     let lives: f64 = problem.allocations.iter().sum();
-    let share = struck.map(|a| problem.allocations[a]).sum::<f64>() / lives.max(1.0);
-    if -live * share.ln() < CONFINED {
-        return BTreeSet::new();
+    let mut struck: Vec<(f64, f64)> = (0..problem.allocs)
+        .filter_map(|a| {
+            let hits = *counts.hit_life.get(&(accused, a as u32))?;
+            Some((hits, problem.allocations[a] / lives.max(1.0)))
+        })
+        .collect();
+    let seldom_twice = struck.len() >= 4 && struck.len() as f64 >= 0.5 * live;
+    // The places that are struck most for what lives there, until they have most of the hits.
+    struck.sort_by(|a, b| (b.0 * a.1).total_cmp(&(a.0 * b.1)));
+    let (mut hits, mut share) = (0.0, 0.0);
+    for (of_hits, of_lives) in struck {
+        if hits >= 0.8 * live {
+            break;
+        }
+        hits += of_hits;
+        share += of_lives;
+    }
+    if share >= 0.35 || seldom_twice {
+        return None;
     }
     let enders = counts.hit_then_ended.iter();
-    let enders: BTreeSet<u32> = enders
-        .filter(|&(&(f, ender), &count)| f == accused && ender != accused && count >= 0.03 * live)
-        .map(|(&(_, ender), _)| ender)
-        .collect();
-    if enders.len() <= MOST_OTHERS {
-        enders
-    } else {
-        BTreeSet::new()
-    }
+    let enders = enders
+        .filter(|&(&(f, ender), _)| f == accused && ender != accused)
+        .filter(|(_, count)| **count >= 0.1 * live)
+        .map(|(&(_, ender), _)| ender);
+    Some(enders.collect())
 }
 
 /// Whether lost events alone would make as many of this group's frees look surplus.
@@ -175,12 +224,12 @@ fn could_be_loss(problem: &Problem, counts: &Counts, accused: u32) -> bool {
 /// from the same place.
 fn could_be_older(problem: &Problem, counts: &Counts, accused: u32) -> bool {
     let unknown = problem.unknown[accused as usize];
+    let surplus = counts.surplus[accused as usize];
     if problem.is_late {
-        let surplus = counts.surplus[accused as usize];
-        counts.ended_by(accused) > OTHERWISE_RIGHT * surplus || unknown > 0.1 * surplus
-    } else {
-        unknown > 0.0
+        return is_otherwise_right(counts, accused) || unknown > 0.1 * surplus;
     }
+    // What has a buffer of its own at an address never strikes there.
+    unknown > 0.1 * surplus || unknown > 0.0 && live_hits(counts, accused) < 0.05 * surplus
 }
 
 /// Where every surplus free came right after the end of an address's first life, nobody else can have held the
@@ -197,13 +246,22 @@ fn enders_in_first_lives(counts: &Counts, accused: u32) -> Option<Sentence> {
     if all < surplus {
         return None;
     }
-    if surplus < 3.0 && enders.len() > 1 {
-        return Some(Sentence::Silent);
+    if surplus < 3.0 {
+        // Both ends of the one case, where there is just one.
+        let other = enders.first().map(|ender| ender.0);
+        return Some(match (enders.len(), other) {
+            (1, Some(other)) if other == accused => Sentence::Guilty,
+            (1, Some(other)) => Sentence::Either(vec![other]),
+            _ => Sentence::Silent,
+        });
     }
     let others: Vec<u32> = enders
         .iter()
         .map(|ender| ender.0)
-        .filter(|&ender| ender != accused && never_ends_alone(counts, ender))
+        .filter(|&ender| ender != accused)
+        .filter(|&ender| {
+            never_ends_alone(counts, ender) || always_after(counts, accused) == Some(ender)
+        })
         .collect();
     if others.is_empty() {
         Some(Sentence::Guilty)
@@ -216,8 +274,56 @@ fn enders_in_first_lives(counts: &Counts, accused: u32) -> Option<Sentence> {
 
 /// Whether what `ender` ends is nearly always freed again: then it may be the one that comes too early.
 fn never_ends_alone(counts: &Counts, ender: u32) -> bool {
-    let followed = counts.after_end.iter().filter(|((e, _), _)| *e == ender);
-    followed.map(|(_, count)| count).sum::<f64>() >= 0.8 * counts.ended_by(ender)
+    let after = counts.after_end.iter();
+    let followed: f64 = after
+        .filter(|((e, f), _)| *e == ender && *f != ender)
+        .map(|(_, count)| count)
+        .sum();
+    let ended = counts.ended_by(ender);
+    // At whose life a surplus free aims is a guess; and who does nothing but free again comes after many.
+    let again = counts.freed_again.iter();
+    let by_the_mixed: f64 = again
+        .filter(|((e, f), _)| *e == ender && *f != ender && is_otherwise_right(counts, *f))
+        .map(|(_, count)| count)
+        .sum();
+    followed >= 0.8 * ended || by_the_mixed >= 0.7 * ended
+}
+
+/// Whether a group also ends lives, as often as that it is no odd one out.
+fn is_otherwise_right(counts: &Counts, accused: u32) -> bool {
+    counts.ended_by(accused) > OTHERWISE_RIGHT * counts.surplus[accused as usize]
+}
+
+/// The enders of which each may be the one that comes too early, when the accused frees again what they freed.
+fn too_early(counts: &Counts, accused: u32) -> BTreeSet<u32> {
+    let surplus = counts.surplus[accused as usize];
+    let mut early: BTreeMap<u32, f64> = BTreeMap::new();
+    for by in [&counts.after_end, &counts.freed_again] {
+        for (&(ender, after), &count) in by {
+            if after == accused && ender != accused && never_ends_alone(counts, ender) {
+                let most = early.entry(ender).or_default();
+                *most = most.max(count);
+            }
+        }
+    }
+    if early.values().sum::<f64>() < 0.5 * surplus {
+        return BTreeSet::new();
+    }
+    early.retain(|_, count| *count >= 0.03 * surplus);
+    early.into_keys().collect()
+}
+
+/// The one after whose frees nearly all surplus frees of the accused come at once: there the accused may be right,
+/// and the other wrong, however right it is elsewhere. Not where the accused frees several times in a row: then it
+/// is wrong in any case.
+fn always_after(counts: &Counts, accused: u32) -> Option<u32> {
+    if counts.repeated[accused as usize] >= 3.0 {
+        return None;
+    }
+    let surplus = counts.surplus[accused as usize];
+    let after = counts.after_end.iter().filter(|((_, f), _)| *f == accused);
+    let (&(ender, _), &count) = after.max_by(|a, b| a.1.total_cmp(b.1))?;
+    (ender != accused && count >= 0.9 * surplus).then_some(ender)
 }
 
 /// Whether too little stands behind an accusation.
@@ -258,15 +364,8 @@ fn interchangeable(counts: &Counts, accused: u32) -> BTreeSet<u32> {
             );
         }
     }
-    let after = counts.after_end.iter();
-    let early: Vec<(u32, f64)> = after
-        .filter(|((ender, after), _)| *after == accused && never_ends_alone(counts, *ender))
-        .map(|((ender, _), &count)| (*ender, count))
-        .collect();
-    if early.iter().map(|(_, count)| count).sum::<f64>() >= 0.5 * surplus {
-        let often = early.iter().filter(|(_, count)| *count >= 0.03 * surplus);
-        others.extend(often.map(|(ender, _)| ender));
-    }
+    others.extend(too_early(counts, accused));
+    others.extend(always_after(counts, accused));
     others.remove(&accused);
     others
 }

@@ -3,6 +3,8 @@
 //! A beam search over what may be open at each moment. Ordinary lives, a life and its usual free with nothing
 //! else open, are passed over at once.
 
+use std::collections::BTreeSet;
+
 use super::model::Counts;
 use super::model::Model;
 use super::model::gap_of;
@@ -320,6 +322,10 @@ pub(super) struct Surplus {
     pub(super) after_end_by: Option<u32>,
     /// The address has seen only one life so far.
     pub(super) in_first_life: bool,
+    /// Who ended the life that is freed again, for the first time by this group.
+    pub(super) freed_by: Option<u32>,
+    /// The free before it, with no allocate between, is by the same group.
+    pub(super) is_repeated: bool,
 }
 
 /// Tells the facts of a labelled row.
@@ -334,6 +340,10 @@ pub(super) fn tell(model: &Model, tokens: &[Token], labels: &[Label], mut fact: 
     let mut began: Vec<usize> = Vec::new();
     let mut segment: Vec<u32> = Vec::new();
     let mut last_end: Option<u32> = None;
+    // Who freed last since something was allocated.
+    let mut before: Option<u32> = None;
+    let mut ended_by: Vec<Option<u32>> = Vec::new();
+    let mut freed_again: BTreeSet<(usize, u32)> = BTreeSet::new();
     for (index, (&token, &label)) in tokens.iter().zip(labels).enumerate() {
         if open.is_empty() && !matches!(token, Token::Free(_)) {
             close_segment(&mut segment, &mut fact);
@@ -349,7 +359,9 @@ pub(super) fn tell(model: &Model, tokens: &[Token], labels: &[Label], mut fact: 
                 });
                 lives.push(alloc);
                 began.push(index);
+                ended_by.push(None);
                 last_end = None;
+                before = None;
             }
             (Token::Reset, _) => {
                 open.clear();
@@ -359,6 +371,9 @@ pub(super) fn tell(model: &Model, tokens: &[Token], labels: &[Label], mut fact: 
                 if let Some(at) = open.iter().rposition(|life| life.alloc == alloc) {
                     let life = open.remove(at);
                     let late = lives.last() != Some(&alloc);
+                    if let Ok(number) = began.binary_search(&life.began) {
+                        ended_by[number] = Some(free);
+                    }
                     fact(Fact::Ended {
                         token: index,
                         began: life.began,
@@ -374,6 +389,7 @@ pub(super) fn tell(model: &Model, tokens: &[Token], labels: &[Label], mut fact: 
                     }
                 }
                 last_end = Some(free);
+                before = Some(free);
             }
             (Token::Free(free), Label::Surplus) => {
                 let from = usize::from(!open.is_empty());
@@ -381,6 +397,7 @@ pub(super) fn tell(model: &Model, tokens: &[Token], labels: &[Label], mut fact: 
                 // Without knowledge of this group, the nearest life that has ended.
                 let back = likeliest.unwrap_or(from);
                 let at = lives.len().checked_sub(back + 1);
+                let is_first = at.is_some_and(|at| freed_again.insert((at, free)));
                 fact(Fact::Surplus(Surplus {
                     token: index,
                     free,
@@ -390,7 +407,10 @@ pub(super) fn tell(model: &Model, tokens: &[Token], labels: &[Label], mut fact: 
                     struck: open.last().map(|life| life.alloc),
                     after_end_by: last_end.take().filter(|_| open.is_empty()),
                     in_first_life: lives.len() == 1,
+                    freed_by: at.filter(|_| is_first).and_then(|at| ended_by[at]),
+                    is_repeated: before == Some(free),
                 }));
+                before = Some(free);
                 segment.push(free);
                 if let Some(life) = open.last_mut() {
                     life.hits.push(free);
@@ -441,6 +461,12 @@ impl Counts {
                 self.gaps[free as usize][gap_of(surplus.back)] += weight;
                 if let Some(struck) = surplus.struck {
                     *self.hit_life.entry((free, struck)).or_default() += weight;
+                }
+                if let Some(ender) = surplus.freed_by {
+                    *self.freed_again.entry((ender, free)).or_default() += weight;
+                }
+                if surplus.is_repeated {
+                    self.repeated[free as usize] += weight;
                 }
                 if let Some(ender) = surplus.after_end_by {
                     *self.after_end.entry((ender, free)).or_default() += weight;

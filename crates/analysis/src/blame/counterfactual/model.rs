@@ -48,6 +48,8 @@ pub(super) struct Counts {
     pub(super) hit_then_ended: BTreeMap<(u32, u32), f64>,
     pub(super) hit_life: BTreeMap<(u32, u32), f64>,
     pub(super) after_end: BTreeMap<(u32, u32), f64>,
+    pub(super) freed_again: BTreeMap<(u32, u32), f64>,
+    pub(super) repeated: Vec<f64>,
     pub(super) after_end_in_first_life: BTreeMap<(u32, u32), f64>,
 }
 
@@ -63,6 +65,7 @@ impl Counts {
             passed: vec![0.0; allocs],
             ended_late: vec![0.0; allocs],
             clean: vec![0.0; frees],
+            repeated: vec![0.0; frees],
             ..Self::default()
         }
     }
