@@ -84,6 +84,9 @@ fn check_sums(analysis: &Analysis) {
         .map(|culprit| culprit.observed)
         .sum();
     assert!(victims + observed <= totals.excess);
+    let unexplained = &analysis.unexplained;
+    let seen: u64 = unexplained.sites.iter().map(|seen| seen.observed).sum();
+    assert_eq!(seen + unexplained.more_observed, totals.unexplained);
 }
 
 /// Another size by `WHOFREED_BLAME_STEPS=n`, other seeds by `WHOFREED_BLAME_SEEDS=from..to`.
