@@ -91,6 +91,42 @@ fn a_linked_host_with_excess_frees_says_so_at_its_exit() {
 }
 
 #[test]
+fn what_the_report_hints_at_can_be_pasted() {
+    let scratch = Scratch::new("hint");
+    let host = Host::c("c_tests/abort.c").compile(&scratch, "host");
+    let folder = scratch.file("my traces");
+    std::fs::create_dir(&folder).expect("a folder");
+    let run = common::run(
+        Command::new(common::cli())
+            .current_dir(&folder)
+            .arg("run")
+            .arg("--shim")
+            .arg(common::shim())
+            .arg("--")
+            .arg(&host)
+            .arg("500"),
+    );
+    let said = run.expect_code(134).stderr;
+    let hint = said.lines().find(|line| line.starts_with("HINT: "));
+    let (_, command) = hint
+        .and_then(|hint| hint.rsplit_once(": "))
+        .unwrap_or_else(|| panic!("no hint: {said}"));
+    let history = common::run(
+        Command::new("sh")
+            .current_dir(&folder)
+            .args(["-c", command]),
+    );
+    let history = history.expect_code(0).stdout;
+    assert!(history.contains(", excess 1\n"), "{history}");
+    // The last line is what the run has left.
+    let trace = said
+        .lines()
+        .last()
+        .and_then(|line| line.strip_prefix("trace: "));
+    assert!(folder.join(trace.expect("its name")).is_file(), "{said}");
+}
+
+#[test]
 fn eight_threads_without_a_bug_are_counted_exactly() {
     let (report, truth) = content_both_ways("c_tests/threads.c", &["400000"]);
     check_threads(&report, &truth);

@@ -4,6 +4,8 @@ use std::env;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs;
+use std::io;
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
@@ -17,6 +19,10 @@ use crate::run;
 use crate::run::Outcome;
 use crate::ttnn;
 use crate::ttnn::Board;
+
+/// What the demos leave, each its own.
+const TRACE: &str = "demo.wft";
+const TRACE_TTNN: &str = "demo-ttnn.wft";
 
 /// `cargo xtask demo [--ttnn]`
 pub fn command(arguments: &[&str]) -> Outcome<()> {
@@ -33,7 +39,8 @@ pub fn command(arguments: &[&str]) -> Outcome<()> {
         [] => {
             let program = compile(&folder)?;
             println!("$ whofreed run -- ./pool_runtime\n");
-            show(&folder, &mut watch(&folder, &[program.as_os_str()]))
+            let trace = folder.join(TRACE);
+            show(&trace, &mut watch(&trace, &[program.as_os_str()])?)
         }
         _ => {
             let runtime = ttnn::set_up()?;
@@ -46,9 +53,10 @@ pub fn command(arguments: &[&str]) -> Outcome<()> {
                 "alias".as_ref(),
             ];
             println!("$ whofreed run -- python model_like.py 15 4 alias\n");
+            let trace = folder.join(TRACE_TTNN);
             show(
-                &folder,
-                watch(&folder, &words).envs(runtime.variables(Board::Mesh)),
+                &trace,
+                watch(&trace, &words)?.envs(runtime.variables(Board::Mesh)),
             )
         }
     }
@@ -82,42 +90,41 @@ fn compile(folder: &Path) -> Outcome<PathBuf> {
     Ok(program)
 }
 
-/// The command that runs a program under whofreed and leaves trace and report in the folder.
-fn watch(folder: &Path, program: &[&OsStr]) -> Command {
+/// The command that runs a program under whofreed, from the folder where the user stands, so that what the report
+/// says can be pasted there. All of it goes to our standard output, in the order in which it comes.
+fn watch(trace: &Path, program: &[&OsStr]) -> Outcome<Command> {
+    let output = io::stdout().as_fd().try_clone_to_owned();
+    let output = output.map_err(|error| format!("standard output: {error}"))?;
     let mut command = Command::new(paths::binary());
     command
         .arg("run")
         .arg("--trace")
-        .arg(folder.join("demo.wft"));
-    command
-        .arg("--report")
-        .arg(folder.join("report.txt"))
+        .arg(trace)
         .arg("--")
-        .args(program);
-    command.current_dir(folder).stdin(Stdio::null());
-    command
+        .args(program)
+        .stdin(Stdio::null())
+        .stderr(Stdio::from(output));
+    Ok(command)
 }
 
 /// Runs it, and shows what either way of looking says.
-fn show(folder: &Path, command: &mut Command) -> Outcome<()> {
-    for name in ["demo.wft", "report.txt"] {
-        // Of an earlier demo, if there was one.
-        let _ = fs::remove_file(folder.join(name));
-    }
+fn show(trace: &Path, command: &mut Command) -> Outcome<()> {
+    // Of an earlier demo, if there was one.
+    let _ = fs::remove_file(trace);
     run::shown(command)?;
-    println!("\n{}", run::read(&folder.join("report.txt"))?);
     let json = run::quiet(
         Command::new(paths::binary())
             .arg("report")
-            .arg(folder.join("demo.wft"))
+            .arg(trace)
             .args(["--format", "json"]),
     )?;
     let report: Value =
         serde_json::from_str(&json).map_err(|error| format!("the JSON report: {error}"))?;
-    println!("{}", side_by_side(&report));
+    println!("\n{}", side_by_side(&report));
     println!(
-        "The trace is {}; `whofreed report` and `whofreed history` read it at any time.",
-        folder.join("demo.wft").display()
+        "The trace stays; look at it again at any time: {} report {}",
+        paths::from_here(&paths::binary()),
+        paths::from_here(trace)
     );
     Ok(())
 }
@@ -200,6 +207,19 @@ fn place(row: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_report_is_seen_once_and_by_whoever_stands_here() {
+        let command =
+            watch(Path::new("target/demo.wft"), &["program".as_ref()]).expect("a command");
+        let arguments: Vec<&OsStr> = command.get_args().collect();
+        assert_eq!(
+            arguments,
+            ["run", "--trace", "target/demo.wft", "--", "program"]
+        );
+        assert_eq!(command.get_current_dir(), None);
+        assert_ne!(TRACE, TRACE_TTNN);
+    }
 
     #[test]
     fn the_most_seen_site_comes_first_and_the_innocent_one_is_called_so() {

@@ -21,6 +21,13 @@ pub fn target() -> PathBuf {
     }
 }
 
+/// A path to be typed where the user stands.
+pub fn from_here(path: &Path) -> String {
+    let here = env::current_dir().ok();
+    let short = here.and_then(|here| path.strip_prefix(here).ok());
+    short.unwrap_or(path).display().to_string()
+}
+
 /// What is dear to fetch or make, and stays from one run to the next.
 pub fn cache() -> Outcome<PathBuf> {
     let folder = match env::var_os("WHOFREED_TEST_CACHE") {

@@ -1,5 +1,6 @@
 //! The sums: totals, verdicts, balances of buffers. Who is to blame does not matter here.
 
+use whofreed_trace::Event;
 use whofreed_trace::EventKind;
 use whofreed_trace::Trace;
 use whofreed_trace::Verdict;
@@ -44,14 +45,14 @@ impl Balance {
             } else {
                 event.verdict
             };
-            balance.count(event.kind, verdict, event.late, event.blocked);
+            balance.count(event.kind, verdict, event.late, event);
         }
         for address in &replay.addresses {
             let pid = traces[address.trace as usize].process.pid;
             let steps = replay.steps_of(address);
             for step in steps {
                 let event = step.event.of(traces);
-                balance.count(step.kind, step.verdict, step.late, event.blocked);
+                balance.count(step.kind, step.verdict, step.late, event);
             }
             balance.count_buffer(traces, replay, address, pid, steps);
         }
@@ -66,7 +67,7 @@ impl Balance {
         balance
     }
 
-    fn count(&mut self, kind: EventKind, verdict: Verdict, late: bool, blocked: bool) {
+    fn count(&mut self, kind: EventKind, verdict: Verdict, late: bool, event: &Event) {
         let totals = &mut self.totals;
         match (kind, verdict) {
             (EventKind::Allocate | EventKind::Retain | EventKind::View, Verdict::Invalid) => {
@@ -78,7 +79,8 @@ impl Balance {
             (EventKind::Deallocate, verdict) => {
                 totals.deallocations += 1;
                 totals.late += u64::from(late);
-                if blocked {
+                totals.ownerless += u64::from(event.owner == 0);
+                if event.blocked {
                     totals.blocked += 1;
                 } else {
                     totals.forwarded += 1;

@@ -46,6 +46,11 @@ pub(crate) fn assemble(
             charged.insert(charge.excess, index);
         }
     }
+    // Whoever could have done it as well is no victim.
+    let suspects: BTreeSet<SiteId> = accused
+        .iter()
+        .flat_map(|accused| accused.alternatives.iter().copied())
+        .collect();
     let mut observed = vec![0u64; accused.len()];
     let mut victim_chains: BTreeMap<ChainId, (u64, BTreeMap<usize, u64>)> = BTreeMap::new();
     for (index, step) in replay.steps.iter().enumerate() {
@@ -55,7 +60,12 @@ pub(crate) fn assemble(
         let chain = chain_of_step(sites, index);
         if let Some(&culprit) = guilty.get(&chain) {
             observed[culprit] += 1;
-        } else if let Some(&culprit) = charged.get(&index) {
+        } else if let Some(&culprit) = charged.get(&index)
+            && !sites
+                .sites(chain)
+                .iter()
+                .any(|site| suspects.contains(site))
+        {
             let entry = victim_chains.entry(chain).or_default();
             entry.0 += 1;
             *entry.1.entry(culprit).or_default() += 1;

@@ -1,7 +1,8 @@
 //! The replay and blame stops of an event's way: traces in, an [`Analysis`] out.
 //!
 //! `replay` judges every event again, address by address; `balance` adds up; `sites` tells which frame of a
-//! stack is a call site; `blame` charges excess frees to sites; `culprits` and `leaks` word the result.
+//! stack is a call site; `blame` charges excess frees to sites; `culprits`, `unexplained` and `leaks` word the
+//! result.
 //!
 //! **Architecture Invariant:** pure functions; no terminal, no files, no clock.
 
@@ -14,7 +15,9 @@ mod leaks;
 mod machinery;
 mod model;
 mod replay;
+mod short_stacks;
 mod sites;
+mod unexplained;
 
 pub use model::*;
 
@@ -58,6 +61,12 @@ pub fn analyse(traces: &[Trace], names: &dyn StackNames) -> Analysis {
             accused.append(&mut engine.accuse(&log, &mut sites));
         }
     }
+    let unexplained = unexplained::unexplained(
+        traces,
+        &replay,
+        &unexplained::explained(&accused),
+        &mut sites,
+    );
     let (culprits, victims, explained) = culprits::assemble(traces, &replay, accused, &mut sites);
     balance.totals.unexplained = balance.totals.excess - explained;
     let most = traces
@@ -76,7 +85,9 @@ pub fn analyse(traces: &[Trace], names: &dyn StackNames) -> Analysis {
         worst_buffers: balance.worst_buffers,
         culprits,
         victims,
+        unexplained,
         leaks: leaks::leaks(traces, &replay, &mut sites),
+        short_stacks: short_stacks::short_stacks(traces),
     }
 }
 

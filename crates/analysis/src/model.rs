@@ -33,8 +33,12 @@ pub struct Analysis {
     pub culprits: Vec<Culprit>,
     /// Who only looks guilty.
     pub victims: Vec<Victim>,
+    /// Where the excess frees were seen that no culprit explains.
+    pub unexplained: Unexplained,
     /// Call sites whose buffers were never freed, by count.
     pub leaks: Vec<Leak>,
+    /// Stacks that were cut so short that naming may suffer.
+    pub short_stacks: ShortStacks,
 }
 
 /// Identities: `deallocations = ok + excess + unknown + invalid = forwarded + blocked`.
@@ -74,6 +78,8 @@ pub struct Totals {
     pub dropped_events: u64,
     /// Events that the ledger had no room to judge: they count as they came, and nothing can be said about them.
     pub untracked: u64,
+    /// Deallocations that did not tell an owner.
+    pub ownerless: u64,
 }
 
 /// Deallocations by verdict.
@@ -249,6 +255,40 @@ pub struct Victim {
     pub observed: u64,
     /// Index into [`Analysis::culprits`] of who made it look guilty, where one could be told.
     pub culprit: Option<usize>,
+}
+
+/// The excess frees that no culprit explains, by where they were seen. Nobody there is accused.
+#[derive(Clone, Debug, Default)]
+pub struct Unexplained {
+    /// The (at most 20) call sites with most of them, the one with most first.
+    pub sites: Vec<Seen>,
+    /// How many more call sites there are.
+    pub more_sites: u64,
+    /// Excess frees seen at those.
+    pub more_observed: u64,
+}
+
+/// A call site at which excess frees were seen.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// Where.
+    pub site: Site,
+    /// Excess frees seen at it that no culprit explains.
+    pub observed: u64,
+    /// One of them.
+    pub stack: Arc<[Frame]>,
+}
+
+/// How many stacks a low limit on their depth has cut short. Those of excess frees have a limit of their own, and
+/// do not count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShortStacks {
+    /// Different stacks that were cut.
+    pub cut: u64,
+    /// Different stacks that the same limit held for.
+    pub of: u64,
+    /// The limit: native frames that are left.
+    pub depth: u64,
 }
 
 /// A call site whose buffers were never freed.

@@ -29,10 +29,20 @@ fn named(analysis: &Analysis) -> Vec<BTreeSet<String>> {
     names.collect()
 }
 
+/// Whoever could have done it is not called innocent as well.
+fn check_victims(name: &str, analysis: &Analysis) {
+    let suspects: BTreeSet<String> = named(analysis).into_iter().flatten().collect();
+    for victim in &analysis.victims {
+        let function = victim.site.frame.function.as_deref().unwrap();
+        assert!(!suspects.contains(function), "{name}: {function}");
+    }
+}
+
 /// The excess frees that entries with the culprit account for.
 fn check(name: &str, host: &Host, guilty: &str) -> u64 {
     let analysis = analyse(&[host.trace()], &host.names);
     assert!(analysis.totals.excess > 0, "{name}");
+    check_victims(name, &analysis);
     for entry in named(&analysis) {
         assert!(entry.contains(guilty), "{name}: {entry:?}");
         assert!(entry.len() <= 4, "{name}: {entry:?}");
@@ -186,6 +196,7 @@ fn two_culprits_and_the_same_two_victims() {
         host.free(&through("matmul_free"), matmul);
     });
     let analysis = analyse(&[host.trace()], &host.names);
+    check_victims("two culprits", &analysis);
     for entry in named(&analysis) {
         let guilty = entry.iter().any(|site| site.starts_with("stale"));
         assert!(guilty, "{entry:?}");
@@ -206,6 +217,7 @@ fn one_victim_of_many_culprits() {
     });
     let analysis = analyse(&[host.trace()], &host.names);
     assert!(analysis.totals.excess > 0);
+    check_victims("one victim", &analysis);
     for entry in named(&analysis) {
         let guilty = entry.iter().any(|site| site.starts_with("stale"));
         assert!(guilty, "{entry:?}");

@@ -89,6 +89,7 @@ fn an_accusation_fits_every_story() {
             );
             let stories = stories(&log);
             let analysis = analyse(&[trace], &host.names);
+            let victims: BTreeSet<_> = analysis.victims.iter().map(|v| &v.site).collect();
             for culprit in &analysis.culprits {
                 let number = |site: &str| site[1..].parse::<u8>().unwrap();
                 let mut named: BTreeSet<u8> = culprit
@@ -97,6 +98,11 @@ fn an_accusation_fits_every_story() {
                     .map(|site| number(site.frame.function.as_deref().unwrap()))
                     .collect();
                 named.insert(number(culprit.site.frame.function.as_deref().unwrap()));
+                let mut suspects = culprit.alternatives.iter().chain([&culprit.site]);
+                assert!(
+                    !suspects.any(|site| victims.contains(site)),
+                    "{log:?}: {named:?} {victims:?}"
+                );
                 if culprit.confidence == Confidence::Undecided {
                     hinted += 1;
                 } else {

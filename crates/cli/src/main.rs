@@ -6,6 +6,7 @@
 
 mod adapters;
 mod failure;
+mod here;
 mod history;
 mod limits;
 mod output;

@@ -15,6 +15,7 @@ use whofreed_report::TextOptions;
 use whofreed_report::printable;
 
 use crate::failure::Failure;
+use crate::here;
 
 /// Columns where nobody tells how many there are.
 const DEFAULT_WIDTH: usize = 100;
@@ -45,7 +46,7 @@ pub(crate) fn page_of(stream: &(impl AsFd + IsTerminal)) -> TextOptions {
             .or_else(|| columns_of(stream))
             .unwrap_or(DEFAULT_WIDTH),
         color: is_terminal && colors_wanted(),
-        ..TextOptions::default()
+        ..page_of_file()
     }
 }
 
@@ -53,6 +54,8 @@ pub(crate) fn page_of(stream: &(impl AsFd + IsTerminal)) -> TextOptions {
 pub(crate) fn page_of_file() -> TextOptions {
     TextOptions {
         width: columns_wanted().unwrap_or(DEFAULT_WIDTH),
+        program: here::program(),
+        here: here::folder(),
         ..TextOptions::default()
     }
 }
@@ -127,11 +130,4 @@ pub(crate) fn complain(message: &str) {
 /// A path as it is shown.
 pub(crate) fn shown(path: &Path) -> String {
     printable(&path.to_string_lossy())
-}
-
-/// A path to be typed, as short as it can be: from the current folder where the file lies below it.
-pub(crate) fn from_here(path: &Path) -> String {
-    let here = env::current_dir().ok();
-    let short = here.and_then(|here| path.strip_prefix(here).ok());
-    short.unwrap_or(path).display().to_string()
 }

@@ -26,6 +26,7 @@ use whofreed_trace::Trace;
 use whofreed_trace::layout;
 
 use crate::failure::Failure;
+use crate::here;
 use crate::output;
 use crate::output::Format;
 use crate::output::complain;
@@ -49,7 +50,7 @@ pub(crate) struct RunArgs {
     /// The form of the report
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// Do not let excess frees reach the real function
+    /// Do not let excess frees reach the real function; in a linked host they are only counted
     #[arg(long, value_name = "0|1", num_args = 0..=1, require_equals = true, default_missing_value = "1",
           value_parser = SWITCH)]
     guard: Option<String>,
@@ -162,7 +163,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
     page.verbose = args.verbose;
     page.named_adapters = named(&adapters);
     page.notes = names.notes();
-    page.traces = traces::by_process(&paths, output::from_here);
+    page.traces = traces::by_process(&paths, here::from_here);
+    page.traces.sort_by_key(|(pid, _)| *pid != ended.pid);
+    page.left_traces = true;
     page.found = if !traces.is_empty() {
         Found::Traces
     } else if !paths.is_empty() {

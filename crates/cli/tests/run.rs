@@ -603,6 +603,33 @@ fn the_traces_of_one_run_are_merged_and_no_others() {
 }
 
 #[test]
+fn a_run_says_last_where_its_traces_are() {
+    let place = Place::new();
+    compile_recorder(&place);
+    let last = |output: &Output| said(output).lines().last().unwrap().to_owned();
+    let named = place.run(&["--trace", "t.wft", "--", "true"]);
+    assert_eq!(last(&named), "trace: t.wft");
+    let own = place.run(&["--", "true"]);
+    let name = last(&own).replace("trace: ", "");
+    assert!(name.starts_with("whofreed.true."), "{name}");
+    assert!(place.path().join(&name).is_file(), "{name}");
+    let child = place.run(&["--trace", "c.wft", "--", "sh", "-c", "/bin/true; exit 3"]);
+    let line = last(&child);
+    assert!(line.starts_with("traces: c.wft, c."), "{line}");
+
+    // Whoever stands elsewhere is told the whole path.
+    fs::create_dir(place.path().join("below")).unwrap();
+    let elsewhere = place
+        .command(&["--trace", "../t.wft", "--", "true"])
+        .current_dir(place.path().join("below"))
+        .output()
+        .unwrap();
+    let folder = fs::canonicalize(place.path()).unwrap();
+    let expected = format!("trace: {}", folder.join("t.wft").display());
+    assert_eq!(last(&elsewhere), expected);
+}
+
+#[test]
 fn a_trace_that_the_host_removed_is_not_called_silence() {
     let place = Place::new();
     compile_recorder(&place);

@@ -10,6 +10,7 @@ use whofreed_analysis::Analysis;
 use whofreed_analysis::Culprit;
 use whofreed_analysis::HistoryStep;
 use whofreed_analysis::Leak;
+use whofreed_analysis::Seen;
 use whofreed_analysis::Site;
 use whofreed_analysis::Victim;
 use whofreed_trace::Coverage;
@@ -74,6 +75,8 @@ struct ReportView<'a> {
     worst_buffers: Vec<WorstView>,
     culprits: Vec<CulpritView<'a>>,
     victims: Vec<VictimView<'a>>,
+    unexplained: Vec<SeenView<'a>>,
+    unexplained_rest: RestView,
     leaks: Vec<LeakView<'a>>,
     damage: Vec<DamageView<'a>>,
 }
@@ -126,6 +129,16 @@ impl<'a> ReportView<'a> {
                 .map(|(rank, culprit)| CulpritView::new(rank, culprit))
                 .collect(),
             victims: analysis.victims.iter().map(VictimView::new).collect(),
+            unexplained: analysis
+                .unexplained
+                .sites
+                .iter()
+                .map(SeenView::new)
+                .collect(),
+            unexplained_rest: RestView {
+                sites: analysis.unexplained.more_sites,
+                observed: analysis.unexplained.more_observed,
+            },
             leaks: analysis.leaks.iter().map(LeakView::new).collect(),
             damage: analysis
                 .damage
@@ -236,6 +249,7 @@ struct TotalsView {
     events: u64,
     dropped_events: u64,
     untracked: u64,
+    ownerless: u64,
 }
 
 impl TotalsView {
@@ -259,6 +273,7 @@ impl TotalsView {
             events,
             dropped_events,
             untracked,
+            ownerless,
         } = analysis.totals;
         Self {
             allocations,
@@ -278,6 +293,7 @@ impl TotalsView {
             events,
             dropped_events,
             untracked,
+            ownerless,
         }
     }
 }
@@ -414,6 +430,31 @@ impl<'a> VictimView<'a> {
             culprit: victim.culprit.map(|index| index + 1),
         }
     }
+}
+
+#[derive(Serialize)]
+struct SeenView<'a> {
+    #[serde(flatten)]
+    site: SiteView<'a>,
+    observed: u64,
+    stack: Vec<FrameValue<'a>>,
+}
+
+impl<'a> SeenView<'a> {
+    fn new(seen: &'a Seen) -> Self {
+        Self {
+            site: SiteView::new(&seen.site),
+            observed: seen.observed,
+            stack: seen.stack.iter().map(FrameValue::new).collect(),
+        }
+    }
+}
+
+/// The sites that `unexplained` has no room for.
+#[derive(Serialize)]
+struct RestView {
+    sites: u64,
+    observed: u64,
 }
 
 #[derive(Serialize)]

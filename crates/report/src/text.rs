@@ -2,19 +2,24 @@
 //! sanitizers can already read, then who only looks guilty, the accounts, and what could not be seen.
 
 mod accounts;
+mod answer;
 mod culprits;
 mod headline;
 mod history;
 mod names;
 mod page;
+mod paths;
 mod stack;
+mod unexplained;
 
 use whofreed_analysis::Analysis;
 use whofreed_analysis::Confidence;
+use whofreed_analysis::ShortStacks;
 
 pub use history::history_to_text;
 pub use names::printable;
 
+use page::NO_BREAK;
 use page::Page;
 use page::Tone;
 use page::plain;
@@ -46,8 +51,14 @@ pub struct TextOptions {
     pub found: Found,
     /// The traces by their processes, for the hint at the end.
     pub traces: Vec<(u32, String)>,
+    /// Whether the run has left these traces, so that the report has to say where they are.
+    pub left_traces: bool,
     /// The trace to name in the hint at the end where `traces` is empty.
     pub trace_hint: Option<String>,
+    /// How the command is called where the reader stands, for the hint at the end.
+    pub program: String,
+    /// The folder where the reader stands: paths below it are told from there.
+    pub here: Option<String>,
     /// What else a reader should know, such as modules that changed since the recording.
     pub notes: Vec<String>,
 }
@@ -61,7 +72,10 @@ impl Default for TextOptions {
             named_adapters: Vec::new(),
             found: Found::default(),
             traces: Vec::new(),
+            left_traces: false,
             trace_hint: None,
+            program: "whofreed".to_owned(),
+            here: None,
             notes: Vec::new(),
         }
     }
@@ -70,34 +84,52 @@ impl Default for TextOptions {
 /// The report as text.
 #[must_use]
 pub fn to_text(analysis: &Analysis, options: &TextOptions) -> String {
-    let mut page = Page::new(options.width, options.color);
+    let mut page = Page::new(options);
     headline::set(&mut page, analysis, options);
     culprits::set(&mut page, analysis, options);
     culprits::set_victims(&mut page, analysis, options);
+    unexplained::set(&mut page, analysis, options);
     accounts::set(&mut page, analysis, options);
-    notes(&mut page, options);
+    notes(&mut page, analysis, options);
     hint(&mut page, analysis, options);
     summary(&mut page, analysis, options);
+    left_traces(&mut page, options);
     page.finish()
 }
 
 /// What comes first in the report, alone: for a place where one line has to do.
 #[must_use]
 pub fn headline(analysis: &Analysis, options: &TextOptions) -> String {
-    let mut page = Page::new(options.width, options.color);
+    let mut page = Page::new(options);
     headline::set(&mut page, analysis, options);
     page.finish()
 }
 
-fn notes(page: &mut Page, options: &TextOptions) {
+fn notes(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
     let most = if options.verbose { usize::MAX } else { 3 };
-    for note in options.notes.iter().take(most) {
+    let own = short_stacks(analysis);
+    let notes: Vec<&String> = own.iter().chain(&options.notes).collect();
+    for note in notes.iter().take(most) {
         page.prose(0, 2, &[(Tone::Faint, format!("note: {}", printable(note)))]);
     }
-    if options.notes.len() > most {
-        let text = format!("… and {} more notes", options.notes.len() - most);
+    if notes.len() > most {
+        let text = format!("… and {} more notes", notes.len() - most);
         page.line(&[(Tone::Faint, text)]);
     }
+}
+
+/// That a low depth may have taken the names from call sites, where it has cut many stacks and there is blame.
+fn short_stacks(analysis: &Analysis) -> Option<String> {
+    let ShortStacks { cut, of, depth } = analysis.short_stacks;
+    let is_many = cut > 0 && cut * 10 >= of;
+    (is_many && analysis.totals.excess > 0).then(|| {
+        format!(
+            "{} of {} (allocations and first frees) end at the depth of {depth}: call sites further out cannot be \
+             told apart (--depth)",
+            names::number(cut),
+            names::counted(of, "stack")
+        )
+    })
 }
 
 /// How to learn more of the worst buffer, from the traces of its own process: others know nothing of it.
@@ -106,22 +138,46 @@ fn hint(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
         return;
     };
     let traces: Vec<String> = if options.traces.is_empty() {
-        options.trace_hint.iter().map(|t| printable(t)).collect()
+        options.trace_hint.iter().map(|t| to_type(t)).collect()
     } else {
         let own = options.traces.iter().filter(|(pid, _)| *pid == worst.pid);
-        own.map(|(_, trace)| printable(trace)).collect()
+        own.map(|(_, trace)| to_type(trace)).collect()
     };
     if traces.is_empty() {
         return;
     }
     let hint = format!(
-        "HINT: the worst buffer's whole life: whofreed history {} --device {} --address {:#x}",
+        "HINT: the worst buffer's whole life: {} history {} --device {} --address {:#x}",
+        to_type(&options.program),
         traces.join(" "),
         worst.device,
         worst.address
     );
     // In one line, however long: it is there to be copied.
     page.line(&[(Tone::Faint, hint)]);
+}
+
+/// A word of a command, to be typed in a shell.
+fn to_type(word: &str) -> String {
+    paths::quoted(&printable(word))
+}
+
+/// Where the traces are that the run has left.
+fn left_traces(page: &mut Page, options: &TextOptions) {
+    let most = if options.verbose { usize::MAX } else { 3 };
+    // A path is not broken, however long: it is there to be copied.
+    let whole = |trace: &str| to_type(trace).replace(' ', &NO_BREAK.to_string());
+    let names: Vec<String> = options.traces.iter().map(|(_, t)| whole(t)).collect();
+    if !options.left_traces || names.is_empty() {
+        return;
+    }
+    let noun = if names.len() == 1 { "trace" } else { "traces" };
+    let shown = &names[..names.len().min(most)];
+    let mut text = format!("{noun}: {}", shown.join(", "));
+    if names.len() > most {
+        text.push_str(&format!(" and {} more", names.len() - most));
+    }
+    page.prose(0, 2, &[plain(text)]);
 }
 
 /// The line that tools look for at the end, as the sanitizers have it.
@@ -148,8 +204,7 @@ fn summary(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
     };
     let frame = &culprit.site.frame;
     let place = match &frame.file {
-        Some(file) if frame.line > 0 => format!("{file}:{}", frame.line),
-        Some(file) => file.to_string(),
+        Some(file) => paths::source(file, frame.line, page.here.as_deref()),
         None => format!("({}+{:#x})", frame.module, frame.offset),
     };
     let function = frame.function.as_deref().unwrap_or("??");
@@ -162,16 +217,12 @@ fn summary(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
     let room = page
         .width
         .saturating_sub(start.len() + count.len() + " ".len() + " in ".len() + doubt.len());
-    let (most_name, most_place) = if options.verbose {
-        (usize::MAX, usize::MAX)
+    let (name, place) = if options.verbose {
+        (printable(&short), printable(&place))
     } else {
-        names::share(room, &short, &place)
+        paths::named_in(room, &short, &place)
     };
-    let rest = format!(
-        " {} in {}{doubt}",
-        names::fit_end(&place, most_place),
-        names::fit_middle(&short, most_name)
-    );
+    let rest = format!(" {place} in {name}{doubt}");
     page.line(&[plain(start), (Tone::Bad, count), plain(rest)]);
 }
 

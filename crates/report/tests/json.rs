@@ -50,6 +50,8 @@ fn every_key_of_the_contract_is_there() {
             "worst_buffers",
             "culprits",
             "victims",
+            "unexplained",
+            "unexplained_rest",
             "leaks",
         ],
     );
@@ -80,6 +82,7 @@ fn every_key_of_the_contract_is_there() {
             "events",
             "dropped_events",
             "untracked",
+            "ownerless",
         ],
     );
     has(
@@ -147,6 +150,24 @@ fn every_key_of_the_contract_is_there() {
     has(
         &report["leaks"][0],
         &["function", "file", "line", "count", "bytes", "stack"],
+    );
+}
+
+#[test]
+fn the_unexplained_adds_up() {
+    let analysis = common::unexplained();
+    let report = parsed(&analysis);
+    let sites = report["unexplained"].as_array().unwrap();
+    let keys = ["function", "file", "line", "module", "observed", "stack"];
+    has(&sites[0], &keys);
+    assert_eq!(sites[0]["file"], "/src/device/cache.cpp");
+    assert_eq!(sites[0]["stack"].as_array().unwrap().len(), 3);
+    let observed = sites.iter().map(|site| site["observed"].as_u64().unwrap());
+    let rest = &report["unexplained_rest"];
+    assert_eq!(rest["sites"], 2);
+    assert_eq!(
+        observed.sum::<u64>() + rest["observed"].as_u64().unwrap(),
+        report["totals"]["unexplained"]
     );
 }
 

@@ -71,11 +71,6 @@ fn worst(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
         })
         .unwrap_or_default();
     table(page, &rows);
-    if analysis.worst_buffers.len() > most {
-        let over = analysis.buffers.over_freed;
-        let text = format!("  … of {} freed too often", counted(over, "buffer"));
-        page.line(&[(Tone::Faint, text)]);
-    }
 }
 
 /// The worst buffers in cells, under their heads.

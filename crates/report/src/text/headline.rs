@@ -2,26 +2,21 @@
 //! answer doubtful.
 
 use whofreed_analysis::Analysis;
-use whofreed_analysis::Confidence;
-use whofreed_analysis::Culprit;
 use whofreed_trace::Coverage;
 
 use super::Found;
 use super::TextOptions;
+use super::answer::guilty;
+use super::answer::of_processes;
 use super::names::counted;
 use super::names::fit_middle;
 use super::names::number;
 use super::names::printable;
-use super::names::site;
-use super::page::NO_BREAK;
 use super::page::Page;
 use super::page::Piece;
 use super::page::Tone;
 use super::page::plain;
 use super::page::strong;
-
-/// So many culprits are named in the sentence.
-const NAMED: usize = 2;
 
 pub(super) fn set(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
     for adapter in &options.named_adapters {
@@ -85,105 +80,32 @@ fn innocent(pieces: &mut Vec<Piece>, analysis: &Analysis) {
     let totals = &analysis.totals;
     pieces.push((Tone::Good, "no excess frees".to_owned()));
     pieces.push(plain(format!(
-        " in {}: {}, {} of them by who held the buffer",
+        " in {}{}: {}",
         counted(analysis.buffers.unique, "buffer"),
+        of_processes(analysis),
         counted(totals.deallocations, "deallocation"),
-        if totals.ok == totals.deallocations {
+    )));
+    if totals.deallocations > 0 {
+        let right = if totals.ok == totals.deallocations {
             "all".to_owned()
         } else {
             number(totals.ok)
-        }
-    )));
+        };
+        // Without owners, only that somebody still held it is known.
+        pieces.push(plain(match totals.ownerless {
+            0 => format!(", {right} of them by who held the buffer"),
+            some if some < totals.deallocations => format!(
+                ", {right} of them of buffers not freed yet; {} told no owner, so by whom is not known of all",
+                number(some)
+            ),
+            _ => format!(
+                ", {right} of them of buffers not freed yet; no owners were told, so by whom is not known"
+            ),
+        }));
+    }
     if totals.leaked > 0 {
         pieces.push(plain(format!("; {} never freed", number(totals.leaked))));
     }
-}
-
-fn guilty(pieces: &mut Vec<Piece>, analysis: &Analysis, width: usize) {
-    let totals = &analysis.totals;
-    pieces.push((Tone::Bad, counted(totals.excess, "excess free")));
-    // Leaks can outweigh the excess of a buffer: then none was freed more often than it was allocated.
-    pieces.push(plain(match analysis.buffers.over_freed {
-        0 => ", ".to_owned(),
-        over => format!(
-            " in {} of {}, ",
-            number(over),
-            counted(analysis.buffers.unique, "buffer")
-        ),
-    }));
-    if analysis.culprits.is_empty() {
-        pieces.push(plain(
-            "none explained: the record does not tell who is to blame",
-        ));
-    } else {
-        let explained = number(totals.excess.saturating_sub(totals.unexplained));
-        let many = if totals.unexplained > 0 {
-            &explained
-        } else {
-            "all"
-        };
-        let culprits = analysis.culprits.len();
-        let undecided = analysis.culprits.iter().filter(|c| is_undecided(c)).count();
-        pieces.push(plain(if undecided == culprits && totals.unexplained > 0 {
-            format!("{explained} narrowed down to ")
-        } else if undecided == culprits {
-            "narrowed down to ".to_owned()
-        } else if undecided > 0 {
-            let culprits = counted(culprits as u64, "culprit");
-            format!("{many} explained by {culprits}, {undecided} of them undecided: ")
-        } else {
-            let culprits = counted(culprits as u64, "culprit");
-            format!("{many} explained by {culprits}: ")
-        }));
-        names(pieces, &analysis.culprits, width);
-        if totals.unexplained > 0 {
-            pieces.push(plain(format!(
-                "; {} unexplained",
-                number(totals.unexplained)
-            )));
-        }
-    }
-    if totals.blocked > 0 {
-        pieces.push(plain(format!(
-            "; the guard held {} back",
-            number(totals.blocked)
-        )));
-    }
-}
-
-/// `a (x.cpp:1) 12, b (y.cpp:2) 3 and 2 more`.
-fn names(pieces: &mut Vec<Piece>, culprits: &[Culprit], width: usize) {
-    let named = culprits.len().min(NAMED);
-    for (position, culprit) in culprits[..named].iter().enumerate() {
-        if position > 0 {
-            let last = position + 1 == culprits.len();
-            pieces.push(plain(if last { " and " } else { ", " }));
-        }
-        pieces.push(strong(site(&culprit.site.frame, width.saturating_sub(12))));
-        if is_undecided(culprit)
-            && let Some((other, more)) = culprit.alternatives.split_first()
-        {
-            pieces.push(plain(" or "));
-            pieces.push(strong(site(&other.frame, width.saturating_sub(12))));
-            if !more.is_empty() {
-                pieces.push(plain(format!(" or {} more", more.len())));
-            }
-        }
-        pieces.push(plain(format!("{NO_BREAK}{}", number(culprit.explains))));
-    }
-    let rest = &culprits[named..];
-    if !rest.is_empty() {
-        let explained = rest.iter().map(|culprit| culprit.explains).sum();
-        pieces.push(plain(format!(
-            " and {} more {}",
-            rest.len(),
-            number(explained)
-        )));
-    }
-}
-
-fn is_undecided(culprit: &Culprit) -> bool {
-    culprit.confidence == Confidence::Undecided
 }
 
 /// What is no excess, and yet not in order.

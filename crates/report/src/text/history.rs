@@ -30,7 +30,7 @@ pub fn history_to_text(
     address: u64,
     options: &TextOptions,
 ) -> String {
-    let mut page = Page::new(options.width, options.color);
+    let mut page = Page::new(options);
     let allocated = count(steps, EventKind::Allocate) + count(steps, EventKind::Retain);
     let freed = count(steps, EventKind::Deallocate);
     let excess = steps.iter().filter(|step| is_excess(step)).count() as u64;

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use anstyle::AnsiColor;
 use anstyle::Style;
 
+use super::TextOptions;
 use super::names::columns;
 
 /// A space at which no line is broken. Shown as an ordinary one.
@@ -54,17 +55,21 @@ pub(super) fn strong(text: impl Into<String>) -> Piece {
 #[derive(Debug)]
 pub(super) struct Page {
     pub(super) width: usize,
+    /// The folder that paths are told from.
+    pub(super) here: Option<String>,
     color: bool,
     text: String,
     line: Vec<Piece>,
 }
 
 impl Page {
-    pub(super) fn new(width: usize, color: bool) -> Self {
+    pub(super) fn new(options: &TextOptions) -> Self {
         Self {
             // Below this, nothing can be told any more; the terminal may wrap then.
-            width: width.max(40),
-            color,
+            width: options.width.max(40),
+            // In full, names are whole.
+            here: options.here.clone().filter(|_| !options.verbose),
+            color: options.color,
             text: String::new(),
             line: Vec::new(),
         }
@@ -157,9 +162,17 @@ fn words(pieces: &[Piece]) -> Vec<Vec<(Tone, &str)>> {
 mod tests {
     use super::*;
 
+    fn page(color: bool) -> Page {
+        Page::new(&TextOptions {
+            width: 40,
+            color,
+            ..TextOptions::default()
+        })
+    }
+
     #[test]
     fn sentences_break_between_words() {
-        let mut page = Page::new(40, false);
+        let mut page = page(false);
         page.prose(
             0,
             2,
@@ -176,7 +189,7 @@ mod tests {
 
     #[test]
     fn colour_never_spans_a_line_end() {
-        let mut page = Page::new(40, true);
+        let mut page = page(true);
         page.prose(0, 0, &[(Tone::Bad, "word ".repeat(30))]);
         let text = page.finish();
         assert!(text.lines().count() > 3);

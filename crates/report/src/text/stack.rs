@@ -5,13 +5,13 @@ use whofreed_trace::Language;
 
 use super::names::base;
 use super::names::columns;
-use super::names::fit_end;
-use super::names::fit_middle;
-use super::names::share;
+use super::names::printable;
 use super::page::Page;
 use super::page::Tone;
 use super::page::plain;
 use super::page::strong;
+use super::paths::named_in;
+use super::paths::source;
 
 /// What a frame is to a reader who looks for a call site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -231,8 +231,7 @@ fn frame_line(
         Language::Python => format!("    #{number} python in "),
     };
     let place = match &frame.file {
-        Some(file) if frame.line > 0 => format!("{file}:{}", frame.line),
-        Some(file) => file.to_string(),
+        Some(file) => source(file, frame.line, page.here.as_deref()),
         None if frame.module.is_empty() => "(no module)".to_owned(),
         None if whole => format!("({}+{:#x})", frame.module, frame.offset),
         // The offset stands before the name already.
@@ -243,22 +242,17 @@ fn frame_line(
         after.push_str(&format!(" … {outer} more"));
     }
     let name = frame.function.as_deref().unwrap_or("??");
-    let (most_name, most_place) = if whole {
-        (usize::MAX, usize::MAX)
+    let (name, place) = if whole {
+        (printable(name), printable(&place))
     } else {
-        share(
-            page.width.saturating_sub(lead.len() + columns(&after) + 1),
-            name,
-            &place,
-        )
+        let room = page.width.saturating_sub(lead.len() + columns(&after) + 1);
+        named_in(room, name, &place)
     };
-    let name = fit_middle(name, most_name);
     let name = if site == Some(frame) {
         strong(name)
     } else {
         plain(name)
     };
-    let place = fit_end(&place, most_place);
     page.line(&[
         plain(lead),
         name,

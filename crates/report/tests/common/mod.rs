@@ -10,8 +10,10 @@ use whofreed_analysis::Confidence;
 use whofreed_analysis::Culprit;
 use whofreed_analysis::Example;
 use whofreed_analysis::Leak;
+use whofreed_analysis::Seen;
 use whofreed_analysis::Site;
 use whofreed_analysis::Totals;
+use whofreed_analysis::Unexplained;
 use whofreed_analysis::Verdicts;
 use whofreed_analysis::Victim;
 use whofreed_analysis::WorstBuffer;
@@ -232,6 +234,38 @@ pub fn clean() -> Analysis {
         unique: 910,
         balanced: 910,
         ..Buffers::default()
+    };
+    analysis
+}
+
+/// Excess frees seen at seven call sites, and nobody is blamed.
+pub fn unexplained() -> Analysis {
+    let mut analysis = usual();
+    let stack = Arc::clone(&analysis.culprits[0].example.excess);
+    analysis.culprits.clear();
+    analysis.victims.clear();
+    analysis.leaks.clear();
+    analysis.totals.unexplained = analysis.totals.excess;
+    analysis.totals.ownerless = analysis.totals.deallocations;
+    analysis.totals.leaked = 0;
+    analysis.unexplained = Unexplained {
+        sites: (1..=7)
+            .map(|n| Seen {
+                site: site(if n == 1 {
+                    stack[1].clone()
+                } else {
+                    native(&format!("host::Layer{n}::drop()"), "/src/host/layer.cpp", n)
+                }),
+                observed: 1_400 >> n,
+                stack: if n == 1 {
+                    Arc::clone(&stack)
+                } else {
+                    Arc::from([])
+                },
+            })
+            .collect(),
+        more_sites: 2,
+        more_observed: 232,
     };
     analysis
 }

@@ -78,43 +78,6 @@ pub(super) fn judge(problem: &Problem, solution: &Solution) -> Vec<(u32, Sentenc
         .into_iter()
         .map(|accused| {
             let sentence = sentence(accused);
-            if std::env::var("DBG").is_ok() {
-                eprintln!(
-                    counts.surplus[accused as usize],
-                    counts.ended_by(accused),
-                    live_hits(counts, accused),
-                    counts.clean[accused as usize],
-                    counts.repeated[accused as usize],
-                    solution.either.iter().find(|(f, _)| *f == accused),
-                    rivals.get(&accused),
-                    interchangeable(counts, accused),
-                    confined(problem, counts, accused),
-                    is_thin(problem, counts, accused),
-                    enders_in_first_lives(counts, accused),
-                    too_early(counts, accused),
-                    c.map(|c| c.are_of_one_other(accused)),
-                    c.map(|c| c.after_usual()),
-                    counts
-                        .after_end
-                        .iter()
-                        .filter(|((e, f), _)| *f == accused || *e == accused)
-                        .map(|(k, v)| (k.0, k.1, *v, counts.ended_by(k.0)))
-                    counts
-                        .freed_again
-                        .iter()
-                        .filter(|((e, f), _)| *f == accused || *e == accused)
-                        .map(|(k, v)| (k.0, k.1, *v))
-                    counts
-                        .hit_then_ended
-                        .iter()
-                        .filter(|((e, _), _)| *e == accused)
-                        .collect::<Vec<_>>(),
-                    counts
-                        .hit_life
-                        .iter()
-                        .filter(|((e, _), _)| *e == accused)
-                        .map(|(k, v)| (k.1, *v, problem.allocations[k.1 as usize]))
-                        .collect::<Vec<_>>()
             match chains.get(&accused) {
                 Some(chains) => (accused, review(counts, sentence, chains, accused)),
                 None => (accused, sentence),
