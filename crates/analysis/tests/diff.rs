@@ -1,0 +1,490 @@
+//! Two runs held against each other: real analyses of simulated hosts that are built again and run again, and small
+//! ones made by hand.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod host;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use host::Host;
+use host::Names;
+use host::Owners;
+use host::Reuse;
+use proptest::prelude::*;
+use whofreed_analysis::Analysis;
+use whofreed_analysis::Class;
+use whofreed_analysis::Confidence;
+use whofreed_analysis::Culprit;
+use whofreed_analysis::Example;
+use whofreed_analysis::Leak;
+use whofreed_analysis::Site;
+use whofreed_analysis::Totals;
+use whofreed_analysis::Victim;
+use whofreed_analysis::analyse;
+use whofreed_analysis::diff::Answer;
+use whofreed_analysis::diff::Diff;
+use whofreed_analysis::diff::Doubt;
+use whofreed_analysis::diff::Fingerprint;
+use whofreed_analysis::diff::Guard;
+use whofreed_analysis::diff::Status;
+use whofreed_analysis::diff::compare;
+use whofreed_trace::Damage;
+use whofreed_trace::EventKind;
+use whofreed_trace::Exit;
+use whofreed_trace::Frame;
+use whofreed_trace::Language;
+use whofreed_trace::Process;
+use whofreed_trace::StackId;
+use whofreed_trace::StackNames;
+use whofreed_trace::Trace;
+
+/// A host whose culprits, each called by many, free a share of all buffers again, in percent.
+fn simulated(seed: u64, owners: Owners, bugs: &[(&str, u64)], steps: u64) -> Host {
+    let mut host = Host::new(seed, owners, 2, Reuse::LastFirst, 64);
+    host.threads = 3;
+    for _ in 0..steps {
+        let device = host.random.below(2) as u32;
+        let caller = host.random.below(5);
+        let buffer = host.allocate(&format!("make < Layer{caller}::run"), device);
+        host.free(&format!("Layer{caller}::run < step"), buffer);
+        // Nobody has it in between: the address tells who it was, with owners and without.
+        for (site, percent) in bugs {
+            if host.random.below(100) < *percent {
+                host.free(&format!("{site} < Layer{caller}::run < step"), buffer);
+            }
+        }
+    }
+    host
+}
+
+/// The names of the same program, compiled again after an edit.
+struct Rebuilt<'a> {
+    names: &'a Names,
+    lines_moved: u32,
+    bytes_moved: u64,
+}
+
+impl StackNames for Rebuilt<'_> {
+    fn frames(&self, trace: usize, stack: StackId) -> Arc<[Frame]> {
+        let mut frames = self.names.frames(trace, stack).to_vec();
+        for (position, frame) in (0_u64..).zip(&mut frames) {
+            frame.line += self.lines_moved;
+            frame.offset += self.bytes_moved * (position + 1);
+            frame.module = Arc::from("/home/me/build/host_fixed");
+            frame.file = Some(Arc::from("/home/me/src/host.cpp"));
+            let name = frame.function.take().unwrap_or_default();
+            frame.function = Some(if name.starts_with("std::") {
+                name
+            } else {
+                format!("void {name}<int, {position}>(std::vector<int> const&) const")
+            });
+        }
+        frames.into()
+    }
+}
+
+/// The same events at other addresses, on devices and threads of other numbers, in the other order.
+fn renumbered(mut trace: Trace, moved: u64) -> Trace {
+    for event in &mut trace.events {
+        event.address += moved * 0x40;
+        event.device = 7 - event.device;
+        event.thread = 900 - event.thread;
+    }
+    trace.events.sort_by_key(|event| event.thread);
+    trace.process.pid += 1000;
+    trace
+}
+
+/// How many excess frees each fingerprint explains.
+fn explained(analysis: &Analysis) -> BTreeMap<Fingerprint, u64> {
+    let culprits = analysis.culprits.iter();
+    culprits
+        .map(|culprit| (culprit.site.fingerprint(), culprit.explains))
+        .collect()
+}
+
+const BUGS: [(&str, u64); 2] = [("Cache::evict", 20), ("Capture::finish", 10)];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn culprits_are_known_again_in_another_build(
+        seed in 0_u64..1000,
+        has_owners in any::<bool>(),
+        lines_moved in 0_u32..500,
+        bytes_moved in 0_u64..5000,
+        moved in 0_u64..100,
+    ) {
+        let owners = if has_owners { Owners::Unique } else { Owners::Unknown };
+        let host = simulated(seed, owners, &BUGS, 150);
+        let before = analyse(&[host.trace()], &host.names);
+        let names = Rebuilt { names: &host.names, lines_moved, bytes_moved };
+        let after = analyse(&[renumbered(host.trace(), moved)], &names);
+        prop_assert!(!before.culprits.is_empty());
+        prop_assert_eq!(explained(&before), explained(&after));
+        let diff = compare(&before, &after);
+        prop_assert!(diff.culprits.iter().all(|c| c.status == Status::Unchanged), "{:?}", diff);
+        prop_assert!(diff.victims.iter().all(|c| c.status == Status::Unchanged), "{:?}", diff);
+        prop_assert!(!diff.is_worse);
+    }
+
+    #[test]
+    fn culprits_are_known_again_in_another_run(seed in 0_u64..1000) {
+        let run = |seed| {
+            let host = simulated(seed, Owners::Unique, &BUGS, 150);
+            analyse(&[host.trace()], &host.names)
+        };
+        let (before, after) = (run(seed), run(seed + 1));
+        let known = |run: &Analysis| explained(run).into_keys().collect::<Vec<_>>();
+        prop_assert_eq!(known(&before), known(&after));
+        prop_assert_eq!(known(&before).len(), 2);
+    }
+
+    #[test]
+    fn every_culprit_is_told_once_and_with_its_figures(
+        before in proptest::collection::vec((0_u32..6, 1_u64..50), 0..6),
+        after in proptest::collection::vec((0_u32..6, 1_u64..50), 0..6),
+    ) {
+        let run = |list: &[(u32, u64)]| {
+            let named: Vec<(String, u64)> = list
+                .iter()
+                .map(|(number, explains)| (format!("f{number}"), *explains))
+                .collect();
+            made(&named.iter().map(|(n, e)| (n.as_str(), *e)).collect::<Vec<_>>())
+        };
+        let (before, after) = (run(&before), run(&after));
+        let diff = compare(&before, &after);
+        let sum = |of: fn(&whofreed_analysis::diff::Change) -> u64| -> u64 {
+            diff.culprits.iter().map(of).sum()
+        };
+        prop_assert_eq!(
+            sum(|c| c.before.as_ref().map_or(0, |tally| tally.count)),
+            before.totals.excess
+        );
+        prop_assert_eq!(
+            sum(|c| c.after.as_ref().map_or(0, |tally| tally.count)),
+            after.totals.excess
+        );
+        for change in &diff.culprits {
+            let sides = (change.before.is_some(), change.after.is_some());
+            let expected = match change.status {
+                Status::New => (false, true),
+                Status::Gone | Status::Uncertain => (true, false),
+                _ => (true, true),
+            };
+            prop_assert_eq!(sides, expected);
+        }
+    }
+}
+
+#[test]
+fn a_fixed_culprit_is_gone_and_another_one_is_new() {
+    let run = |bugs: &[(&str, u64)]| {
+        let host = simulated(1, Owners::Unique, bugs, 400);
+        analyse(&[host.trace()], &host.names)
+    };
+    let one = run(&[("Cache::evict", 20)]);
+    let other = run(&[("Capture::finish", 10)]);
+    let clean = run(&[]);
+    let diff = compare(&one, &clean);
+    assert_eq!(diff.answer, Answer::Fixed);
+    assert_eq!(statuses(&diff), ["gone Cache::evict"]);
+    assert!(!diff.is_worse);
+    let diff = compare(&one, &other);
+    assert_eq!(diff.answer, Answer::PartlyFixed);
+    assert_eq!(
+        statuses(&diff),
+        ["new Capture::finish", "gone Cache::evict"]
+    );
+    assert!(diff.is_worse);
+    let diff = compare(&clean, &one);
+    assert_eq!(diff.answer, Answer::Worse);
+    assert_eq!(compare(&clean, &clean).answer, Answer::NobodyNamed);
+    let diff = compare(&one, &one);
+    assert_eq!(diff.answer, Answer::NotFixed);
+    assert_eq!(statuses(&diff), ["unchanged Cache::evict"]);
+}
+
+#[test]
+fn what_only_the_guard_holds_back_is_hidden_not_gone() {
+    let host = simulated(1, Owners::Unique, &BUGS, 400);
+    let guarded = {
+        let mut trace = host.trace();
+        for event in &mut trace.events {
+            event.blocked = event.kind == EventKind::Deallocate && event.verdict.is_excess();
+        }
+        analyse(&[trace], &host.names)
+    };
+    let plain = analyse(&[host.trace()], &host.names);
+    let diff = compare(&plain, &guarded);
+    assert_eq!(diff.after.guard, Guard::All);
+    assert_eq!(
+        statuses(&diff),
+        ["hidden Cache::evict", "hidden Capture::finish"]
+    );
+    assert_eq!(diff.answer, Answer::NotFixed);
+    assert!(!diff.is_worse);
+    // Where both runs were guarded, it hides nothing that it had not hidden before.
+    let diff = compare(&guarded, &guarded);
+    assert_eq!(diff.counts.unchanged, 2);
+    // One that is really gone is not hidden.
+    let fixed = simulated(1, Owners::Unique, &[], 400);
+    let diff = compare(&plain, &analyse(&[fixed.trace()], &fixed.names));
+    assert_eq!(diff.answer, Answer::Fixed);
+    // More is more, guard or not.
+    let mut more = guarded.clone();
+    more.culprits[0].explains *= 3;
+    assert_eq!(compare(&plain, &more).culprits[0].status, Status::More);
+    // A guard of some traces only leaves it open whose excess frees it held back.
+    let mut some = guarded;
+    some.totals.blocked /= 2;
+    let diff = compare(&plain, &some);
+    assert_eq!((diff.after.guard, diff.counts.hidden), (Guard::Some, 0));
+}
+
+fn frame(function: &str) -> Frame {
+    Frame {
+        function: Some(function.to_owned()),
+        module: Arc::from("/opt/host/host"),
+        offset: 0x1000,
+        file: Some(Arc::from("host.cpp")),
+        line: 10,
+        inlined: false,
+        language: Language::Native,
+    }
+}
+
+fn site(function: &str) -> Site {
+    Site {
+        frame: frame(function),
+    }
+}
+
+/// A culprit seen once by this stack, innermost first, and named by one of its functions.
+fn named_in(stack: &[&str], name: &str, explains: u64) -> Culprit {
+    Culprit {
+        site: site(name),
+        class: Class::Other,
+        explains,
+        observed: explains,
+        buffers: 1,
+        devices: vec![0],
+        confidence: Confidence::Counterfactual,
+        alternatives: Vec::new(),
+        example: Example {
+            excess: stack.iter().map(|name| frame(name)).collect(),
+            ..Example::default()
+        },
+    }
+}
+
+/// The analysis of a run of a thousand allocations with these culprits.
+fn made(culprits: &[(&str, u64)]) -> Analysis {
+    let mut analysis = Analysis {
+        totals: Totals {
+            allocations: 1000,
+            events: 2000,
+            ..Totals::default()
+        },
+        ..Analysis::default()
+    };
+    for (name, explains) in culprits {
+        analysis
+            .culprits
+            .push(named_in(&[name, "main"], name, *explains));
+        analysis.totals.excess += explains;
+    }
+    analysis
+}
+
+fn statuses(diff: &Diff) -> Vec<String> {
+    let told = |change: &whofreed_analysis::diff::Change| {
+        let name = change.site.frame.function.clone().unwrap();
+        format!("{} {name}", change.status.name())
+    };
+    diff.culprits.iter().map(told).collect()
+}
+
+#[test]
+fn a_culprit_is_not_gone_where_the_second_run_may_hide_it() {
+    let before = made(&[("evict", 100)]);
+    let check = |change: fn(&mut Analysis), doubt: Doubt| {
+        let mut after = made(&[]);
+        change(&mut after);
+        let diff = compare(&before, &after);
+        assert_eq!(statuses(&diff), ["uncertain evict"], "{doubt:?}");
+        assert_eq!(diff.culprits[0].doubts, [doubt]);
+        assert_eq!(diff.answer, Answer::Uncertain);
+    };
+    check(|run| run.totals.dropped_events = 3, Doubt::Lost(3));
+    check(|run| run.totals.untracked = 4, Doubt::Untracked(4));
+    check(
+        |run| {
+            run.totals.excess = 2;
+            run.totals.unexplained = 2;
+        },
+        Doubt::Unexplained(2),
+    );
+    check(
+        |run| {
+            let what = "a chunk with the wrong checksum".to_owned();
+            run.damage.push((0, Damage { offset: 0, what }));
+        },
+        Doubt::Damaged(1),
+    );
+    check(
+        |run| {
+            run.processes.push(Process {
+                exit: Some(Exit {
+                    code: None,
+                    signal: Some(11),
+                }),
+                ..Process::default()
+            });
+        },
+        Doubt::Killed(11),
+    );
+    check(|run| run.totals = Totals::default(), Doubt::Empty);
+    check(|run| run.totals.allocations = 40, Doubt::Short);
+}
+
+#[test]
+fn a_suspect_is_not_gone_and_neither_is_one_whom_the_blame_left() {
+    let before = made(&[("evict", 100), ("finish", 50)]);
+    let mut after = made(&[("finish", 150)]);
+    after.culprits[0].alternatives.push(site("evict"));
+    let diff = compare(&before, &after);
+    assert_eq!(statuses(&diff), ["more finish", "uncertain evict"]);
+    assert_eq!(diff.culprits[1].doubts, [Doubt::Suspect]);
+
+    let mut after = made(&[("other", 100), ("finish", 50)]);
+    after.victims.push(Victim {
+        site: site("evict"),
+        observed: 30,
+        culprit: Some(0),
+    });
+    let diff = compare(&before, &after);
+    assert_eq!(
+        statuses(&diff),
+        ["new other", "uncertain evict", "unchanged finish"]
+    );
+    assert_eq!(diff.culprits[1].doubts, [Doubt::Victim]);
+    // Somebody who was to blame before, too, may well have victims.
+    after.victims[0].culprit = Some(1);
+    assert_eq!(compare(&before, &after).counts.gone, 1);
+}
+
+#[test]
+fn runs_of_other_lengths_are_compared_for_each_allocation() {
+    let before = made(&[("evict", 100), ("finish", 100), ("reset", 100)]);
+    let mut after = made(&[("evict", 1000), ("finish", 100), ("reset", 3000)]);
+    after.totals.allocations = 10_000;
+    let diff = compare(&before, &after);
+    assert_eq!(diff.ratio, Some(10.0));
+    assert_eq!(
+        statuses(&diff),
+        ["more reset", "unchanged evict", "fewer finish"]
+    );
+    let tally = diff.culprits[2].after.as_ref().unwrap();
+    assert_eq!(tally.per_million, Some(10_000.0));
+    assert_eq!(compare(&before, &before).ratio, None);
+}
+
+#[test]
+fn lines_of_one_function_are_told_together() {
+    let mut before = made(&[("main", 100), ("main", 40)]);
+    before.culprits[1].site.frame.line = 77;
+    before.culprits[1].confidence = Confidence::Undecided;
+    let after = made(&[("main", 40)]);
+    let diff = compare(&before, &after);
+    assert_eq!(statuses(&diff), ["fewer main"]);
+    let tally = diff.culprits[0].before.as_ref().unwrap();
+    assert_eq!((tally.count, tally.lines), (140, 2));
+    assert_eq!(tally.confidence, Some(Confidence::Undecided));
+}
+
+#[test]
+fn one_culprit_by_two_names_is_known_again() {
+    // Which of two suspects is shown changes.
+    let mut before = made(&[("evict", 100)]);
+    before.culprits[0].alternatives.push(site("drop"));
+    let diff = compare(&before, &made(&[("drop", 100)]));
+    assert_eq!(statuses(&diff), ["unchanged drop"]);
+    assert_eq!(diff.culprits[0].named_before, Some(site("evict")));
+
+    // The name moves outward, because innocent frees come through the inner site by now.
+    let by = |name: &str, stack: &[&str]| {
+        let mut run = made(&[("x", 100)]);
+        run.culprits[0] = named_in(stack, name, 100);
+        run
+    };
+    let before = by("release", &["release", "evict", "Conv::run", "main"]);
+    let after = by("evict", &["release", "evict", "Matmul::run", "main"]);
+    let diff = compare(&before, &after);
+    assert_eq!(statuses(&diff), ["unchanged evict"]);
+    // That both are called by the same function says nothing.
+    let after = by("main", &["reset", "main"]);
+    let diff = compare(&by("evict", &["evict", "main"]), &after);
+    assert_eq!(statuses(&diff), ["new main", "gone evict"]);
+
+    // Debug information was added.
+    let mut before = made(&[("evict(int)", 100)]);
+    before.culprits[0].site.frame.file = None;
+    let diff = compare(&before, &made(&[("evict", 100)]));
+    assert_eq!(statuses(&diff), ["unchanged evict"]);
+}
+
+#[test]
+fn unexplained_excess_frees_can_make_a_run_worse() {
+    let before = made(&[("evict", 100)]);
+    let mut after = made(&[("evict", 100)]);
+    after.totals.excess += 60;
+    after.totals.unexplained += 60;
+    let diff = compare(&before, &after);
+    assert!(diff.is_worse);
+    assert_eq!(diff.answer, Answer::Worse);
+    assert_eq!(diff.counts.unchanged, 1);
+}
+
+#[test]
+fn leaks_and_victims_are_compared_by_site_and_make_no_run_worse() {
+    let leak = |name: &str, count: u64| Leak {
+        site: site(name),
+        count,
+        bytes: count * 16,
+        stack: Arc::from([]),
+    };
+    let victim = |name: &str, observed: u64| Victim {
+        site: site(name),
+        observed,
+        culprit: None,
+    };
+    let mut before = made(&[("evict", 100)]);
+    before.leaks = vec![leak("load", 24), leak("open", 9)];
+    before.victims = vec![victim("run", 61), victim("retire", 7)];
+    let mut after = made(&[("evict", 1000)]);
+    after.totals.allocations = 10_000;
+    after.leaks = vec![leak("load", 24), leak("evict", 400)];
+    after.victims = vec![victim("run", 610)];
+    let diff = compare(&before, &after);
+    let of = |changes: &[whofreed_analysis::diff::Change]| -> Vec<String> {
+        let told = |c: &whofreed_analysis::diff::Change| {
+            format!(
+                "{} {}",
+                c.status.name(),
+                c.site.frame.function.clone().unwrap()
+            )
+        };
+        changes.iter().map(told).collect()
+    };
+    assert_eq!(
+        of(&diff.leaks),
+        ["new evict", "unchanged load", "gone open"]
+    );
+    assert_eq!(of(&diff.victims), ["unchanged run", "gone retire"]);
+    assert!(!diff.is_worse);
+    let tally = diff.leaks[0].after.as_ref().unwrap();
+    assert_eq!((tally.count, tally.bytes), (400, 6400));
+}
