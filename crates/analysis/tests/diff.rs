@@ -199,6 +199,9 @@ fn a_fixed_culprit_is_gone_and_another_one_is_new() {
         ["new Capture::finish", "gone Cache::evict"]
     );
     assert!(diff.is_worse);
+    // That as many are somebody else's by now is no progress.
+    let diff = compare(&made(&[("evict", 100)]), &made(&[("reset", 100)]));
+    assert_eq!(diff.answer, Answer::Worse);
     let diff = compare(&clean, &one);
     assert_eq!(diff.answer, Answer::Worse);
     assert_eq!(compare(&clean, &clean).answer, Answer::NobodyNamed);
@@ -434,6 +437,25 @@ fn one_culprit_by_two_names_is_known_again() {
     before.culprits[0].site.frame.file = None;
     let diff = compare(&before, &made(&[("evict", 100)]));
     assert_eq!(statuses(&diff), ["unchanged evict"]);
+}
+
+#[test]
+fn a_culprit_without_a_name_may_be_one_that_is_new() {
+    let mut before = made(&[("evict", 100)]);
+    before.culprits[0].site.frame.function = None;
+    before.culprits[0].site.frame.file = None;
+    let after = made(&[("evict", 100)]);
+    let diff = compare(&before, &after);
+    assert_eq!((diff.counts.uncertain, diff.counts.new), (1, 1));
+    assert_eq!(diff.culprits[1].doubts, [Doubt::Nameless]);
+    assert_eq!((diff.answer, diff.is_worse), (Answer::Uncertain, false));
+    // Two that are new cannot both be the one.
+    let two = made(&[("evict", 60), ("reset", 40)]);
+    assert!(compare(&before, &two).is_worse);
+    let diff = compare(&after, &before);
+    assert_eq!((diff.counts.uncertain, diff.counts.new), (1, 1));
+    // Where nobody is new, there is nobody whom it could be.
+    assert_eq!(compare(&before, &made(&[])).counts.gone, 1);
 }
 
 #[test]

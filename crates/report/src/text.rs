@@ -3,6 +3,7 @@
 
 mod accounts;
 mod culprits;
+mod diff;
 mod headline;
 mod history;
 mod names;
@@ -12,6 +13,7 @@ mod stack;
 use whofreed_analysis::Analysis;
 use whofreed_analysis::Confidence;
 
+pub use diff::diff_to_text;
 pub use history::history_to_text;
 pub use names::printable;
 

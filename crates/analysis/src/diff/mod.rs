@@ -18,7 +18,7 @@ pub use model::*;
 use std::cmp::Reverse;
 
 use crate::Analysis;
-use crate::Site;
+use crate::Culprit;
 
 use pairs::Pair;
 use sides::Group;
@@ -52,9 +52,13 @@ pub fn compare(before: &Analysis, after: &Analysis) -> Diff {
     );
     let counts = Counts::new(&culprits);
     let excess = scale.weigh(before.totals.excess, after.totals.excess);
+    let is_nameless = |change: &&Change| change.doubts.contains(&Doubt::Nameless);
+    let nameless = culprits.iter().filter(is_nameless).count() as u64;
+    // As many as only lack a name in one of the runs may not be new at all.
+    let is_worse = counts.new > nameless || counts.more > 0 || excess == Weight::More;
     Diff {
-        answer: answer(&counts, excess),
-        is_worse: counts.new + counts.more > 0 || excess == Weight::More,
+        answer: answer(&counts, excess, is_worse),
+        is_worse,
         counts,
         before: Run {
             totals: before.totals,
@@ -169,6 +173,7 @@ impl Judge<'_> {
         if of == Of::Culprits {
             doubts.extend(self.is_suspect(group.fingerprint).then_some(Doubt::Suspect));
             doubts.extend(self.is_relieved(group.fingerprint).then_some(Doubt::Victim));
+            doubts.extend(self.may_be_nameless(group).then_some(Doubt::Nameless));
         }
         if self.scale.is_too_short_for(group.count) {
             doubts.push(Doubt::Short);
@@ -185,24 +190,33 @@ impl Judge<'_> {
     /// Whether it is seen in the second run as a victim of somebody whom the first run did not name: then the two
     /// tell one story in two ways, perhaps.
     fn is_relieved(&self, fingerprint: Fingerprint) -> bool {
-        let is_new = |site: &Site| {
-            let known = self.before.culprits.iter().map(|c| c.site.fingerprint());
-            let site = site.fingerprint();
-            !known.into_iter().any(|known| known == site)
-        };
         self.after.victims.iter().any(|victim| {
             let culprit = victim.culprit.and_then(|at| self.after.culprits.get(at));
-            victim.site.fingerprint() == fingerprint && culprit.is_some_and(|c| is_new(&c.site))
+            victim.site.fingerprint() == fingerprint && culprit.is_some_and(|c| self.is_new(c))
         })
+    }
+
+    /// Whether it may be one of those that are new, and only has no name there, or had none.
+    fn may_be_nameless(&self, group: &Group) -> bool {
+        let had_none = group.site.frame.function.is_none();
+        self.after.culprits.iter().any(|culprit| {
+            (had_none || culprit.site.frame.function.is_none()) && self.is_new(culprit)
+        })
+    }
+
+    /// Whether the first run did not name it.
+    fn is_new(&self, culprit: &Culprit) -> bool {
+        let fingerprint = culprit.site.fingerprint();
+        let mut known = self.before.culprits.iter();
+        known.all(|culprit| culprit.site.fingerprint() != fingerprint)
     }
 }
 
-fn answer(counts: &Counts, excess: Weight) -> Answer {
+fn answer(counts: &Counts, excess: Weight, is_worse: bool) -> Answer {
     let of_before = counts.of_before();
-    let is_worse = counts.new + counts.more > 0 || excess == Weight::More;
     if counts.gone > 0 && counts.gone == of_before && !is_worse {
         Answer::Fixed
-    } else if counts.gone > 0 {
+    } else if counts.gone > 0 && (!is_worse || excess == Weight::Fewer) {
         Answer::PartlyFixed
     } else if is_worse {
         Answer::Worse

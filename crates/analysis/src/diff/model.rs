@@ -10,7 +10,8 @@ use crate::Totals;
 pub struct Diff {
     /// The one word.
     pub answer: Answer,
-    /// A culprit is new or clearly has more excess frees, or there are clearly more of them in all.
+    /// A culprit is new or clearly has more excess frees, or there are clearly more of them in all. New is only who
+    /// cannot be one that lacks a name in one of the runs.
     pub is_worse: bool,
     /// The culprits by what became of them.
     pub counts: Counts,
@@ -34,11 +35,11 @@ pub struct Diff {
 pub enum Answer {
     /// Every culprit is gone, and nothing is new.
     Fixed,
-    /// Some culprit is gone; others are not, or new.
+    /// Some culprit is gone, others are not; or some are new, and there are clearly fewer excess frees all the same.
     PartlyFixed,
     /// No culprit is gone.
     NotFixed,
-    /// Something is new or more, and nothing gone.
+    /// Something is new or more, and what is gone does not make up for it.
     Worse,
     /// No culprit is seen any more, and yet none is gone for certain.
     Uncertain,
@@ -179,6 +180,8 @@ pub enum Doubt {
     Suspect,
     /// It only looks guilty now, because of a culprit that is new: the blame may have moved.
     Victim,
+    /// One of the runs has no name for it, or for somebody who is new, by which it could be known again.
+    Nameless,
     /// The run was so much shorter that it may not have come there.
     Short,
 }
@@ -196,6 +199,7 @@ impl Doubt {
             Self::Unexplained(_) => "unexplained",
             Self::Suspect => "suspect",
             Self::Victim => "victim",
+            Self::Nameless => "nameless",
             Self::Short => "short_run",
         }
     }

@@ -92,8 +92,9 @@ fn gather(groups: impl Iterator<Item = Group>) -> Vec<Group> {
             gathered.insert(group.fingerprint, group);
             continue;
         };
-        known.count += group.count;
-        known.observed += group.observed;
+        // Figures from a file may be anything.
+        known.count = known.count.saturating_add(group.count);
+        known.observed = known.observed.saturating_add(group.observed);
         known.bytes = known.bytes.saturating_add(group.bytes);
         known.lines += 1;
         known.confidence = known.confidence.max(group.confidence);
