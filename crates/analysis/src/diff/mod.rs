@@ -175,7 +175,7 @@ impl Judge<'_> {
             doubts.extend(self.is_relieved(group.fingerprint).then_some(Doubt::Victim));
             doubts.extend(self.may_be_nameless(group).then_some(Doubt::Nameless));
         }
-        if self.scale.is_too_short_for(group.count) {
+        if self.scale.is_too_short_for(group.count) && !doubts.contains(&Doubt::Empty) {
             doubts.push(Doubt::Short);
         }
         doubts

@@ -67,8 +67,12 @@ impl Scale {
 
     /// Whether a site that was seen so often in the first run may be missing from the second by chance.
     pub(super) fn is_too_short_for(&self, before: u64) -> bool {
-        self.noticeable()
-            .is_some_and(|ratio| ratio < 1.0 && before as f64 * ratio < SURE)
+        let ratio = match self.noticeable() {
+            Some(ratio) => ratio,
+            None if self.after == 0 && self.before > 0 => 0.0,
+            None => return false,
+        };
+        ratio < 1.0 && before as f64 * ratio < SURE
     }
 }
 
@@ -136,7 +140,7 @@ mod tests {
             assert_eq!(scale.noticeable(), None, "{before} {after}");
             assert_eq!(scale.per_million_before(3), None);
             assert_eq!(scale.per_million_after(3), None);
-            assert!(!scale.is_too_short_for(1));
+            assert_eq!(scale.is_too_short_for(1), (before, after) == (10, 0));
         }
     }
 }
