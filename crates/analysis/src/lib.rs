@@ -3,6 +3,7 @@
 //! `replay` judges every event again, address by address; `balance` adds up; `sites` tells which frame of a
 //! stack is a call site; `blame` charges excess frees to sites; `culprits`, `unexplained` and `leaks` word the
 //! result.
+//! `diff` holds two results against each other.
 //!
 //! **Architecture Invariant:** pure functions; no terminal, no files, no clock.
 
@@ -10,6 +11,7 @@ mod balance;
 mod blame;
 mod classify;
 mod culprits;
+pub mod diff;
 mod history;
 mod leaks;
 mod machinery;

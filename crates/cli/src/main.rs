@@ -5,6 +5,7 @@
 //! Exit codes are decided here and nowhere else: see [`failure`] for those of whofreed itself.
 
 mod adapters;
+mod diff;
 mod failure;
 mod here;
 mod history;
@@ -37,6 +38,8 @@ enum Command {
     Report(report::ReportArgs),
     /// Show the whole life of one address
     History(history::HistoryArgs),
+    /// Compare two runs: what a fix changed, and what is new
+    Diff(diff::DiffArgs),
     /// Show the adapters that whofreed brings along
     Adapters(adapters::AdaptersArgs),
 }
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Report(args) => report::report(&args),
         Command::History(args) => history::history(&args),
+        Command::Diff(args) => diff::diff(&args),
         Command::Adapters(args) => adapters::adapters(&args),
     };
     match result {

@@ -26,7 +26,7 @@ pub(crate) enum Format {
     /// For people
     #[default]
     Text,
-    /// For programs; schema whofreed-report/1
+    /// For programs; schema whofreed-report/1, or whofreed-diff/1
     Json,
 }
 

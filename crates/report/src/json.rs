@@ -3,6 +3,12 @@
 //! The views below borrow from the analysis and fix the order of the keys. Names go out unchanged: escaping
 //! what is hostile is the matter of the JSON writer here, and of whoever shows them there.
 
+mod diff;
+mod read;
+
+pub use diff::diff_to_json;
+pub use read::from_json;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -92,7 +98,7 @@ impl<'a> ReportView<'a> {
             process,
             processes: analysis.processes.iter().map(ProcessView::new).collect(),
             coverage: CoverageView::new(&analysis.coverage),
-            totals: TotalsView::new(analysis),
+            totals: TotalsView::new(&analysis.totals),
             verdicts: VerdictsView {
                 already_freed: analysis.verdicts.already_freed,
                 stale_owner: analysis.verdicts.stale_owner,
@@ -253,7 +259,7 @@ struct TotalsView {
 }
 
 impl TotalsView {
-    fn new(analysis: &Analysis) -> Self {
+    fn new(totals: &whofreed_analysis::Totals) -> Self {
         // Every field by name, so that a new one has to be given its key.
         let whofreed_analysis::Totals {
             allocations,
@@ -274,7 +280,7 @@ impl TotalsView {
             dropped_events,
             untracked,
             ownerless,
-        } = analysis.totals;
+        } = *totals;
         Self {
             allocations,
             retains,
@@ -334,6 +340,7 @@ struct SiteView<'a> {
     line: u32,
     module: &'a str,
     offset: u64,
+    language: &'static str,
 }
 
 impl<'a> SiteView<'a> {
@@ -344,6 +351,7 @@ impl<'a> SiteView<'a> {
             line: site.frame.line,
             module: &site.frame.module,
             offset: site.frame.offset,
+            language: language(site.frame.language),
         }
     }
 }
@@ -351,6 +359,7 @@ impl<'a> SiteView<'a> {
 #[derive(Serialize)]
 struct CulpritView<'a> {
     rank: usize,
+    fingerprint: String,
     #[serde(flatten)]
     site: SiteView<'a>,
     class: &'static str,
@@ -369,6 +378,7 @@ impl<'a> CulpritView<'a> {
         let example = &culprit.example;
         Self {
             rank,
+            fingerprint: culprit.site.fingerprint().to_string(),
             site: SiteView::new(&culprit.site),
             class: culprit.class.name(),
             explains: culprit.explains,
@@ -519,10 +529,14 @@ impl<'a> FrameValue<'a> {
             file: frame.file.as_deref(),
             line: frame.line,
             inlined: frame.inlined,
-            language: match frame.language {
-                Language::Native => "native",
-                Language::Python => "python",
-            },
+            language: language(frame.language),
         }
+    }
+}
+
+const fn language(language: Language) -> &'static str {
+    match language {
+        Language::Native => "native",
+        Language::Python => "python",
     }
 }

@@ -1,15 +1,19 @@
-//! The report stop of an event's way: an analysis becomes text or JSON; one module a format.
+//! The report stop of an event's way: an analysis becomes text or JSON; one module a format. A JSON report becomes an
+//! analysis again, as far as it goes: one that is kept can be held against a later run.
 //!
-//! **Architecture Invariant:** pure functions from an analysis to a string; no terminal, no environment, no
+//! **Architecture Invariant:** pure functions between an analysis and a string; no terminal, no environment, no
 //! files, no clock. Whoever prints says how wide the page is and whether it may be coloured.
 
 mod json;
 mod text;
 
+pub use json::diff_to_json;
+pub use json::from_json;
 pub use json::history_to_json;
 pub use json::to_json;
 pub use text::Found;
 pub use text::TextOptions;
+pub use text::diff_to_text;
 pub use text::headline;
 pub use text::history_to_text;
 pub use text::printable;

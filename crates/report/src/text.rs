@@ -4,6 +4,7 @@
 mod accounts;
 mod answer;
 mod culprits;
+mod diff;
 mod headline;
 mod history;
 mod names;
@@ -16,6 +17,7 @@ use whofreed_analysis::Analysis;
 use whofreed_analysis::Confidence;
 use whofreed_analysis::ShortStacks;
 
+pub use diff::diff_to_text;
 pub use history::history_to_text;
 pub use names::printable;
 
@@ -90,7 +92,7 @@ pub fn to_text(analysis: &Analysis, options: &TextOptions) -> String {
     culprits::set_victims(&mut page, analysis, options);
     unexplained::set(&mut page, analysis, options);
     accounts::set(&mut page, analysis, options);
-    notes(&mut page, analysis, options);
+    notes(&mut page, short_stacks(analysis), options);
     hint(&mut page, analysis, options);
     summary(&mut page, analysis, options);
     left_traces(&mut page, options);
@@ -105,9 +107,8 @@ pub fn headline(analysis: &Analysis, options: &TextOptions) -> String {
     page.finish()
 }
 
-fn notes(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
+fn notes(page: &mut Page, own: Option<String>, options: &TextOptions) {
     let most = if options.verbose { usize::MAX } else { 3 };
-    let own = short_stacks(analysis);
     let notes: Vec<&String> = own.iter().chain(&options.notes).collect();
     for note in notes.iter().take(most) {
         page.prose(0, 2, &[(Tone::Faint, format!("note: {}", printable(note)))]);

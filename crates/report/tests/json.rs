@@ -112,6 +112,7 @@ fn every_key_of_the_contract_is_there() {
         culprit,
         &[
             "rank",
+            "fingerprint",
             "function",
             "file",
             "line",
@@ -131,6 +132,9 @@ fn every_key_of_the_contract_is_there() {
         &["function", "file", "line", "module"],
     );
     assert_eq!(culprit["rank"], 1);
+    let fingerprint = analysis.culprits[0].site.fingerprint().to_string();
+    assert_eq!(culprit["fingerprint"], fingerprint);
+    assert_eq!(culprit["language"], "native");
     assert_eq!(culprit["class"], "program_cache");
     assert_eq!(culprit["confidence"], "counterfactual");
     assert_eq!(culprit["example"]["address"], 694_960_736_u64);

@@ -120,13 +120,13 @@ fn widths(rows: &[Vec<String>]) -> Vec<usize> {
 }
 
 /// Whether a table fits, with one space between its columns.
-fn fits(rows: &[Vec<String>], width: usize) -> bool {
+pub(super) fn fits(rows: &[Vec<String>], width: usize) -> bool {
     let widths = widths(rows);
     widths.iter().sum::<usize>() + widths.len() <= width + 1
 }
 
 /// Columns under their heads, numbers to the right.
-fn table(page: &mut Page, rows: &[Vec<String>]) {
+pub(super) fn table(page: &mut Page, rows: &[Vec<String>]) {
     let widths = widths(rows);
     let needed = widths.iter().sum::<usize>() + 2 * widths.len();
     let gap = if needed > page.width + 2 { " " } else { "  " };

@@ -1,4 +1,5 @@
 //! Analyses built by hand, as a run on the embedded example or on the real runtime would give them.
+#![allow(dead_code, reason = "each test file uses its own part of it")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,0 +1,246 @@
+//! The name of a function that stays when it is compiled again: without return type, parameters, template
+//! arguments and clones; a lambda counts as the function that it stands in.
+
+use whofreed_trace::Language;
+
+/// What compilers add to the name of a part or copy of a function.
+const CLONES: [&str; 8] = [
+    ".cold",
+    ".part.",
+    ".isra.",
+    ".constprop.",
+    ".lto_priv.",
+    ".llvm.",
+    ".localalias",
+    ".__uniq.",
+];
+
+/// How functions without a name of their own begin: they are numbered, and the numbers move.
+const NAMELESS: [&str; 6] = [
+    "{lambda",
+    "{closure",
+    "{{closure",
+    "{unnamed",
+    "'lambda",
+    "$_",
+];
+
+/// What a member function is for.
+const QUALIFIERS: [&str; 4] = [" const", " &", " &&", " const &"];
+
+const ANONYMOUS: &str = "(anonymous namespace)";
+
+/// Types that stand in each other deeper than this are somebody's joke.
+const MOST_NESTED: usize = 8;
+
+/// The stable form of a demangled name.
+pub(super) fn stable_name(function: &str, language: Language) -> String {
+    if language == Language::Python {
+        return function.to_owned();
+    }
+    let end = CLONES.iter().filter_map(|clone| function.find(clone)).min();
+    let function = end.map_or(function, |end| &function[..end]);
+    let mut name = native(function.trim_end(), 0);
+    if let Some((before, last)) = name.rsplit_once("::")
+        && is_rust_hash(last)
+    {
+        name.truncate(before.len());
+    }
+    // Of a name that is nothing but a lambda, something has to stay.
+    if name.is_empty() {
+        function.chars().filter(|c| !c.is_ascii_digit()).collect()
+    } else {
+        name
+    }
+}
+
+/// Rust's first mangling ends in a hash.
+fn is_rust_hash(part: &str) -> bool {
+    part.len() == 17
+        && part.starts_with('h')
+        && part[1..].bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn native(name: &str, depth: usize) -> String {
+    // `<Type as Trait>::method` is a method of the type.
+    if depth < MOST_NESTED && name.starts_with('<') {
+        let (inside, after) = balanced(name, '<', '>');
+        let own = inside[1..].strip_suffix('>').unwrap_or(&inside[1..]);
+        let own = own.split(" as ").next().unwrap_or(own);
+        let after = native(after, depth + 1);
+        return format!("{}{after}", native(own, depth + 1));
+    }
+    let mut stable = String::new();
+    let mut rest = name;
+    while let Some(first) = rest.chars().next() {
+        if let Some(symbol) = operator_at(&stable, rest) {
+            stable.push_str(symbol);
+            return stable;
+        }
+        if NAMELESS.iter().any(|start| rest.starts_with(start)) {
+            break;
+        }
+        match first {
+            '(' if rest.starts_with(ANONYMOUS) => {
+                stable.push_str("(anonymous)");
+                rest = &rest[ANONYMOUS.len()..];
+            }
+            '<' => rest = balanced(rest, '<', '>').1,
+            // `[abi:cxx11]`, `[clone .part.0]`.
+            '[' => rest = balanced(rest, '[', ']').1,
+            '(' => {
+                rest = balanced(rest, '(', ')').1;
+                // A function inside of a function goes on; ` const` and the like do not.
+                let of_qualifiers =
+                    |text: &str| text.chars().all(|c| c == ' ' || c.is_alphabetic());
+                match rest.find("::") {
+                    Some(at) if of_qualifiers(&rest[..at]) => rest = &rest[at..],
+                    _ => break,
+                }
+            }
+            ' ' if QUALIFIERS.contains(&rest) => break,
+            ' ' => {
+                // What stands before was the return type.
+                stable.clear();
+                rest = &rest[1..];
+            }
+            _ => {
+                stable.push(first);
+                rest = &rest[first.len_utf8()..];
+            }
+        }
+    }
+    stable.trim_end_matches(':').trim_end().to_owned()
+}
+
+/// The name of an operator, where `rest` begins with it: up to its parameters, its own brackets among it.
+fn operator_at<'a>(before: &str, rest: &'a str) -> Option<&'a str> {
+    let after = rest.strip_prefix("operator")?;
+    let inside_of_a_name = |c: char| c.is_alphanumeric() || c == '_';
+    if before.ends_with(inside_of_a_name) || after.starts_with(inside_of_a_name) {
+        return None;
+    }
+    let skip = if after.starts_with("()") {
+        "()".len()
+    } else {
+        0
+    };
+    let length = after[skip..].find('(').unwrap_or(after.len() - skip);
+    let mut end = "operator".len() + skip + length;
+    if skip > 0 {
+        // `operator()<int>`: no bracket is part of the symbol any more.
+        end = "operator()".len();
+    }
+    Some(rest[..end].trim_end())
+}
+
+/// `text`, which begins with `open`, up to its partner, and what follows. All of it where there is none.
+fn balanced(text: &str, open: char, close: char) -> (&str, &str) {
+    let mut depth = 0_usize;
+    let mut before = ' ';
+    for (at, character) in text.char_indices() {
+        if character == open {
+            depth += 1;
+        } else if character == close && before != '-' {
+            depth = depth.saturating_sub(1);
+            if depth == 0 {
+                return text.split_at(at + character.len_utf8());
+            }
+        }
+        before = character;
+    }
+    (text, "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_mean_one_function_read_alike() {
+        for (stable, names) in [
+            (
+                "device::ProgramCache::evict",
+                &[
+                    "device::ProgramCache::evict",
+                    "device::ProgramCache<int>::evict(std::vector<Key> const&) const",
+                    "void device::ProgramCache<std::pair<int, long> >::evict<3>(int)",
+                    "device::ProgramCache::evict[abi:cxx11](int)",
+                    "device::ProgramCache::evict(int) [clone .part.0]",
+                    "device::ProgramCache::evict const",
+                    "device::ProgramCache::evict(int)::{lambda(int)#2}::operator()(int) const",
+                    "device::ProgramCache::evict::{lambda()#1}::operator()",
+                    "device::ProgramCache::evict::$_0::operator()() const",
+                ][..],
+            ),
+            (
+                "free_all",
+                &["free_all", "free_all.part.0", "free_all.constprop.1.isra.0"],
+            ),
+            ("(anonymous)::drop", &["(anonymous namespace)::drop(int)"]),
+            (
+                "host::run",
+                &["host::run::h0123456789abcdef", "host::run::{{closure}}"],
+            ),
+            (
+                "host::Cache::drop",
+                &["<host::Cache<T> as core::ops::Drop>::drop"],
+            ),
+            (
+                "a::Less::operator<",
+                &["a::Less::operator<(a::Less const&)"],
+            ),
+            (
+                "a::Call::operator()",
+                &["a::Call::operator()(int) const", "a::Call::operator()<int>"],
+            ),
+            (
+                "operator delete[]",
+                &["operator delete[](void*, unsigned long)"],
+            ),
+            ("operators::run", &["operators::run(int)"]),
+            ("outer::Local::free", &["outer(int)::Local::free()"]),
+        ] {
+            for name in names {
+                assert_eq!(stable_name(name, Language::Native), stable, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn python_names_stay_as_they_are() {
+        let name = "Model.<locals>.step";
+        assert_eq!(stable_name(name, Language::Python), name);
+    }
+
+    #[test]
+    fn names_of_any_form_and_length_have_a_stable_form() {
+        for part in [
+            "<",
+            ">",
+            "(",
+            ")",
+            "::",
+            "operator",
+            "{",
+            " ",
+            "<a as b>::",
+            "漢",
+            "[",
+            "{lambda",
+            ".",
+        ] {
+            for name in [
+                part.repeat(50_000),
+                format!("a{}b", part.repeat(50_000)),
+                part.to_owned(),
+            ] {
+                // Nothing to compare with: it comes to an end, and does not panic.
+                let _ = stable_name(&name, Language::Native);
+            }
+        }
+        for (name, stable) in [("{lambda()#1}", "{lambda()#}"), ("", "")] {
+            assert_eq!(stable_name(name, Language::Native), stable);
+        }
+    }
+}
