@@ -41,7 +41,9 @@ impl Noise {
 /// As many innocent frees for one guilty free are put up with where both are few.
 const FEW: f64 = 0.4;
 
-/// What makes two frames the same call site.
+/// What makes two frames the same call site. Where there is a line, the offset does not count: compilers unroll loops
+/// and copy the ends of functions, and the evidence about one call would be spread over its copies. Calls of different
+/// functions on one line are told apart by the frames further in, where functions that left by tail calls have theirs.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Place {
     function: Option<String>,
@@ -233,6 +235,7 @@ fn nameless_frame() -> Frame {
         file: None,
         line: 0,
         inlined: false,
+        tail_called: false,
         language: Language::Native,
     }
 }

@@ -466,6 +466,7 @@ struct FrameValue<'a> {
     file: Option<&'a str>,
     line: u32,
     inlined: bool,
+    tail_call: bool,
     language: &'static str,
 }
 
@@ -478,6 +479,7 @@ impl<'a> FrameValue<'a> {
             file: frame.file.as_deref(),
             line: frame.line,
             inlined: frame.inlined,
+            tail_call: frame.tail_called,
             language: match frame.language {
                 Language::Native => "native",
                 Language::Python => "python",

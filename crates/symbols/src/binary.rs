@@ -13,6 +13,7 @@ use object::Object;
 use object::read::ReadCache;
 use whofreed_trace::Module;
 
+use crate::call_sites::CallSites;
 use crate::debug_files;
 use crate::debug_files::open_regular;
 use crate::demangle::capped;
@@ -42,7 +43,8 @@ pub(crate) struct Binary {
     /// The file with DWARF, and the one with what several files share.
     dwarf: Option<(PathBuf, Option<PathBuf>)>,
     loader: OnceCell<Option<Loader>>,
-    /// The files whose symbol table may be used, the best first.
+    call_sites: OnceCell<Option<CallSites>>,
+    /// The files whose symbol table may be used, the best first; the module itself is the last.
     tables: Vec<PathBuf>,
     table: OnceCell<Option<SymbolTable>>,
 }
@@ -53,6 +55,7 @@ impl Binary {
         Self {
             dwarf: None,
             loader: OnceCell::new(),
+            call_sites: OnceCell::new(),
             tables: Vec::new(),
             table: OnceCell::new(),
         }
@@ -157,6 +160,23 @@ impl Binary {
         if better {
             physical.function = Some(symbol);
         }
+    }
+
+    /// What debug information tells of calls; `None` where there is none.
+    pub(crate) fn call_sites(&self) -> Option<&CallSites> {
+        self.call_sites
+            .get_or_init(|| CallSites::open(&self.dwarf.as_ref()?.0, self.tables.last()?))
+            .as_ref()
+    }
+
+    /// The name of the symbol at `address`, mangled.
+    pub(crate) fn symbol_at(&self, address: u64) -> Option<String> {
+        self.symbols()?.name_at(address)
+    }
+
+    /// Where the function is that others know by the mangled name `symbol`.
+    pub(crate) fn address_of(&self, symbol: &str) -> Option<u64> {
+        self.symbols()?.address_of(symbol)
     }
 
     fn symbols(&self) -> Option<&SymbolTable> {

@@ -238,7 +238,12 @@ fn frame_line(
         // The offset stands before the name already.
         None => format!("({})", base(&frame.module)),
     };
-    let mut after = if frame.inlined { " (inlined)" } else { "" }.to_owned();
+    let mut after = match (frame.inlined, frame.tail_called) {
+        (true, _) => " (inlined)",
+        (false, true) => " (tail call)",
+        (false, false) => "",
+    }
+    .to_owned();
     if outer > 0 {
         after.push_str(&format!(" … {outer} more"));
     }
@@ -281,8 +286,25 @@ mod tests {
             file: (!file.is_empty()).then(|| Arc::from(file)),
             line: 1,
             inlined: false,
+            tail_called: false,
             language,
         }
+    }
+
+    #[test]
+    fn a_frame_says_whether_it_was_inlined_or_left_by_a_tail_call() {
+        let mut frames: Vec<Frame> = (0..3)
+            .map(|n| frame(&format!("f{n}"), Language::Native, "/src/f.cpp"))
+            .collect();
+        frames[0].tail_called = true;
+        frames[1].tail_called = true;
+        frames[1].inlined = true;
+        let mut page = Page::new(100, false);
+        stack(&mut page, &frames, None, None);
+        let text = page.finish();
+        let ends = text.lines().map(|line| line.rsplit(".cpp:1").next());
+        let ends: Vec<&str> = ends.flatten().collect();
+        assert_eq!(ends, [" (tail call)", " (inlined)", ""]);
     }
 
     fn shown(frames: &[Frame], site: Option<usize>, most: usize) -> Vec<usize> {
