@@ -73,6 +73,8 @@ struct Known {
     number: usize,
     path: Arc<str>,
     binary: Binary,
+    /// What a reader should know of it, until a frame of it is asked for.
+    notes: RefCell<Vec<String>>,
 }
 
 impl fmt::Debug for Resolver<'_> {
@@ -225,12 +227,12 @@ impl Found {
             Some((known, offset)) => Target::At(known, offset.saturating_sub(1)),
             None => Target::Named(&is_hooked),
         };
+        let started = trace.process.started_at_ns;
         let mut others = || {
             let modules = (0_u32..).zip(&trace.modules);
             modules
-                .map(|(index, module)| {
-                    self.module(number, index, module, trace.process.started_at_ns)
-                })
+                .filter(|(_, module)| !is_our_file(&module.path))
+                .map(|(index, module)| self.looked_into(number, index, module, started))
                 .collect()
         };
         let left = tail_calls::left(&caller, outer.offset, &target, &mut others);
@@ -277,7 +279,21 @@ impl Found {
         Some(self.module(number, index, module, trace.process.started_at_ns))
     }
 
+    /// The files of a module that a frame is in.
     fn module(
+        &mut self,
+        number: usize,
+        index: u32,
+        module: &Module,
+        started_at_ns: u64,
+    ) -> Rc<Known> {
+        let known = self.looked_into(number, index, module, started_at_ns);
+        self.notes.append(&mut known.notes.borrow_mut());
+        known
+    }
+
+    /// The files of a module that no frame need be in: nothing is noted.
+    fn looked_into(
         &mut self,
         number: usize,
         index: u32,
@@ -291,10 +307,12 @@ impl Found {
         let known = match self.files.get(&key) {
             Some(known) => Rc::clone(known),
             None => {
+                let mut notes = Vec::new();
                 let known = Rc::new(Known {
                     number: self.files.len(),
                     path: self.text(&module.path),
-                    binary: Binary::open(module, started_at_ns, &mut self.notes),
+                    binary: Binary::open(module, started_at_ns, &mut notes),
+                    notes: RefCell::new(notes),
                 });
                 self.files.insert(key, Rc::clone(&known));
                 known
@@ -332,10 +350,11 @@ fn is_ours(trace: &Trace, frame: &NativeFrame) -> bool {
     let module = frame
         .module
         .and_then(|index| trace.modules.get(usize::try_from(index).ok()?));
-    let Some(module) = module else {
-        return false;
-    };
-    let name = file_name(&module.path);
+    module.is_some_and(|module| is_our_file(&module.path))
+}
+
+fn is_our_file(path: &str) -> bool {
+    let name = file_name(path);
     name.starts_with("libwhofreed.so")
         || (name.starts_with("whofreed-hooks") && name.ends_with(".so"))
 }

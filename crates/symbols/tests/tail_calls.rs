@@ -391,6 +391,15 @@ int main(void) { evict(1); return 0; }\n";
         [("evict", 2, true), ("main", 10, false)]
     );
 
+    // What is only looked into gives no notes.
+    let mut more = modules.clone();
+    more.push(Module {
+        path: folder.join("gone.so").to_str().expect("text").to_owned(),
+        ..more[0].clone()
+    });
+    more.swap(1, 3);
+    assert_eq!(told(&resolve(trace(more, native(&[offset])))).len(), 3);
+
     // The library with the function is not known, so nothing is.
     let frames = resolve(trace(modules[..2].to_vec(), native(&[offset])));
     assert_eq!(told(&frames), [("main", 10, false)]);
