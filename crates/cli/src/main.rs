@@ -10,6 +10,7 @@ mod history;
 mod limits;
 mod output;
 mod report;
+mod rules;
 mod run;
 mod traces;
 
