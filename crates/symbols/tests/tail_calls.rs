@@ -44,8 +44,14 @@ fn folder(test: &str) -> PathBuf {
     folder
 }
 
-/// Compiles the fixture with `arguments` in a folder of the test's own.
+/// Compiles the fixture with `arguments` in a folder of the test's own, and runs it.
 fn host_by(compiler: &str, test: &str, arguments: &[&str]) -> Host {
+    let program = compile(compiler, test, arguments);
+    let stacks = stacks(&mut Command::new(&program));
+    Host { program, stacks }
+}
+
+fn compile(compiler: &str, test: &str, arguments: &[&str]) -> PathBuf {
     let folder = folder(test);
     let source = folder.join("host.c");
     fs::write(&source, SOURCE).expect("the source is written");
@@ -55,7 +61,11 @@ fn host_by(compiler: &str, test: &str, arguments: &[&str]) -> Host {
         .args(arguments)
         .arg("-o")
         .args([&program, &source]));
-    let stacks = run(&mut Command::new(&program))
+    program
+}
+
+fn stacks(host: &mut Command) -> BTreeMap<String, Vec<u64>> {
+    run(host)
         .lines()
         .map(|line| {
             let mut words = line.split(' ');
@@ -63,8 +73,7 @@ fn host_by(compiler: &str, test: &str, arguments: &[&str]) -> Host {
             let offsets = words.map(|word| u64::from_str_radix(word, 16).expect("a number"));
             (label, offsets.collect())
         })
-        .collect();
-    Host { program, stacks }
+        .collect()
 }
 
 fn host(test: &str, arguments: &[&str]) -> Host {
@@ -291,6 +300,34 @@ fn two_calls_on_one_line_are_two_stacks() {
     assert_eq!(told(&one)[2], ("main", line("one and other"), false));
     assert_eq!(told(&other)[2], told(&one)[2]);
     assert_eq!([told(&one)[1].0, told(&other)[1].0], ["evict", "keep"]);
+}
+
+#[test]
+fn what_is_told_was_there() {
+    // The same program without tail calls has the whole stacks.
+    let program = compile("gcc", "whole", &["-fno-optimize-sibling-calls"]);
+    let stacks = stacks(Command::new(&program).arg("everything"));
+    let whole = Host { program, stacks };
+    let host = host("in_part", &[]);
+    for (label, offsets) in &host.stacks {
+        let stack = stack(&whole, label);
+        assert!(stack.iter().all(|frame| !frame.tail_called), "{label}");
+        let end = stack
+            .iter()
+            .position(|frame| frame.function.as_deref() == Some("main"));
+        let mut there = stack[..=end.expect("main")].iter();
+        let frames = resolve(trace(vec![module(&host.program)], native(offsets)));
+        for frame in frames.iter() {
+            assert!(
+                there.any(|other| other.function == frame.function),
+                "{label}: {frame:?}"
+            );
+        }
+        if ["chain", "static", "middle", "holder", "direct"].contains(&&**label) {
+            assert_eq!(frames.len(), end.expect("main") + 1, "{label}");
+        }
+    }
+    assert_eq!(host.stacks.len(), whole.stacks.len());
 }
 
 #[test]

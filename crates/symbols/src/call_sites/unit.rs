@@ -19,6 +19,13 @@ use crate::demangle::LONGEST_MANGLED;
 
 type Entry<'data> = gimli::DebuggingInformationEntry<Slice<'data>>;
 
+/// The entries that tell something here.
+const TOLD_BY: [gimli::DwTag; 3] = [
+    gimli::DW_TAG_subprogram,
+    gimli::DW_TAG_call_site,
+    gimli::DW_TAG_GNU_call_site,
+];
+
 /// How many steps it is from a function to the entry that declares it, at the most.
 const MOST_ORIGINS: usize = 8;
 
@@ -48,10 +55,10 @@ impl Unit {
         let mut calls: HashMap<u64, Option<Callee>> = HashMap::new();
         // The functions around the entry, by their depths.
         let mut open: Vec<(isize, usize)> = Vec::new();
-        let mut entries = unit.entries();
+        let mut entries = unit.entries_raw(None).ok()?;
         // What was read before an error counts.
-        while let Ok(Some(entry)) = entries.next_dfs() {
-            let depth = entry.depth();
+        while let Some((depth, entry)) = next_of(&mut entries, &TOLD_BY) {
+            let entry = &entry;
             while open.last().is_some_and(|(of_open, _)| *of_open >= depth) {
                 open.pop();
             }
@@ -116,6 +123,28 @@ impl Unit {
             calls,
         })
     }
+}
+
+/// The next entry with one of the tags, and its depth. Nearly all entries are of types and variables, and stepped over.
+fn next_of<'data>(
+    entries: &mut gimli::EntriesRaw<'_, Slice<'data>>,
+    tags: &[gimli::DwTag],
+) -> Option<(isize, Entry<'data>)> {
+    while !entries.is_empty() {
+        let (offset, depth) = (entries.next_offset(), entries.next_depth());
+        let Some(abbreviation) = entries.read_abbreviation().ok()? else {
+            continue;
+        };
+        let (tag, attributes) = (abbreviation.tag(), abbreviation.attributes());
+        if tags.contains(&tag) {
+            let mut read = Vec::with_capacity(attributes.len());
+            entries.read_attributes(attributes, &mut read).ok()?;
+            let entry = Entry::new(tag, abbreviation.has_children(), read, offset);
+            return Some((depth, entry));
+        }
+        entries.skip_attributes(attributes).ok()?;
+    }
+    None
 }
 
 /// Notes where the code of `entry` is; the result is where it begins.
