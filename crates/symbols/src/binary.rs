@@ -1,6 +1,7 @@
 //! One file of the host on disk: is it still the one that was recorded, and what does it call an address?
 
 use std::cell::OnceCell;
+use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 use std::path::Path;
@@ -10,6 +11,7 @@ use std::time::SystemTime;
 
 use addr2line::Loader;
 use object::Object;
+use object::ObjectSymbol;
 use object::read::ReadCache;
 use whofreed_trace::Module;
 
@@ -47,6 +49,8 @@ pub(crate) struct Binary {
     /// The files whose symbol table may be used, the best first; the module itself is the last.
     tables: Vec<PathBuf>,
     table: OnceCell<Option<SymbolTable>>,
+    /// What the module takes from others.
+    imports: OnceCell<HashSet<Vec<u8>>>,
 }
 
 impl Binary {
@@ -58,6 +62,7 @@ impl Binary {
             call_sites: OnceCell::new(),
             tables: Vec::new(),
             table: OnceCell::new(),
+            imports: OnceCell::new(),
         }
     }
 
@@ -177,6 +182,22 @@ impl Binary {
     /// Where the function is that others know by the mangled name `symbol`.
     pub(crate) fn address_of(&self, symbol: &str) -> Option<u64> {
         self.symbols()?.address_of(symbol)
+    }
+
+    /// Whether the module takes the function with the mangled name `symbol` from another one.
+    pub(crate) fn imports(&self, symbol: &str) -> bool {
+        let imports = self
+            .imports
+            .get_or_init(|| self.read_imports().unwrap_or_default());
+        imports.contains(symbol.as_bytes())
+    }
+
+    fn read_imports(&self) -> Option<HashSet<Vec<u8>>> {
+        let cache = ReadCache::new(open_regular(self.tables.last()?)?);
+        let elf = Elf::parse(&cache).ok()?;
+        let undefined = elf.dynamic_symbols().filter(|s| s.is_undefined());
+        let names = undefined.filter_map(|symbol| Some(symbol.name_bytes().ok()?.to_vec()));
+        Some(names.collect())
     }
 
     fn symbols(&self) -> Option<&SymbolTable> {

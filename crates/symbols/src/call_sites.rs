@@ -165,6 +165,13 @@ impl CallSites {
         Vec::new()
     }
 
+    /// The file and line where `callee` is declared.
+    pub(crate) fn declared_at(&self, callee: &Callee) -> Option<(String, u32)> {
+        let dwarf: Dwarf<Slice<'_>> = self.sections.dwarf();
+        let read = || unit::declared_at(&dwarf, &self.starts, callee.root);
+        catch_unwind(AssertUnwindSafe(read)).ok()?
+    }
+
     fn unit_of(&self, address: u64) -> Option<Rc<Unit>> {
         self.unit(self.places.at(address)?)
     }

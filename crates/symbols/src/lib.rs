@@ -33,7 +33,9 @@ use whofreed_trace::StackNames;
 use whofreed_trace::Trace;
 
 use crate::binary::Binary;
+use crate::call_sites::Callee;
 use crate::demangle::capped;
+use crate::demangle::readable;
 use crate::mixed::PythonLine;
 use crate::tail_calls::Left;
 use crate::tail_calls::Target;
@@ -243,11 +245,17 @@ impl Found {
 
     /// The frames of a function that left: where it jumped away if that is known, else where it is declared.
     fn tail_called(&mut self, left: &Left) -> Arc<[Frame]> {
-        let places: Vec<Arc<[Frame]>> = left
-            .jumps
-            .iter()
-            .map(|jump| self.located(&left.file, *jump))
-            .collect();
+        let (file, jumps, entry, line) = match left {
+            Left::Code {
+                file,
+                jumps,
+                entry,
+                line,
+            } => (file, jumps, *entry, *line),
+            Left::Declared { by, callee } => return self.declared(by, callee),
+        };
+        let places: Vec<Arc<[Frame]>> =
+            jumps.iter().map(|jump| self.located(file, *jump)).collect();
         let at = |frames: &Arc<[Frame]>| -> Vec<_> {
             let place = |frame: &Frame| (frame.function.clone(), frame.file.clone(), frame.line);
             frames.iter().map(place).collect()
@@ -257,11 +265,11 @@ impl Found {
                 first.to_vec()
             }
             _ => {
-                let entry = self.located(&left.file, left.entry);
-                let mut physical: Vec<Frame> = entry.last().cloned().into_iter().collect();
+                let begin = self.located(file, entry);
+                let mut physical: Vec<Frame> = begin.last().cloned().into_iter().collect();
                 for frame in &mut physical {
-                    if left.line != 0 {
-                        frame.line = left.line;
+                    if line != 0 {
+                        frame.line = line;
                     }
                 }
                 physical
@@ -271,6 +279,23 @@ impl Found {
             frame.tail_called = true;
         }
         Arc::from(frames)
+    }
+
+    /// The frame of a function of which nothing but a declaration is known.
+    fn declared(&mut self, by: &Known, callee: &Callee) -> Arc<[Frame]> {
+        let sites = by.binary.call_sites();
+        let place = sites.and_then(|sites| sites.declared_at(callee));
+        let (file, line) = place.map_or((None, 0), |(file, line)| (Some(self.text(&file)), line));
+        Arc::from([Frame {
+            function: callee.symbol.as_deref().map(readable),
+            module: self.text(""),
+            offset: 0,
+            file,
+            line,
+            inlined: false,
+            tail_called: true,
+            language: Language::Native,
+        }])
     }
 
     fn module_of(&mut self, number: usize, trace: &Trace, frame: NativeFrame) -> Option<Rc<Known>> {

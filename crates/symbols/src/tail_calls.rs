@@ -26,14 +26,22 @@ pub(crate) enum Target<'a> {
 }
 
 /// A function that left by a tail call.
-#[derive(Clone)]
-pub(crate) struct Left {
-    pub(crate) file: Rc<Known>,
-    /// Where it may have jumped away.
-    pub(crate) jumps: Vec<u64>,
-    /// Where its code begins, and the line it is declared at.
-    pub(crate) entry: u64,
-    pub(crate) line: u32,
+pub(crate) enum Left {
+    /// One whose code is known.
+    Code {
+        file: Rc<Known>,
+        /// Where it may have jumped away.
+        jumps: Vec<u64>,
+        /// Where its code begins, and the line it is declared at.
+        entry: u64,
+        line: u32,
+    },
+    /// One of a library that nothing else is known of.
+    Declared {
+        /// The file that declares it.
+        by: Rc<Known>,
+        callee: Callee,
+    },
 }
 
 /// What a tail call leads to.
@@ -44,7 +52,9 @@ enum Way {
 }
 
 struct Node {
+    /// The file with the code, or the one that declares the function where there is none.
     file: Rc<Known>,
+    callee: Callee,
     copies: Vec<Rc<Function>>,
     /// Where each jump leads; what leads nowhere that is known is left out.
     ways: Vec<(u64, Way)>,
@@ -79,12 +89,19 @@ fn search(
         others,
         nodes: Vec::new(),
         numbers: HashMap::new(),
+        may_guess: false,
     };
-    match graph.way(caller, &called)? {
-        Way::Target => return None,
-        Way::Function(_) => graph.grow()?,
-    }
-    graph.certain()
+    graph.search(caller, &called).or_else(|| {
+        // Libraries that call us by a jump only are in no stack, and nothing is known of them. But what was called is
+        // none of ours, and is gone.
+        graph.may_guess = matches!(target, Target::Named(_));
+        graph.nodes.clear();
+        graph.numbers.clear();
+        graph
+            .may_guess
+            .then(|| graph.search(caller, &called))
+            .flatten()
+    })
 }
 
 /// What is known of the target.
@@ -138,16 +155,36 @@ struct Graph<'a> {
     /// The first one is what was called.
     nodes: Vec<Node>,
     numbers: HashMap<Key, usize>,
+    /// Whether functions of unknown libraries may lead to the target.
+    may_guess: bool,
 }
 
 impl Graph<'_> {
+    /// The functions that left between a call of `called` and the target.
+    fn search(&mut self, caller: &Rc<Known>, called: &Callee) -> Option<Vec<Left>> {
+        match self.way(caller, called)? {
+            Way::Target => return None,
+            Way::Function(_) => self.grow()?,
+        }
+        self.certain()
+    }
+
     /// Where a call of `callee` leads, which `file` declares.
     fn way(&mut self, file: &Rc<Known>, callee: &Callee) -> Option<Way> {
         if self.goal.is_called(file, callee) {
             return Some(Way::Target);
         }
-        let (file, copies) = self.define(file, callee)?;
-        let key = (file.number, copies.first()?.callee.root);
+        let (file, copies) = match self.define(file, callee) {
+            Some(defined) => defined,
+            None if self.may_guess => {
+                let symbol = callee.symbol.as_deref()?;
+                let is_import = file.binary.imports(symbol);
+                is_import.then(|| (Rc::clone(file), Vec::new()))?
+            }
+            None => return None,
+        };
+        let root = copies.first().map_or(callee.root, |copy| copy.callee.root);
+        let key = (file.number, root);
         if self.goal.key == Some(key) {
             return Some(Way::Target);
         }
@@ -155,8 +192,14 @@ impl Graph<'_> {
             self.nodes.push(Node {
                 file,
                 may_leave_untold: copies.iter().any(|copy| !copy.is_complete),
+                // What it does is not known; it may have called us.
+                ways: if copies.is_empty() {
+                    vec![(0, Way::Target)]
+                } else {
+                    Vec::new()
+                },
+                callee: callee.clone(),
                 copies,
-                ways: Vec::new(),
             });
             self.nodes.len() - 1
         });
@@ -187,6 +230,10 @@ impl Graph<'_> {
                 return None;
             }
             let (file, copies) = (Rc::clone(&node.file), node.copies.clone());
+            number += 1;
+            if copies.is_empty() {
+                continue;
+            }
             let jumps = copies.iter().flat_map(|copy| &copy.tail_calls);
             let mut ways = Vec::new();
             let sites = file.binary.call_sites()?;
@@ -197,12 +244,11 @@ impl Graph<'_> {
                     Some(callee) => self.way(&file, callee),
                 };
                 // One that calls itself again is no other.
-                if let Some(way) = way.filter(|way| *way != Way::Function(number)) {
+                if let Some(way) = way.filter(|way| *way != Way::Function(number - 1)) {
                     ways.push((jump.address, way));
                 }
             }
-            self.nodes[number].ways = ways;
-            number += 1;
+            self.nodes[number - 1].ways = ways;
         }
         Some(())
     }
@@ -224,16 +270,22 @@ impl Graph<'_> {
                 Way::Target => true,
                 Way::Function(next) => reaching[*next],
             });
-            let first = node.copies.first()?;
-            left.push(Left {
-                file: Rc::clone(&node.file),
-                jumps: if node.may_leave_untold {
-                    Vec::new()
-                } else {
-                    jumps.map(|(address, _)| *address).collect()
+            let file = Rc::clone(&node.file);
+            left.push(match node.copies.first() {
+                Some(first) => Left::Code {
+                    file,
+                    jumps: if node.may_leave_untold {
+                        Vec::new()
+                    } else {
+                        jumps.map(|(address, _)| *address).collect()
+                    },
+                    entry: first.entry,
+                    line: first.line,
                 },
-                entry: first.entry,
-                line: first.line,
+                None => Left::Declared {
+                    by: file,
+                    callee: node.callee.clone(),
+                },
             });
         }
         left.reverse();

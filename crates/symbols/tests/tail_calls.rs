@@ -437,9 +437,16 @@ int main(void) { evict(1); return 0; }\n";
     more.swap(1, 3);
     assert_eq!(told(&resolve(trace(more, native(&[offset])))).len(), 3);
 
-    // The library with the function is not known, so nothing is.
-    let frames = resolve(trace(modules[..2].to_vec(), native(&[offset])));
-    assert_eq!(told(&frames), [("main", 10, false)]);
+    // A library that is in no stack at all is not known: what was called is, from its declaration.
+    let frames = resolve(trace(modules[..1].to_vec(), native(&[offset])));
+    assert_eq!(told(&frames), [("evict", 4, true), ("main", 10, false)]);
+    let file = frames[0].file.as_deref().expect("a file");
+    assert_eq!(Path::new(file), source);
+    assert_eq!((&*frames[0].module, frames[0].offset), ("", 0));
+
+    // Called by anything else, it may be called differently there.
+    let beyond = resolve(trace(modules[..1].to_vec(), native(&[offset + 1, offset])));
+    assert!(beyond.iter().all(|frame| !frame.tail_called));
 }
 
 #[test]

@@ -227,6 +227,10 @@ fn frame_line(
     whole: bool,
 ) {
     let lead = match frame.language {
+        // Of a function that left, nothing but the declaration may be known.
+        Language::Native if frame.tail_called && frame.module.is_empty() => {
+            format!("    #{number} in ")
+        }
         Language::Native => format!("    #{number} {:#x} in ", frame.offset),
         Language::Python => format!("    #{number} python in "),
     };
@@ -299,12 +303,18 @@ mod tests {
         frames[0].tail_called = true;
         frames[1].tail_called = true;
         frames[1].inlined = true;
+        frames[0].module = Arc::from("");
         let mut page = Page::new(100, false);
         stack(&mut page, &frames, None, None);
         let text = page.finish();
         let ends = text.lines().map(|line| line.rsplit(".cpp:1").next());
         let ends: Vec<&str> = ends.flatten().collect();
         assert_eq!(ends, [" (tail call)", " (inlined)", ""]);
+        let starts: Vec<&str> = text.lines().map(|line| &line[..10]).collect();
+        assert_eq!(
+            starts,
+            ["    #0 in f", "    #1 0x10", "    #2 0x10"].map(|s| &s[..10])
+        );
     }
 
     fn shown(frames: &[Frame], site: Option<usize>, most: usize) -> Vec<usize> {

@@ -1,6 +1,7 @@
 //! Reads the functions and call sites of one unit.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use addr2line::gimli;
@@ -16,6 +17,7 @@ use super::Ranges;
 use super::TailCall;
 use super::sections::Slice;
 use crate::demangle::LONGEST_MANGLED;
+use crate::demangle::capped;
 
 type Entry<'data> = gimli::DebuggingInformationEntry<Slice<'data>>;
 
@@ -293,4 +295,41 @@ impl<'data> Reader<'_, 'data> {
         self.known.insert(asked, (callee.clone(), line));
         (callee, line)
     }
+}
+
+/// Where the function at `root` is declared.
+pub(super) fn declared_at(
+    dwarf: &Dwarf<Slice<'_>>,
+    starts: &[u64],
+    root: u64,
+) -> Option<(String, u32)> {
+    let start = *starts[..starts.partition_point(|start| *start <= root)].last()?;
+    let header = dwarf.unit_header(DebugInfoOffset(usize::try_from(start).ok()?));
+    let unit = dwarf.unit(header.ok()?).ok()?;
+    let offset = UnitOffset(usize::try_from(root - start).ok()?);
+    let entry = unit.entry(offset).ok()?;
+    let number = |name| entry.attr_value(name)?.udata_value();
+    let line = u32::try_from(number(gimli::DW_AT_decl_line)?).ok()?;
+    let index = match entry.attr_value(gimli::DW_AT_decl_file)? {
+        AttributeValue::FileIndex(index) => index,
+        value => value.udata_value()?,
+    };
+    let header = unit.line_program.as_ref()?.header();
+    let file = header.file(index)?;
+    let text = |value| {
+        let text = dwarf.attr_string(&unit, value).ok()?;
+        Some(text.to_string_lossy().into_owned())
+    };
+    let mut path = match &unit.comp_dir {
+        Some(folder) => PathBuf::from(&*folder.to_string_lossy()),
+        None => PathBuf::new(),
+    };
+    // The first folder is that of the unit.
+    if file.directory_index() != 0
+        && let Some(folder) = file.directory(header)
+    {
+        path.push(text(folder)?);
+    }
+    path.push(text(file.path_name())?);
+    Some((capped(path.to_str()?).to_owned(), line))
 }
