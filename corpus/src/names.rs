@@ -47,6 +47,7 @@ fn frame(function: &str, line: u32) -> Frame {
         file: Some(Arc::from("host.cpp")),
         line,
         inlined: false,
+        tail_called: false,
         language: Language::Native,
     }
 }

@@ -28,6 +28,7 @@ pub use host::Host;
 pub use run::Run;
 pub use run::Tracked;
 pub use run::report;
+pub use run::report_by;
 pub use run::run;
 pub use run::track;
 use serde_json::Value;

@@ -156,8 +156,15 @@ pub fn track(
 /// The JSON report on a trace.
 #[track_caller]
 pub fn report(trace: &Path) -> Value {
+    report_by(trace, &[])
+}
+
+/// The JSON report on a trace, with these options.
+#[track_caller]
+pub fn report_by(trace: &Path, options: &[&str]) -> Value {
     let mut command = Command::new(cli());
     command.arg("report").arg(trace).args(["--format", "json"]);
+    command.args(options);
     let run = run(&mut command).expect_code(0);
     serde_json::from_str(&run.stdout).expect("the report is JSON")
 }

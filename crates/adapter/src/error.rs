@@ -74,16 +74,25 @@ pub(crate) struct Place<'text> {
 impl Place<'_> {
     /// An error at a byte of the text.
     pub(crate) fn error(&self, offset: usize, message: impl Into<String>) -> Error {
+        let (line, column) = self.line_and_column(offset);
+        Error::Adapter {
+            file: self.file.to_owned(),
+            line,
+            column,
+            message: message.into(),
+        }
+    }
+
+    /// Where a byte of the text is, both from 1.
+    pub(crate) fn line_and_column(&self, offset: usize) -> (usize, usize) {
         let before = &self.text.as_bytes()[..offset.min(self.text.len())];
         let line_start = before
             .iter()
             .rposition(|byte| *byte == b'\n')
             .map_or(0, |at| at + 1);
-        Error::Adapter {
-            file: self.file.to_owned(),
-            line: 1 + before.iter().filter(|byte| **byte == b'\n').count(),
-            column: 1 + before.len() - line_start,
-            message: message.into(),
-        }
+        (
+            1 + before.iter().filter(|byte| **byte == b'\n').count(),
+            1 + before.len() - line_start,
+        )
     }
 }

@@ -19,7 +19,9 @@ mod table;
 use std::fs;
 use std::path::PathBuf;
 
+use crate::error::Place;
 pub use error::Error;
+pub use suggest::suggestion;
 
 /// The adapters that are shipped, all of them device runtimes: what `auto` stands for.
 const SHIPPED: [(&str, &str); 1] = [("tt-metal", include_str!("../../../adapters/tt-metal.toml"))];
@@ -53,6 +55,57 @@ pub fn build(adapters: &str) -> Result<Option<Vec<u8>>, Error> {
     }
     let compiled = table::compile_adapters(&sources)?;
     library::write(&compiled).map(Some).map_err(Error::Library)
+}
+
+/// What one adapter says about stacks. What its rules mean is not the matter of this crate.
+#[derive(Clone, Debug)]
+pub struct Machinery {
+    /// The name of the shipped adapter, or the file.
+    pub file: String,
+    /// The rules.
+    pub rules: Vec<Rule>,
+}
+
+/// A rule about stacks, and where it stands.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// The text.
+    pub text: String,
+    /// The line of the file, from 1.
+    pub line: usize,
+    /// The column of the text in bytes, from 1.
+    pub column: usize,
+}
+
+/// The rules about stacks that the adapters of a list carry; the list is that of [`build`].
+///
+/// # Errors
+/// [`Error`], when an adapter is unknown or no adapter, or its file cannot be read.
+pub fn machinery(adapters: &str) -> Result<Vec<Machinery>, Error> {
+    let sources = selected(adapters)?;
+    sources
+        .into_iter()
+        .map(|(file, text)| {
+            let place = Place {
+                file: &file,
+                text: &text,
+            };
+            let rules = source::read(place)?.machinery;
+            let rules = rules.into_iter().map(|rule| {
+                // The span includes the quotes.
+                let (line, column) = place.line_and_column(rule.span().start + 1);
+                Rule {
+                    text: rule.into_inner(),
+                    line,
+                    column,
+                }
+            });
+            Ok(Machinery {
+                rules: rules.collect(),
+                file: file.clone(),
+            })
+        })
+        .collect()
 }
 
 /// The adapters that a list stands for, each once, as (file, text).

@@ -19,6 +19,8 @@ pub(crate) struct AdapterSource {
     #[serde(default)]
     pub(crate) kinds: Vec<String>,
     #[serde(default)]
+    pub(crate) machinery: Vec<Spanned<String>>,
+    #[serde(default)]
     pub(crate) define: BTreeMap<String, Spanned<String>>,
     #[serde(default)]
     pub(crate) device: Vec<PartSource>,

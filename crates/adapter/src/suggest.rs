@@ -1,7 +1,8 @@
 //! "did you mean": the known word that is nearest to an unknown one.
 
 /// The text to add to a message about `word`: a hint, or nothing when no known word is near.
-pub(crate) fn suggestion<'word>(word: &str, known: impl IntoIterator<Item = &'word str>) -> String {
+#[must_use]
+pub fn suggestion<'word>(word: &str, known: impl IntoIterator<Item = &'word str>) -> String {
     let near = known
         .into_iter()
         .map(|candidate| (distance(word, candidate), candidate))

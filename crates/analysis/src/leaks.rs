@@ -7,7 +7,6 @@ use whofreed_trace::Trace;
 
 use crate::Leak;
 use crate::Site;
-use crate::machinery::is_runtime;
 use crate::replay::Replay;
 use crate::sites::ChainId;
 use crate::sites::SiteId;
@@ -44,7 +43,7 @@ pub(crate) fn leaks(traces: &[Trace], replay: &Replay, sites: &mut Sites<'_>) ->
 
 /// The innermost call site outside of the runtime's own libraries, where there is one.
 fn allocating_site(sites: &Sites<'_>, chain: ChainId) -> SiteId {
-    let of_caller = |&&site: &&SiteId| !is_runtime(sites.frame(site));
+    let of_caller = |&&site: &&SiteId| !sites.is_runtime(site);
     let caller = sites.sites(chain).iter().find(of_caller).copied();
     caller.unwrap_or_else(|| sites.innermost(chain))
 }

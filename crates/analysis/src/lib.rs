@@ -1,9 +1,8 @@
 //! The replay and blame stops of an event's way: traces in, an [`Analysis`] out.
 //!
 //! `replay` judges every event again, address by address; `balance` adds up; `sites` tells which frame of a
-//! stack is a call site; `blame` charges excess frees to sites; `culprits`, `unexplained` and `leaks` word the
-//! result.
-//! `diff` holds two results against each other.
+//! stack is a call site, by `rules`; `blame` charges excess frees to sites; `culprits`, `unexplained` and `leaks`
+//! word the result. `diff` holds two results against each other.
 //!
 //! **Architecture Invariant:** pure functions; no terminal, no files, no clock.
 
@@ -14,14 +13,17 @@ mod culprits;
 pub mod diff;
 mod history;
 mod leaks;
-mod machinery;
 mod model;
+mod names;
 mod replay;
+mod rules;
 mod short_stacks;
 mod sites;
 mod unexplained;
 
 pub use model::*;
+pub use rules::RuleError;
+pub use rules::Rules;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -39,12 +41,18 @@ use crate::blame::Proven;
 use crate::replay::Replay;
 use crate::sites::Sites;
 
-/// Replays the traces together and names the culprits.
+/// Replays the traces together and names the culprits, by the rules that come along.
 #[must_use]
 pub fn analyse(traces: &[Trace], names: &dyn StackNames) -> Analysis {
+    analyse_by(traces, names, &Rules::of(traces))
+}
+
+/// Replays the traces together and names the culprits, by `rules`.
+#[must_use]
+pub fn analyse_by(traces: &[Trace], names: &dyn StackNames, rules: &Rules) -> Analysis {
     let replay = Replay::new(traces);
     let mut balance = Balance::new(traces, &replay);
-    let mut sites = Sites::new(names);
+    let mut sites = Sites::new(names, rules);
     let untracked: BTreeSet<(u32, u32, u64)> = replay
         .loose
         .iter()
@@ -69,7 +77,11 @@ pub fn analyse(traces: &[Trace], names: &dyn StackNames) -> Analysis {
         &unexplained::explained(&accused),
         &mut sites,
     );
-    let (culprits, victims, explained) = culprits::assemble(traces, &replay, accused, &mut sites);
+    let (mut culprits, victims, explained) =
+        culprits::assemble(traces, &replay, accused, &mut sites);
+    for culprit in &mut culprits {
+        culprit.class = rules.class(&culprit.site.frame, &culprit.example.excess);
+    }
     balance.totals.unexplained = balance.totals.excess - explained;
     let most = traces
         .iter()

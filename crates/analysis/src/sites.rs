@@ -10,7 +10,7 @@ use whofreed_trace::Language;
 use whofreed_trace::StackId;
 use whofreed_trace::StackNames;
 
-use crate::machinery::is_machinery;
+use crate::Rules;
 
 /// A call site's number: function, file and line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,7 +41,9 @@ impl Noise {
 /// As many innocent frees for one guilty free are put up with where both are few.
 const FEW: f64 = 0.4;
 
-/// What makes two frames the same call site.
+/// What makes two frames the same call site. Where there is a line, the offset does not count: compilers unroll loops
+/// and copy the ends of functions, and the evidence about one call would be spread over its copies. Calls of different
+/// functions on one line are told apart by the frames further in, where functions that left by tail calls have theirs.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Place {
     function: Option<String>,
@@ -72,6 +74,7 @@ impl Place {
 /// All call sites that have been asked for.
 pub(crate) struct Sites<'a> {
     names: &'a dyn StackNames,
+    rules: &'a Rules,
     of_stack: HashMap<(u32, StackId), ChainId>,
     of_chain: HashMap<Vec<SiteId>, ChainId>,
     of_place: HashMap<Place, (SiteId, bool)>,
@@ -80,9 +83,10 @@ pub(crate) struct Sites<'a> {
 }
 
 impl<'a> Sites<'a> {
-    pub(crate) fn new(names: &'a dyn StackNames) -> Self {
+    pub(crate) fn new(names: &'a dyn StackNames, rules: &'a Rules) -> Self {
         Self {
             names,
+            rules,
             of_stack: HashMap::new(),
             of_chain: HashMap::new(),
             of_place: HashMap::new(),
@@ -125,10 +129,10 @@ impl<'a> Sites<'a> {
     }
 
     fn intern(&mut self, frame: &Frame) -> (SiteId, bool) {
-        let frames = &mut self.frames;
+        let (frames, rules) = (&mut self.frames, self.rules);
         *self.of_place.entry(Place::of(frame)).or_insert_with(|| {
             frames.push(frame.clone());
-            (SiteId(frames.len() as u32 - 1), is_machinery(frame))
+            (SiteId(frames.len() as u32 - 1), rules.is_machinery(frame))
         })
     }
 
@@ -143,6 +147,11 @@ impl<'a> Sites<'a> {
 
     pub(crate) fn frame(&self, site: SiteId) -> &Frame {
         &self.frames[site.0 as usize]
+    }
+
+    /// Whether the site is in a runtime's own library.
+    pub(crate) fn is_runtime(&self, site: SiteId) -> bool {
+        self.rules.is_runtime(self.frame(site))
     }
 
     /// The frames of a stack, machinery and all.
@@ -233,6 +242,7 @@ fn nameless_frame() -> Frame {
         file: None,
         line: 0,
         inlined: false,
+        tail_called: false,
         language: Language::Native,
     }
 }

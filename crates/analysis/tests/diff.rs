@@ -70,6 +70,7 @@ fn frame(function: &str) -> Frame {
         file: Some(Arc::from("host.cpp")),
         line: 10,
         inlined: false,
+        tail_called: false,
         language: Language::Native,
     }
 }

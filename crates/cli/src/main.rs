@@ -12,6 +12,7 @@ mod history;
 mod limits;
 mod output;
 mod report;
+mod rules;
 mod run;
 mod traces;
 

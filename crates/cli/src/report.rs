@@ -4,12 +4,14 @@ use std::io;
 use std::path::PathBuf;
 
 use clap::Args;
+use whofreed_analysis::Rules;
 use whofreed_symbols::Resolver;
 use whofreed_trace::Trace;
 
 use crate::failure::Failure;
 use crate::output;
 use crate::output::Format;
+use crate::rules;
 use crate::traces;
 
 /// The arguments of `whofreed report`.
@@ -27,6 +29,9 @@ pub(crate) struct ReportArgs {
     /// Exit with N when there are excess frees
     #[arg(long, value_name = "N")]
     error_exitcode: Option<u8>,
+    /// Rules about which frames name nobody, and what culprits are: docs/blame.md; the last one goes first
+    #[arg(long, value_name = "FILE")]
+    rules: Vec<PathBuf>,
     /// Show everything: whole stacks and names, every culprit, victim, leak and hook
     #[arg(long, short)]
     verbose: bool,
@@ -34,9 +39,11 @@ pub(crate) struct ReportArgs {
 
 /// Reports on the traces.
 pub(crate) fn report(args: &ReportArgs) -> Result<u8, Failure> {
+    let own = rules::of_files(&args.rules)?;
     let traces: Vec<Trace> = traces::load(&args.traces)?;
     let names = Resolver::new(&traces);
-    let analysis = whofreed_analysis::analyse(&traces, &names);
+    let rules = Rules::of(&traces).and(own);
+    let analysis = whofreed_analysis::analyse_by(&traces, &names, &rules);
     let mut page = match &args.output {
         Some(_) => output::page_of_file(),
         None => output::page_of(&io::stdout()),

@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::ValueEnum;
 use whofreed_analysis::Analysis;
+use whofreed_analysis::Rules;
 use whofreed_report::Found;
 use whofreed_report::TextOptions;
 use whofreed_symbols::Resolver;
@@ -31,6 +32,7 @@ use crate::output;
 use crate::output::Format;
 use crate::output::complain;
 use crate::output::shown;
+use crate::rules;
 use crate::traces;
 
 use files::TraceName;
@@ -63,6 +65,9 @@ pub(crate) struct RunArgs {
     /// What is hooked: names, paths of TOML files, auto, none; separated by commas
     #[arg(long, value_name = "LIST")]
     adapters: Option<String>,
+    /// Rules about which frames name nobody, and what culprits are: docs/blame.md; the last one goes first
+    #[arg(long, value_name = "FILE")]
+    rules: Vec<PathBuf>,
     /// Which stacks are recorded
     #[arg(long, value_name = "WHICH", value_parser = ["all", "excess"])]
     stacks: Option<String>,
@@ -121,6 +126,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
     if let Some(report) = &report {
         output::check_file(report)?;
     }
+    let own = rules::of_adapters(&adapters)?.and(rules::of_files(&args.rules)?);
     let shim = files::shim(args.shim.as_deref())?;
     let trace = TraceName::prepare(&wanted)?;
     let hooks = match whofreed_adapter::build(&adapters).map_err(Failure::ours)? {
@@ -154,7 +160,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
     let analysis = if traces.is_empty() {
         nothing_recorded(args, &ended, &adapters)
     } else {
-        whofreed_analysis::analyse(&traces, &names)
+        whofreed_analysis::analyse_by(&traces, &names, &Rules::of(&traces).and(own))
     };
     let mut page = match &report {
         Some(_) => output::page_of_file(),

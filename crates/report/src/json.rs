@@ -517,6 +517,7 @@ struct FrameValue<'a> {
     file: Option<&'a str>,
     line: u32,
     inlined: bool,
+    tail_call: bool,
     language: &'static str,
 }
 
@@ -529,6 +530,7 @@ impl<'a> FrameValue<'a> {
             file: frame.file.as_deref(),
             line: frame.line,
             inlined: frame.inlined,
+            tail_call: frame.tail_called,
             language: language(frame.language),
         }
     }

@@ -143,7 +143,14 @@ fn every_key_of_the_contract_is_there() {
         has(
             frame,
             &[
-                "function", "module", "offset", "file", "line", "inlined", "language",
+                "function",
+                "module",
+                "offset",
+                "file",
+                "line",
+                "inlined",
+                "tail_call",
+                "language",
             ],
         );
         assert_eq!(frame["language"], "native");

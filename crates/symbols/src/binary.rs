@@ -1,6 +1,7 @@
 //! One file of the host on disk: is it still the one that was recorded, and what does it call an address?
 
 use std::cell::OnceCell;
+use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 use std::path::Path;
@@ -10,9 +11,11 @@ use std::time::SystemTime;
 
 use addr2line::Loader;
 use object::Object;
+use object::ObjectSymbol;
 use object::read::ReadCache;
 use whofreed_trace::Module;
 
+use crate::call_sites::CallSites;
 use crate::debug_files;
 use crate::debug_files::open_regular;
 use crate::demangle::capped;
@@ -42,9 +45,12 @@ pub(crate) struct Binary {
     /// The file with DWARF, and the one with what several files share.
     dwarf: Option<(PathBuf, Option<PathBuf>)>,
     loader: OnceCell<Option<Loader>>,
-    /// The files whose symbol table may be used, the best first.
+    call_sites: OnceCell<Option<CallSites>>,
+    /// The files whose symbol table may be used, the best first; the module itself is the last.
     tables: Vec<PathBuf>,
     table: OnceCell<Option<SymbolTable>>,
+    /// What the module takes from others.
+    imports: OnceCell<HashSet<Vec<u8>>>,
 }
 
 impl Binary {
@@ -53,8 +59,10 @@ impl Binary {
         Self {
             dwarf: None,
             loader: OnceCell::new(),
+            call_sites: OnceCell::new(),
             tables: Vec::new(),
             table: OnceCell::new(),
+            imports: OnceCell::new(),
         }
     }
 
@@ -157,6 +165,39 @@ impl Binary {
         if better {
             physical.function = Some(symbol);
         }
+    }
+
+    /// What debug information tells of calls; `None` where there is none.
+    pub(crate) fn call_sites(&self) -> Option<&CallSites> {
+        self.call_sites
+            .get_or_init(|| CallSites::open(&self.dwarf.as_ref()?.0, self.tables.last()?))
+            .as_ref()
+    }
+
+    /// The name of the symbol at `address`, mangled.
+    pub(crate) fn symbol_at(&self, address: u64) -> Option<String> {
+        self.symbols()?.name_at(address)
+    }
+
+    /// Where the function is that others know by the mangled name `symbol`.
+    pub(crate) fn address_of(&self, symbol: &str) -> Option<u64> {
+        self.symbols()?.address_of(symbol)
+    }
+
+    /// Whether the module takes the function with the mangled name `symbol` from another one.
+    pub(crate) fn imports(&self, symbol: &str) -> bool {
+        let imports = self
+            .imports
+            .get_or_init(|| self.read_imports().unwrap_or_default());
+        imports.contains(symbol.as_bytes())
+    }
+
+    fn read_imports(&self) -> Option<HashSet<Vec<u8>>> {
+        let cache = ReadCache::new(open_regular(self.tables.last()?)?);
+        let elf = Elf::parse(&cache).ok()?;
+        let undefined = elf.dynamic_symbols().filter(|s| s.is_undefined());
+        let names = undefined.filter_map(|symbol| Some(symbol.name_bytes().ok()?.to_vec()));
+        Some(names.collect())
     }
 
     fn symbols(&self) -> Option<&SymbolTable> {

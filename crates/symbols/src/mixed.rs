@@ -64,9 +64,10 @@ pub(crate) fn mix(native: &[Arc<[Frame]>], python: Vec<PythonLine>) -> Vec<Frame
 
 /// Where in `group` the evaluation loop is.
 fn loop_position(group: &[Frame]) -> Option<usize> {
-    group
-        .iter()
-        .rposition(|frame| frame.function.as_deref().is_some_and(is_evaluation_loop))
+    group.iter().rposition(|frame| {
+        // One that left the stack runs nothing any more.
+        !frame.tail_called && frame.function.as_deref().is_some_and(is_evaluation_loop)
+    })
 }
 
 /// The evaluation loop, or a part or copy of it that the compiler split off.
@@ -100,6 +101,7 @@ pub(crate) fn python_frame(function: &str, file: Arc<str>, line: u32, nowhere: &
         file: (!file.is_empty()).then_some(file),
         line,
         inlined: false,
+        tail_called: false,
         language: Language::Python,
     }
 }
@@ -119,6 +121,7 @@ mod tests {
                 file: None,
                 line: 0,
                 inlined: index + 1 < functions.len(),
+                tail_called: false,
                 language: Language::Native,
             })
             .collect()

@@ -2,7 +2,11 @@
 //!
 //! A symbol table of a large library is read once, without the names; a name is read when it is asked for.
 
+use std::cell::OnceCell;
+use std::collections::HashMap;
 use std::fs::File;
+use std::hash::BuildHasher;
+use std::hash::RandomState;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
@@ -21,6 +25,9 @@ use crate::demangle::LONGEST_MANGLED;
 
 /// An ELF file, of which only what is looked at is read.
 pub(crate) type Elf<'data> = ElfFile64<'data, Endianness, &'data ReadCache<File>>;
+
+/// The longest table of names that is searched for one.
+const MOST_NAMES: u64 = 1 << 30;
 
 /// How many symbols before an address are tried. Functions do not overlap by thousands; hostile tables do.
 const MOST_STEPS: usize = 1024;
@@ -46,6 +53,9 @@ pub(crate) struct SymbolTable {
     file: File,
     names: Range<u64>,
     functions: Vec<Function>,
+    /// The functions that others can link to, by the hashes of their names.
+    linked: OnceCell<HashMap<u64, usize>>,
+    hasher: RandomState,
 }
 
 impl SymbolTable {
@@ -103,6 +113,8 @@ impl SymbolTable {
             file,
             names,
             functions: ordered(functions),
+            linked: OnceCell::new(),
+            hasher: RandomState::new(),
         })
     }
 
@@ -114,6 +126,36 @@ impl SymbolTable {
     /// The mangled name of the function that contains `address`.
     pub(crate) fn name_at(&self, address: u64) -> Option<String> {
         self.name(covering(&self.functions, address)?.name)
+    }
+
+    /// Where the function begins that others link to as `name`.
+    pub(crate) fn address_of(&self, name: &str) -> Option<u64> {
+        let linked = self.linked.get_or_init(|| self.link().unwrap_or_default());
+        let index = *linked.get(&self.hasher.hash_one(name.as_bytes()))?;
+        let function = self.functions.get(index)?;
+        (self.name(function.name)? == name).then_some(function.start)
+    }
+
+    /// Reads all names, but keeps their hashes only.
+    fn link(&self) -> Option<HashMap<u64, usize>> {
+        let length = self.names.end.checked_sub(self.names.start)?;
+        if length > MOST_NAMES || self.file.metadata().ok()?.len() < self.names.end {
+            return None;
+        }
+        let mut names = vec![0; usize::try_from(length).ok()?];
+        self.file.read_exact_at(&mut names, self.names.start).ok()?;
+        let mut linked = HashMap::new();
+        for (index, function) in self.functions.iter().enumerate() {
+            let name = names
+                .get(function.name as usize..)
+                .filter(|_| function.rank > 0);
+            let Some(name) = name.and_then(|rest| rest.split(|byte| *byte == 0).next()) else {
+                continue;
+            };
+            // A weak one and a strong one cannot both be linked into one file.
+            linked.insert(self.hasher.hash_one(name), index);
+        }
+        Some(linked)
     }
 
     fn name(&self, offset: u32) -> Option<String> {

@@ -28,6 +28,10 @@ pub struct Frame {
     pub line: u32,
     /// Whether the function was inlined into the next frame outwards.
     pub inlined: bool,
+    /// Whether the function left the stack by a tail call: debug information tells that it was called and ended in a
+    /// jump. Then `offset` is that jump's where it can only be one, else where the function begins; without a
+    /// `module`, nothing but its declaration is known.
+    pub tail_called: bool,
     /// Who told the name.
     pub language: Language,
 }

@@ -107,6 +107,7 @@ mod tests {
             file: Some(Arc::from("/src/device/cache.cpp")),
             line: 41,
             inlined: false,
+            tail_called: false,
             language: Language::Native,
         }
     }
@@ -140,6 +141,7 @@ mod tests {
             file: Some(Arc::from("../device/cache.cpp")),
             line: 57,
             inlined: true,
+            tail_called: false,
             ..evict()
         };
         assert_eq!(fingerprint(&again), first);

@@ -12,8 +12,8 @@ use super::Tally;
 use super::fingerprint::fingerprint;
 use crate::Analysis;
 use crate::Confidence;
+use crate::Rules;
 use crate::Site;
-use crate::machinery::is_machinery;
 
 /// All lines of one function that have the same part.
 #[derive(Clone, Debug)]
@@ -106,7 +106,8 @@ fn gather(groups: impl Iterator<Item = Group>) -> Vec<Group> {
 
 /// The call sites of a stack, innermost first.
 fn chain(stack: &[Frame]) -> Vec<Fingerprint> {
-    let own = stack.iter().filter(|frame| !is_machinery(frame));
+    let rules = Rules::shipped();
+    let own = stack.iter().filter(|frame| !rules.is_machinery(frame));
     own.map(fingerprint).collect()
 }
 

@@ -169,6 +169,7 @@ struct FrameKeys {
     module: String,
     offset: u64,
     inlined: bool,
+    tail_call: bool,
     language: Option<String>,
 }
 
@@ -188,6 +189,7 @@ impl From<FrameKeys> for Frame {
             file: keys.file.map(Arc::from),
             line: keys.line,
             inlined: keys.inlined,
+            tail_called: keys.tail_call,
             language,
         }
     }

@@ -227,6 +227,10 @@ fn frame_line(
     whole: bool,
 ) {
     let lead = match frame.language {
+        // Of a function that left, nothing but the declaration may be known.
+        Language::Native if frame.tail_called && frame.module.is_empty() => {
+            format!("    #{number} in ")
+        }
         Language::Native => format!("    #{number} {:#x} in ", frame.offset),
         Language::Python => format!("    #{number} python in "),
     };
@@ -237,7 +241,12 @@ fn frame_line(
         // The offset stands before the name already.
         None => format!("({})", base(&frame.module)),
     };
-    let mut after = if frame.inlined { " (inlined)" } else { "" }.to_owned();
+    let mut after = match (frame.inlined, frame.tail_called) {
+        (true, _) => " (inlined)",
+        (false, true) => " (tail call)",
+        (false, false) => "",
+    }
+    .to_owned();
     if outer > 0 {
         after.push_str(&format!(" … {outer} more"));
     }
@@ -275,8 +284,31 @@ mod tests {
             file: (!file.is_empty()).then(|| Arc::from(file)),
             line: 1,
             inlined: false,
+            tail_called: false,
             language,
         }
+    }
+
+    #[test]
+    fn a_frame_says_whether_it_was_inlined_or_left_by_a_tail_call() {
+        let mut frames: Vec<Frame> = (0..3)
+            .map(|n| frame(&format!("f{n}"), Language::Native, "/src/f.cpp"))
+            .collect();
+        frames[0].tail_called = true;
+        frames[1].tail_called = true;
+        frames[1].inlined = true;
+        frames[0].module = Arc::from("");
+        let mut page = Page::new(&crate::TextOptions::default());
+        stack(&mut page, &frames, None, None);
+        let text = page.finish();
+        let ends = text.lines().map(|line| line.rsplit(".cpp:1").next());
+        let ends: Vec<&str> = ends.flatten().collect();
+        assert_eq!(ends, [" (tail call)", " (inlined)", ""]);
+        let starts: Vec<&str> = text.lines().map(|line| &line[..10]).collect();
+        assert_eq!(
+            starts,
+            ["    #0 in f", "    #1 0x10", "    #2 0x10"].map(|s| &s[..10])
+        );
     }
 
     fn shown(frames: &[Frame], site: Option<usize>, most: usize) -> Vec<usize> {

@@ -33,6 +33,7 @@ pub fn native(function: &str, file: &str, line: u32) -> Frame {
         file: (!file.is_empty()).then(|| Arc::from(file)),
         line,
         inlined: false,
+        tail_called: false,
         language: Language::Native,
     }
 }
