@@ -14,13 +14,12 @@ use recorder::Instance;
 use recorder::Recorder;
 use recorder::UNTRACKED;
 use recorder::Wanted;
+use recorder::sums::totals;
 use whofreed_analysis::Analysis;
 use whofreed_analysis::Buffers;
 use whofreed_analysis::Class;
 use whofreed_analysis::Confidence;
 use whofreed_analysis::Example;
-use whofreed_analysis::Totals;
-use whofreed_analysis::Verdicts;
 use whofreed_analysis::WorstBuffer;
 use whofreed_analysis::analyse;
 use whofreed_analysis::history;
@@ -30,7 +29,6 @@ use whofreed_trace::Frame;
 use whofreed_trace::StackId;
 use whofreed_trace::StackNames;
 use whofreed_trace::Trace;
-use whofreed_trace::Verdict;
 
 const FIRST: Wanted = Wanted {
     pid: 7,
@@ -40,6 +38,7 @@ const FIRST: Wanted = Wanted {
     owners: 3,
     unknown_owners: false,
     untracked: true,
+    resets: true,
 };
 
 /// Two processes: one with more events, one with more addresses.
@@ -67,61 +66,6 @@ impl StackNames for Names<'_> {
 
 fn traces(recorders: &[Recorder]) -> Vec<Trace> {
     recorders.iter().map(Recorder::trace).collect()
-}
-
-/// Whether an event begins a right to deallocate, as far as its verdict tells.
-fn begins(event: &Event) -> bool {
-    match event.kind {
-        EventKind::Allocate => event.verdict != Verdict::Invalid,
-        EventKind::Retain => event.verdict == Verdict::Ok,
-        _ => false,
-    }
-}
-
-fn totals(recorders: &[Recorder]) -> (Totals, Verdicts) {
-    let (mut totals, mut verdicts) = (Totals::default(), Verdicts::default());
-    for mut event in recorders.iter().flat_map(Recorder::events) {
-        totals.events += 1;
-        if event.untracked {
-            totals.untracked += 1;
-            // No answer is none.
-            if event.verdict != Verdict::Invalid {
-                event.verdict = match event.kind {
-                    EventKind::Deallocate => Verdict::Unknown,
-                    _ => Verdict::Ok,
-                };
-            }
-        }
-        match event.kind {
-            EventKind::Deallocate => {
-                totals.deallocations += 1;
-                totals.late += u64::from(event.late);
-                totals.blocked += u64::from(event.blocked);
-                totals.forwarded += u64::from(!event.blocked);
-                totals.excess += u64::from(event.verdict.is_excess());
-                match event.verdict {
-                    Verdict::Ok => totals.ok += 1,
-                    Verdict::AlreadyFreed => verdicts.already_freed += 1,
-                    Verdict::StaleOwner => verdicts.stale_owner += 1,
-                    Verdict::ForeignOwner => verdicts.foreign_owner += 1,
-                    Verdict::Invalid => totals.invalid += 1,
-                    Verdict::Unknown => {
-                        totals.unknown += 1;
-                        verdicts.unknown += 1;
-                    }
-                }
-            }
-            EventKind::Declined => totals.declined += 1,
-            EventKind::Allocate if begins(&event) => totals.allocations += 1,
-            EventKind::Retain if begins(&event) => totals.retains += 1,
-            _ if event.verdict == Verdict::Invalid => totals.invalid_other += 1,
-            _ => {}
-        }
-    }
-    totals.leaked = instances(recorders)
-        .filter(|(_, instance)| instance.freed.is_none())
-        .count() as u64;
-    (totals, verdicts)
 }
 
 fn instances(recorders: &[Recorder]) -> impl Iterator<Item = (usize, &Instance)> {
@@ -192,7 +136,9 @@ fn leaks(recorders: &[Recorder]) -> Vec<(u64, u64, Frame)> {
 }
 
 fn check_sums(recorders: &[Recorder], analysis: &Analysis) {
-    let (mut totals, verdicts) = totals(recorders);
+    let (mut totals, verdicts) = totals(recorders.iter().flat_map(Recorder::events));
+    let is_leak = |(_, instance): &(usize, &Instance)| instance.freed.is_none();
+    totals.leaked = instances(recorders).filter(is_leak).count() as u64;
     totals.unexplained = analysis.totals.unexplained;
     assert_eq!(analysis.totals, totals);
     assert_eq!(analysis.verdicts, verdicts);

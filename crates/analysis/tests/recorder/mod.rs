@@ -1,6 +1,8 @@
 //! Logs of everything that can happen, made up at random, with a naive account of them kept beside.
 #![allow(dead_code, reason = "each test file uses its own part of the recorder")]
 
+pub mod sums;
+
 use std::collections::BTreeMap;
 
 use whofreed_lifecycle::Address;
@@ -121,6 +123,7 @@ pub struct Wanted {
     pub unknown_owners: bool,
     /// Events that the ledger had no room for, at addresses of their own.
     pub untracked: bool,
+    pub resets: bool,
 }
 
 /// A recorder of one process.
@@ -172,8 +175,8 @@ impl Recorder {
             41..=44 => self.at(EventKind::View, device, address, owner),
             45..=84 => self.at(EventKind::Deallocate, device, address, owner),
             85..=87 => self.at(EventKind::Declined, device, address, owner),
-            88..=90 => self.reset(EventKind::DeviceReset, device),
-            91 => self.reset(EventKind::DeviceClose, device),
+            88..=90 if self.wanted.resets => self.reset(EventKind::DeviceReset, device),
+            91 if self.wanted.resets => self.reset(EventKind::DeviceClose, device),
             92 => self.loosely(EventKind::DeviceOpen, Verdict::Ok, device, 0, owner),
             93..=96 => {
                 let kind = self.random.pick(&KINDS);
