@@ -11,6 +11,7 @@ use super::Engine;
 use super::Log;
 use crate::Confidence;
 use crate::replay::AddressLog;
+use crate::replay::EventRef;
 use crate::replay::Step;
 use crate::sites::ChainId;
 use crate::sites::Noise;
@@ -35,11 +36,19 @@ impl Engine for Proven {
                 {
                     let event = step.event.of(log.traces);
                     let life = step.life.map(|life| &replay.lives[life as usize]);
+                    // What a stranger freed while it was live may have come to its rightful end later.
+                    let was_before = |end: &EventRef| {
+                        let ended = end.of(log.traces);
+                        end.trace != address.trace
+                            || ended.step < event.step && ended.epoch <= event.epoch
+                    };
                     let charge = Charge {
                         excess: index,
                         surplus: index,
                         allocated: life.map(|life| life.began),
-                        freed: life.and_then(|life| life.freed.or(life.released)),
+                        freed: life
+                            .and_then(|life| life.freed.or(life.released))
+                            .filter(was_before),
                     };
                     charges.push((sites.chain_of(address.trace, event), charge));
                 }
