@@ -30,18 +30,21 @@ const PURE: [&str; 4] = [
 /// How cargo-mutants ends when it has done its work: all caught, some not, some that ran on and on.
 const ENDS: [i32; 3] = [0, 2, 3];
 
-/// `cargo xtask mutants [PATH | --in-diff REVISION]`
+/// `cargo xtask mutants [[--again] PATH | --in-diff REVISION]`
 pub fn command(arguments: &[&str]) -> Outcome<()> {
     match arguments {
-        [] => of_path(PURE[0]),
+        [] => of_path(PURE[0], false),
         ["--in-diff", revision] => of_change(revision),
-        [path] if !path.starts_with('-') => of_path(path.trim_end_matches('/')),
-        _ => Err("mutants: a PATH, or --in-diff REVISION".to_owned()),
+        ["--again", path] if !path.starts_with('-') => of_path(path, true),
+        [path] if !path.starts_with('-') => of_path(path, false),
+        _ => Err("mutants: a PATH with or without --again, or --in-diff REVISION".to_owned()),
     }
 }
 
-/// Tries all mutants of a file or folder, and writes down which survived.
-fn of_path(path: &str) -> Outcome<()> {
+/// Tries all mutants of a file or folder, and writes down which survived. Where only tests were added since the last
+/// run on the same path, those that were caught need not be tried `again`.
+fn of_path(path: &str, again: bool) -> Outcome<()> {
+    let path = path.trim_end_matches('/');
     if !paths::root().join(path).exists() {
         return Err(format!("mutants: there is no {path}"));
     }
@@ -50,7 +53,14 @@ fn of_path(path: &str) -> Outcome<()> {
     } else {
         path.to_owned()
     };
-    try_mutants(&["--file", &all])?;
+    let caught_file = output().join("mutants.out/caught.txt");
+    if again {
+        let before = run::read(&caught_file)?;
+        try_mutants(&["--file", &all, "--iterate"])?;
+        run::write(&caught_file, &(before + &run::read(&caught_file)?))?;
+    } else {
+        try_mutants(&["--file", &all])?;
+    }
     let table = table(&Results::read()?);
     println!("{table}");
     DOCUMENT.write_section(path, &format!("`cargo xtask mutants {path}`"), &table)
