@@ -5,7 +5,7 @@ use std::env;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::Command;
 
 use crate::artifacts;
@@ -53,15 +53,16 @@ fn of_path(path: &str, again: bool) -> Outcome<()> {
     } else {
         path.to_owned()
     };
-    let caught_file = output().join("mutants.out/caught.txt");
+    let output = paths::target().join("whofreed-mutants");
+    let caught_file = output.join("mutants.out/caught.txt");
     if again {
         let before = run::read(&caught_file)?;
-        try_mutants(&["--file", &all, "--iterate"])?;
+        try_mutants(&output, &["--file", &all, "--iterate"])?;
         run::write(&caught_file, &(before + &run::read(&caught_file)?))?;
     } else {
-        try_mutants(&["--file", &all])?;
+        try_mutants(&output, &["--file", &all])?;
     }
-    let table = table(&Results::read()?);
+    let table = table(&Results::read(&output)?);
     println!("{table}");
     DOCUMENT.write_section(path, &format!("`cargo xtask mutants {path}`"), &table)
 }
@@ -79,14 +80,15 @@ fn of_change(revision: &str) -> Outcome<()> {
         arguments.extend(["--file".to_owned(), format!("{room}/**")]);
     }
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let output = paths::target().join("whofreed-mutants-of-change");
     // Where the change has no code to mutate, no results are written.
-    let _ = fs::remove_dir_all(output().join("mutants.out"));
-    try_mutants(&arguments)?;
-    if !output().join("mutants.out/outcomes.json").exists() {
+    let _ = fs::remove_dir_all(output.join("mutants.out"));
+    try_mutants(&output, &arguments)?;
+    if !output.join("mutants.out/caught.txt").exists() {
         println!("the change has nothing to mutate");
         return Ok(());
     }
-    let results = Results::read()?;
+    let results = Results::read(&output)?;
     println!("{}", table(&results));
     if results.survived.is_empty() {
         Ok(())
@@ -95,18 +97,14 @@ fn of_change(revision: &str) -> Outcome<()> {
     }
 }
 
-fn output() -> PathBuf {
-    paths::target().join("whofreed-mutants")
-}
-
-fn try_mutants(arguments: &[&str]) -> Outcome<()> {
+fn try_mutants(output: &Path, arguments: &[&str]) -> Outcome<()> {
     let mut command = artifacts::cargo();
     command
         .env("PATH", path_with_tools()?)
         .args(["mutants", "--workspace", "--jobs", "1", "--output"])
-        .arg(output())
+        .arg(output)
         .args(arguments);
-    run::create_folder(&output())?;
+    run::create_folder(output)?;
     let status = command
         .status()
         .map_err(|error| format!("cargo mutants: {error}"))?;
@@ -149,9 +147,8 @@ struct Results {
 }
 
 impl Results {
-    fn read() -> Outcome<Self> {
-        let folder = output().join("mutants.out");
-        let list = |name: &str| run::read(&folder.join(name));
+    fn read(output: &Path) -> Outcome<Self> {
+        let list = |name: &str| run::read(&output.join("mutants.out").join(name));
         Ok(Self::of_lists(
             &list("caught.txt")?,
             &list("timeout.txt")?,
