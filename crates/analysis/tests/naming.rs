@@ -4,12 +4,17 @@
 mod host;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use host::Host;
 use host::Owners;
 use host::Reuse;
 use whofreed_analysis::Confidence;
 use whofreed_analysis::analyse;
+use whofreed_trace::Frame;
+use whofreed_trace::Language;
+use whofreed_trace::StackId;
+use whofreed_trace::StackNames;
 
 /// Runs a script with owners that are unique, and returns what each culprit explains.
 fn named(script: impl Fn(&mut Host)) -> BTreeMap<String, u64> {
@@ -92,4 +97,55 @@ fn excess_frees_do_not_make_a_frame_innocent() {
         freed_again(host, "drop", &[("evict < one", 1), ("evict < two", 1)]);
     });
     assert_eq!(culprits, of([("evict", 2)]));
+}
+
+/// Every stack is one frame, or none.
+struct Only(Option<Frame>);
+
+impl StackNames for Only {
+    fn frames(&self, _trace: usize, _stack: StackId) -> Arc<[Frame]> {
+        self.0.iter().cloned().collect()
+    }
+}
+
+/// Whatever is known of a frame names a culprit; a stack of which nothing is known names nobody.
+#[test]
+fn a_culprit_needs_a_frame_of_which_something_is_known() {
+    let mut host = Host::new(1, Owners::Unique, 1, Reuse::LastFirst, 8);
+    freed_again(&mut host, "drop", &[("evict", 1)]);
+    let nothing = Frame {
+        function: None,
+        module: Arc::from(""),
+        offset: 0,
+        file: None,
+        line: 0,
+        inlined: false,
+        language: Language::Native,
+    };
+    let function = Frame {
+        function: Some("evict".to_owned()),
+        ..nothing.clone()
+    };
+    let module = Frame {
+        module: Arc::from("/opt/host/plugin.so"),
+        ..nothing.clone()
+    };
+    let offset = Frame {
+        offset: 0x7f00_1234,
+        ..nothing.clone()
+    };
+    let file = Frame {
+        file: Some(Arc::from("cache.cpp")),
+        ..nothing.clone()
+    };
+    for known in [function, module, offset, file] {
+        let analysis = analyse(&[host.trace()], &Only(Some(known.clone())));
+        assert_eq!(analysis.culprits[0].site.frame, known);
+        assert_eq!(analysis.totals.unexplained, 0);
+    }
+    for unknown in [None, Some(nothing)] {
+        let analysis = analyse(&[host.trace()], &Only(unknown));
+        assert!(analysis.culprits.is_empty());
+        assert_eq!(analysis.totals.unexplained, 1);
+    }
 }

@@ -123,6 +123,28 @@ fn the_last_owners_with_a_late_right_are_remembered_and_no_more() {
     assert_eq!(deallocate(&mut address, 2, 1), Verdict::Ok);
 }
 
+/// Of more owners than have room for a late right, it is late rights alone that are forgotten.
+#[test]
+fn too_many_late_rights_push_out_nothing_else() {
+    let last = REMEMBERED_LATE_OWNERS as u64;
+    let mut address = Grown::default();
+    allocate(&mut address, 0, 9_000);
+    assert_eq!(deallocate(&mut address, 0, 9_000), Verdict::Ok);
+    for owner in 1..=last + 2 {
+        allocate(&mut address, 0, owner);
+    }
+    assert_eq!(deallocate(&mut address, 1, 9_000), Verdict::AlreadyFreed);
+    assert_eq!(address.holders.len(), REMEMBERED_LATE_OWNERS + 1);
+    assert_eq!(address.holders[0], past(9_000, 0));
+    // The newest instance ends first, and so is forgotten first: the oldest were still live then.
+    for owner in 1..=last {
+        assert_eq!(deallocate(&mut address, 1, owner), Verdict::Ok);
+    }
+    for owner in last + 1..=last + 2 {
+        assert_eq!(deallocate(&mut address, 1, owner), Verdict::Unknown);
+    }
+}
+
 /// Applies one event to holders in a full buffer.
 fn in_full(holders: &mut [Holder], event: Event) -> Result<Verdict, Full> {
     let room = holders.len();
