@@ -94,6 +94,35 @@ fn a_child_and_its_child_know_what_happened_before_them() {
     }
 }
 
+/// What a child inherits is enough to judge it again: a verdict that is wrong is noticed.
+#[test]
+fn wrong_verdicts_of_children_are_noticed() {
+    let recorder = Recorder::run(1, WANTED);
+    let (first, second) = (moment(&recorder, 0.4), moment(&recorder, 0.7));
+    let mut traces = [
+        recorder.trace(),
+        forked(&recorder, 8, 7, first),
+        forked(&recorder, 9, 8, second),
+    ];
+    let mut wrong = [0; 3];
+    for (trace, wrong) in traces.iter_mut().zip(&mut wrong) {
+        for event in &mut trace.events {
+            if event.kind == EventKind::Deallocate && event.verdict.is_excess() {
+                event.verdict = Verdict::Ok;
+                *wrong += 1;
+            }
+        }
+    }
+    let damage = analyse(&traces, &recorder.names).damage;
+    let told: Vec<(usize, &str)> = damage
+        .iter()
+        .map(|(trace, damage)| (*trace, damage.what.split(' ').next().unwrap()))
+        .collect();
+    let wrong = wrong.map(|wrong: u32| wrong.to_string());
+    let expected: Vec<(usize, &str)> = wrong.iter().map(String::as_str).enumerate().collect();
+    assert_eq!(told, expected);
+}
+
 #[test]
 fn a_child_s_buffers_are_those_that_it_uses() {
     for seed in 0..30 {
@@ -103,8 +132,7 @@ fn a_child_s_buffers_are_those_that_it_uses() {
         };
         let recorder = Recorder::run(seed, wanted);
         let fork = moment(&recorder, 0.5);
-        let mut parent = recorder.trace();
-        parent.events.retain(|event| event.time_ns <= fork);
+        let parent = recorder.trace();
         let alone = analyse(&[parent.clone()], &recorder.names).buffers;
         let child = forked(&recorder, 8, 7, fork);
         let buffers = analyse(&[parent, child], &recorder.names).buffers;
