@@ -223,7 +223,7 @@ fn lifecycles_with_forgotten_late_rights_accuse_no_innocent() {
     for _ in 0..lives {
         let mut oracle = Oracle::default();
         let mut machine: Address<Vec<Holder>> = Address::default();
-        for epoch in 0..1500 {
+        for epoch in 0..2000 {
             for _ in 0..random.below(5) {
                 let owner = 1 + random.below(9_000);
                 let event = if random.below(10) < 8 {
