@@ -12,12 +12,11 @@
 #![allow(clippy::expect_used, reason = "a test may panic")]
 
 mod host;
+mod notes;
 mod run;
 
 use std::env;
 use std::fs;
-use std::fs::OpenOptions;
-use std::io::Write as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process;
@@ -25,6 +24,9 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
 
 pub use host::Host;
+pub use notes::note;
+pub use notes::skip;
+pub use notes::soak;
 pub use run::Run;
 pub use run::Tracked;
 pub use run::report;
@@ -96,34 +98,6 @@ impl Drop for Scratch {
             let _ = fs::remove_dir_all(&self.0);
         }
     }
-}
-
-/// Says that a test did not run, and why: `cargo xtask test` lists and counts it.
-pub fn skip(name: &str, reason: &str) {
-    append("WHOFREED_TEST_SKIPS", name, reason);
-    eprintln!("skipped: {name}: {reason}");
-}
-
-/// Gives a figure to `cargo xtask soak`, and to the reader of the test's output.
-pub fn note(label: &str, value: &str) {
-    append("WHOFREED_TEST_NOTES", label, value);
-    println!("{label}: {value}");
-}
-
-fn append(variable: &str, label: &str, text: &str) {
-    if let Some(path) = env::var_os(variable) {
-        let mut file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(path)
-            .expect("the file for notes");
-        writeln!(file, "{label}: {text}").expect("a line for the notes");
-    }
-}
-
-/// Whether tests are asked to run at full size.
-pub fn soak() -> bool {
-    env::var_os("WHOFREED_TEST_SIZE").is_some_and(|size| size == "soak")
 }
 
 /// The number at a path of keys; panics where there is none.

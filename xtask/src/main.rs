@@ -2,6 +2,8 @@
 
 mod artifacts;
 mod demo;
+mod figures;
+mod mutants;
 mod paths;
 mod run;
 mod soak;
@@ -19,6 +21,9 @@ cargo xtask COMMAND
   test [FILTER]    build, then run every test (those with FILTER in their names)
        --no-ttnn     but not those of the real TT-Metal runtime
   soak [NAME]      run what is too long for every test run, write its figures into docs/SOAK.md
+  mutants [PATH]   plant faults in a file or folder (crates/lifecycle), write into docs/MUTANTS.md which no test notices
+          --again PATH         only those that were not noticed the last time; for when tests were added since
+          --in-diff REVISION   only in the lines that changed since; fail when no test notices one
   header           write include/whofreed.h from the sources
          --check     only say whether it is fresh
   ttnn-setup       install the TT-Metal runtime with mock boards under target/, print its environment
@@ -32,6 +37,7 @@ fn main() -> ExitCode {
         ["demo", rest @ ..] => demo::command(rest),
         ["test", rest @ ..] => test::command(rest),
         ["soak", rest @ ..] => soak::command(rest),
+        ["mutants", rest @ ..] => mutants::command(rest),
         ["header"] => artifacts::write_header(),
         ["header", "--check"] => artifacts::check_header(),
         ["ttnn-setup"] => ttnn::command(),

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 use std::process::Stdio;
 
 use crate::artifacts;
+use crate::figures::Document;
 use crate::paths;
 use crate::run;
 use crate::run::Outcome;
@@ -22,7 +22,7 @@ struct Section {
     measure: fn() -> Outcome<String>,
 }
 
-const SECTIONS: [Section; 3] = [
+const SECTIONS: [Section; 4] = [
     Section {
         name: "model-like-ratio",
         about: "The real runtime's decode loop (400 iterations, 4 layers, 2x4 mesh), alone and under whofreed with all stacks, by turns.",
@@ -38,7 +38,17 @@ const SECTIONS: [Section; 3] = [
         about: "The tests of hosts that are killed, at full size.",
         measure: || tests_at_full_size("sigkill"),
     },
+    Section {
+        name: "lifecycle",
+        about: "The verdict machine against the oracle: every short life of an address, with room and without, and long ones at random.",
+        measure: || tests_at_full_size("lifecycle"),
+    },
 ];
+
+const DOCUMENT: Document = Document {
+    name: "SOAK.md",
+    head: "# Soak\n\nWritten by `cargo xtask soak`, which runs what is too long for every test run.\n",
+};
 
 const RUNS: usize = 5;
 
@@ -61,7 +71,7 @@ pub fn command(arguments: &[&str]) -> Outcome<()> {
         eprintln!("xtask: soak {}", section.name);
         let table = (section.measure)()?;
         println!("{table}");
-        write_section(&paths::root().join("docs/SOAK.md"), section, &table)?;
+        DOCUMENT.write_section(section.name, section.about, &table)?;
     }
     Ok(())
 }
@@ -135,61 +145,4 @@ fn tests_at_full_size(word: &str) -> Outcome<String> {
         let _ = writeln!(table, "| {label} | {value} |");
     }
     Ok(table)
-}
-
-/// Puts the table in place of the section of this name, or behind the others.
-fn write_section(file: &Path, section: &Section, table: &str) -> Outcome<()> {
-    let said = |program: &str, arguments: &[&str]| {
-        run::quiet(
-            Command::new(program)
-                .args(arguments)
-                .current_dir(paths::root()),
-        )
-    };
-    let commit = said("git", &["describe", "--always", "--dirty", "--abbrev=10"])?;
-    let date = said("date", &["--utc", "+%Y-%m-%d"])?;
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let body = format!(
-        "{}\n\nCommit {}, {}, {cores} cores.\n\n{table}",
-        section.about,
-        commit.trim(),
-        date.trim()
-    );
-    let old = fs::read_to_string(file).unwrap_or_else(|_| "# Soak\n\nWritten by `cargo xtask soak`, which runs what is too long for every test run.\n".to_owned());
-    run::write(file, &replace_section(&old, section.name, &body))
-}
-
-fn replace_section(document: &str, name: &str, body: &str) -> String {
-    let mut parts: Vec<String> = document
-        .split("\n## ")
-        .map(|part| part.trim_end().to_owned())
-        .collect();
-    let new = format!("{name}\n\n{}", body.trim_end());
-    match parts
-        .iter_mut()
-        .skip(1)
-        .find(|part| part.lines().next() == Some(name))
-    {
-        Some(part) => *part = new,
-        None => parts.push(new),
-    }
-    parts.join("\n\n## ") + "\n"
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_section_is_replaced_in_its_place_and_a_new_one_goes_last() {
-        let document = "# Soak\n\nAbout.\n\n## a\n\nold\n\n## b\n\nkept\n";
-        assert_eq!(
-            replace_section(document, "a", "new\n"),
-            "# Soak\n\nAbout.\n\n## a\n\nnew\n\n## b\n\nkept\n"
-        );
-        assert_eq!(
-            replace_section("# Soak\n", "a", "new"),
-            "# Soak\n\n## a\n\nnew\n"
-        );
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::collections::HashSet;
 
 use whofreed_trace::EventKind;
 use whofreed_trace::Verdict;
@@ -12,6 +13,7 @@ use super::Engine;
 use super::Log;
 use crate::Confidence;
 use crate::replay::AddressLog;
+use crate::replay::EventRef;
 use crate::replay::Step;
 use crate::sites::ChainId;
 use crate::sites::Noise;
@@ -25,7 +27,7 @@ pub(crate) struct Proven;
 impl Engine for Proven {
     fn accuse(&self, log: &Log<'_>, sites: &mut Sites<'_>) -> Vec<Accused> {
         let replay = log.replay;
-        let began_late = began_late(log);
+        let strangers = Strangers::new(log);
         let known = || replay.addresses.iter().filter(|a| a.owners_known);
         let mut charges: Vec<(ChainId, Charge)> = Vec::new();
         for address in known() {
@@ -33,15 +35,23 @@ impl Engine for Proven {
                 let step = &replay.steps[index];
                 if step.kind == EventKind::Deallocate
                     && step.verdict.is_excess()
-                    && is_certain(log, address, step, &began_late)
+                    && is_certain(log, address, step, strangers.as_ref())
                 {
                     let event = step.event.of(log.traces);
                     let life = step.life.map(|life| &replay.lives[life as usize]);
+                    // What a stranger freed while it was live may have come to its rightful end later.
+                    let was_before = |end: &EventRef| {
+                        let ended = end.of(log.traces);
+                        end.trace != address.trace
+                            || ended.step < event.step && ended.epoch <= event.epoch
+                    };
                     let charge = Charge {
                         excess: index,
                         surplus: index,
                         allocated: life.map(|life| life.began),
-                        freed: life.and_then(|life| life.freed.or(life.released)),
+                        freed: life
+                            .and_then(|life| life.freed.or(life.released))
+                            .filter(was_before),
                     };
                     charges.push((sites.chain_of(address.trace, event), charge));
                 }
@@ -87,29 +97,45 @@ fn is_certain(
     log: &Log<'_>,
     address: &AddressLog,
     step: &Step,
-    began_late: &BTreeSet<u32>,
+    strangers: Option<&Strangers>,
 ) -> bool {
     let place = (address.trace, address.device, address.address);
     let trace = &log.traces[address.trace as usize];
     if log.untracked.contains(&place) {
         return false;
     }
-    if trace.dropped_events == 0 && !began_late.contains(&address.trace) {
-        return true;
-    }
     let owner = step.event.of(log.traces).root_owner;
-    step.life.is_some_and(|life| {
+    let had_it = step.life.is_some_and(|life| {
         let life = &log.replay.lives[life as usize];
-        life.owner == owner && (life.freed.is_some() || life.released.is_some())
-    })
+        life.owner == owner && life.freed.is_some()
+    });
+    let is_stranger = strangers.is_some_and(|strangers| strangers.has(address.trace, owner));
+    had_it || trace.dropped_events == 0 && !is_stranger
 }
 
-/// The processes in which something was freed that was never allocated while tracking: others that are not known may
-/// hold buffers from before it, too.
-fn began_late(log: &Log<'_>) -> BTreeSet<u32> {
-    let replay = log.replay;
-    let is_unknown =
-        |step: &&Step| step.kind == EventKind::Deallocate && step.verdict == Verdict::Unknown;
-    let unknown = replay.steps.iter().filter(is_unknown);
-    unknown.map(|step| step.event.trace).collect()
+/// Who never got anything while tracking, where the tracking began late: something was freed that was never allocated, so
+/// they may hold buffers from before it, too.
+struct Strangers {
+    late: BTreeSet<u32>,
+    known: HashSet<(u32, u64)>,
+}
+
+impl Strangers {
+    fn new(log: &Log<'_>) -> Option<Self> {
+        let steps = || log.replay.steps.iter();
+        let is_unknown =
+            |step: &&Step| step.kind == EventKind::Deallocate && step.verdict == Verdict::Unknown;
+        let late: BTreeSet<u32> = steps().filter(is_unknown).map(|s| s.event.trace).collect();
+        if late.is_empty() {
+            return None;
+        }
+        let gets = |step: &&Step| matches!(step.kind, EventKind::Allocate | EventKind::Retain);
+        let owner = |step: &Step| (step.event.trace, step.event.of(log.traces).root_owner);
+        let known = steps().filter(gets).map(owner).collect();
+        Some(Self { late, known })
+    }
+
+    fn has(&self, trace: u32, owner: u64) -> bool {
+        self.late.contains(&trace) && !self.known.contains(&(trace, owner))
+    }
 }
