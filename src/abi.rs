@@ -8,7 +8,9 @@ use std::ffi::c_void;
 
 use whofreed_lifecycle::Verdict;
 
-/// In a deallocate: the dead handle no longer tells its address, the instance that this owner held last is meant.
+/// In a deallocate: the dead handle no longer tells its address. What is meant is the instance that this owner got last
+/// among those that it still holds, views counted as what they share; where it holds none any more, the one that it
+/// got last of all. For owners of more than seven buffers at once that may not be known: then it is `WF_UNKNOWN`.
 /// Anywhere else it is `WF_INVALID`.
 pub const WF_ADDRESS_UNKNOWN: u64 = u64::MAX;
 

@@ -21,7 +21,8 @@ use whofreed_trace::layout;
 
 use self::draft::Draft;
 use crate::abi::WF_ADDRESS_UNKNOWN;
-use crate::ledger::Holding;
+use crate::ledger::Instance;
+use crate::ledger::Scratch;
 use crate::options;
 use crate::process;
 use crate::process::World;
@@ -127,15 +128,10 @@ pub fn allocate_inside(
         .ledger
         .apply(&mut state.scratch, device, address, Some(kind), occurrence);
     if owner != 0 {
-        let holding = Holding {
-            address,
-            root_address: address,
-            root_owner: owner,
-        };
         event.untracked_unless(
             world
                 .ledger
-                .hold(&mut state.scratch, device, owner, holding),
+                .hold(&mut state.scratch, device, address, owner),
         );
     }
     count(&counters.allocations);
@@ -186,11 +182,11 @@ pub fn guard_holds_inside(inside: &mut Inside, device: u32, address: u64, owner:
     let Some(world) = process::existing_world() else {
         return false;
     };
-    match resolve(world, device, address, owner) {
-        Target::Nothing => false,
-        Target::Instance { address, owner } => {
+    let scratch = &mut inside.state().scratch;
+    match resolve(world, scratch, device, address, owner) {
+        None => false,
+        Some(Instance { address, owner }) => {
             let occurrence = lifecycle::Event::Deallocate { owner };
-            let scratch = &mut inside.state().scratch;
             world
                 .ledger
                 .judge(scratch, device, address, occurrence)
@@ -220,23 +216,22 @@ fn judge_deallocate(
     if is_unknown {
         event.record.flags |= layout::EVENT_ADDRESS_UNKNOWN;
     }
-    let target = resolve(world, device, address, owner);
-    let verdict = match target {
-        Target::Nothing if owner == 0 => {
+    let scratch = &mut inside.state().scratch;
+    let verdict = match resolve(world, scratch, device, address, owner) {
+        None if owner == 0 => {
             count(&counters.invalid);
             Verdict::Invalid
         }
-        Target::Nothing => {
+        None => {
             count(&counters.unknown);
             Verdict::Unknown
         }
-        Target::Instance {
+        Some(Instance {
             address,
             owner: root,
-        } => {
+        }) => {
             event.root(address, root);
             let occurrence = lifecycle::Event::Deallocate { owner: root };
-            let scratch = &mut inside.state().scratch;
             let judged = world
                 .ledger
                 .apply(scratch, device, address, None, occurrence);
@@ -267,32 +262,22 @@ fn judge_deallocate(
     Decision { verdict, forward }
 }
 
-/// Whose instance a call is about.
-enum Target {
-    Instance { address: u64, owner: u64 },
-    Nothing,
-}
-
-fn resolve(world: &World, device: u32, address: u64, owner: u64) -> Target {
-    let itself = Target::Instance { address, owner };
+/// Which instance a call is about, if it tells.
+fn resolve(
+    world: &World,
+    scratch: &mut Scratch,
+    device: u32,
+    address: u64,
+    owner: u64,
+) -> Option<Instance> {
     let is_unknown = address == WF_ADDRESS_UNKNOWN;
     if owner == 0 {
-        return if is_unknown { Target::Nothing } else { itself };
-    }
-    if !is_unknown && !world.ledger.has_views() {
-        return itself;
-    }
-    match world.ledger.last_holding(device, owner) {
-        Some(holding)
-            if is_unknown || address == holding.address || address == holding.root_address =>
-        {
-            Target::Instance {
-                address: holding.root_address,
-                owner: holding.root_owner,
-            }
-        }
-        None if is_unknown => Target::Nothing,
-        _ => itself,
+        (!is_unknown).then_some(Instance { address, owner })
+    } else if is_unknown {
+        world.ledger.last_held(scratch, device, owner)
+    } else {
+        let owner = world.ledger.root(scratch, device, address, owner);
+        Some(Instance { address, owner })
     }
 }
 
@@ -317,38 +302,23 @@ pub fn retain_inside(
     let counters = inside.counters();
     let mut event = Draft::new(EventKind::Retain, device, address, owner);
     let state = inside.state();
-    let target = resolve(world, device, address, owner);
-    let (
-        Target::Instance {
-            address: root_address,
-            owner: root_owner,
-        },
-        false,
-    ) = (target, address == WF_ADDRESS_UNKNOWN)
-    else {
+    if address == WF_ADDRESS_UNKNOWN {
         return refuse(inside, world, event, at);
-    };
-    event.root(root_address, root_owner);
-    let occurrence = lifecycle::Event::Retain { owner: root_owner };
+    }
+    let scratch = &mut state.scratch;
+    let root = world.ledger.root(scratch, device, address, owner);
+    event.root(address, root);
+    let occurrence = lifecycle::Event::Retain { owner: root };
     let judged = world
         .ledger
-        .apply(&mut state.scratch, device, root_address, None, occurrence);
+        .apply(scratch, device, address, None, occurrence);
     event.judged(&judged);
     event.record.label = judged.label;
     let verdict = judged.outcome.verdict;
     if verdict == Verdict::Ok {
         count(&counters.retains);
-        if owner != 0 && owner == root_owner {
-            let holding = Holding {
-                address,
-                root_address,
-                root_owner,
-            };
-            event.untracked_unless(
-                world
-                    .ledger
-                    .hold(&mut state.scratch, device, owner, holding),
-            );
+        if owner != 0 && owner == root {
+            event.untracked_unless(world.ledger.hold(scratch, device, address, owner));
         }
     }
     event.finish(world, state, at);
@@ -379,34 +349,23 @@ pub fn view_inside(
     if address == WF_ADDRESS_UNKNOWN {
         return refuse(inside, world, event, at);
     }
-    // The root of a view of a view is the first one's; a parent that was never seen is its own.
-    let parent = match parent_owner {
-        0 => None,
-        parent => world.ledger.last_holding(device, parent),
-    };
-    let (root_address, root_owner) = match parent {
-        Some(holding) => (holding.root_address, holding.root_owner),
-        None => (address, parent_owner),
-    };
-    event.root(root_address, root_owner);
-    let occurrence = lifecycle::Event::View { root: root_owner };
+    // The root of a view of a view is the first one's; a parent without a view here is its own.
+    let scratch = &mut state.scratch;
+    let root = world.ledger.root(scratch, device, address, parent_owner);
+    event.root(address, root);
+    let occurrence = lifecycle::Event::View { root };
     let judged = world
         .ledger
-        .apply(&mut state.scratch, device, root_address, None, occurrence);
+        .apply(scratch, device, address, None, occurrence);
     event.judged(&judged);
     event.record.label = judged.label;
     let verdict = judged.outcome.verdict;
     if verdict == Verdict::Ok && owner != 0 {
-        let holding = Holding {
+        let instance = Instance {
             address,
-            root_address,
-            root_owner,
+            owner: root,
         };
-        event.untracked_unless(
-            world
-                .ledger
-                .hold_view(&mut state.scratch, device, owner, holding),
-        );
+        event.untracked_unless(world.ledger.share(scratch, device, instance, owner));
     }
     event.finish(world, state, at);
     verdict
