@@ -185,7 +185,8 @@ typedef struct wf_stats_t {
    */
   uint64_t live;
   /**
-   * Events that could not be recorded in full: no memory, no disk, or a signal handler inside a signal handler.
+   * Events that could not be recorded in full: no memory, no disk, or a signal handler that interrupted an event of
+   * another signal handler.
    */
   uint64_t dropped_events;
   /**

@@ -99,7 +99,8 @@ pub struct WfStats {
     pub blocked: u64,
     /// Instances that no deallocate of their own has ended yet, those that a reset or close ended among them.
     pub live: u64,
-    /// Events that could not be recorded in full: no memory, no disk, or a signal handler inside a signal handler.
+    /// Events that could not be recorded in full: no memory, no disk, or a signal handler that interrupted an event of
+    /// another signal handler.
     pub dropped_events: u64,
     /// Pairs of device and address that were ever seen.
     pub distinct_addresses: u64,

@@ -42,6 +42,27 @@ fn a_handler_on_a_small_alternate_stack_has_room() {
     content("small_stack", 101);
 }
 
+/// A handler that interrupts an event has its own judged and recorded all the same.
+#[test]
+fn a_handler_inside_an_event_loses_nothing() {
+    content("handler", 1);
+}
+
+/// One that interrupts an event of another handler may lose its own: then it is counted, and nobody is accused.
+#[test]
+fn a_handler_inside_an_event_of_a_handler_makes_nobody_guilty() {
+    let scratch = Scratch::new("handlers");
+    let host = host(&scratch);
+    let tracked = common::track(&scratch, &["--guard"], &host, &["handlers"]);
+    tracked.run.expect_code(0);
+    common::check_identities(&tracked.report);
+    assert_eq!(total(&tracked.report, "excess"), 1);
+    common::note(
+        "events lost to handlers inside handlers",
+        &total(&tracked.report, "dropped_events").to_string(),
+    );
+}
+
 #[test]
 fn resets_that_leave_buffers_behind_do_not_stop_the_judge() {
     content("resets", 2);
@@ -109,6 +130,29 @@ fn limits_of_the_host_do_not_end_it() {
         }
     }
 }
+
+/// The summary comes all the same where stderr is read; where nobody reads that either, the host ends without it.
+#[test]
+fn a_report_that_nobody_reads_does_not_keep_the_host_from_ending() {
+    let scratch = Scratch::new("stuck");
+    let host = host(&scratch);
+    let run = common::run(Command::new("timeout").arg("20").arg(&host).arg("stuck"));
+    let run = run.expect_code(0);
+    assert!(run.stderr.contains("1 excess free"), "{}", run.stderr);
+
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let mut full = Command::new("timeout");
+    full.args(["20", "bash", "-c", FILL_AND_RUN])
+        .arg(&host)
+        .env_remove("LD_LIBRARY_PATH")
+        .stderr(writer);
+    let status = full.status().expect("bash");
+    assert!(status.success(), "{status}");
+    drop(reader);
+}
+
+/// Fills the pipe behind stderr, then runs the host.
+const FILL_AND_RUN: &str = "timeout 1 head -c 10000000 /dev/zero >&2; \"$0\" stuck";
 
 /// `follow_children=0`: what the first process starts is not recorded, and the user's own preloads stay.
 #[test]

@@ -57,25 +57,61 @@ pub struct Decision {
     pub forward: bool,
 }
 
-/// Goes inside for an event; one that cannot be had is counted.
-fn enter_for_event() -> Option<Inside> {
+/// Goes inside for an event at an address of a device; one that cannot be had is counted.
+fn enter_for_event(device: u32, address: u64) -> Option<Inside> {
     match thread::try_enter() {
         Ok(inside) => Some(inside),
         Err(Refused::Silent) => None,
-        Err(Refused::Interrupted | Refused::NoMemory) => {
-            match process::existing_world() {
-                Some(world) => world.recorder.lose(1),
-                None => process::lose_early(),
-            }
+        Err(Refused::Asking | Refused::Interrupted | Refused::NoMemory) => {
+            lose(device, address);
             None
         }
     }
 }
 
-fn world_for_event() -> Option<&'static World> {
+/// Goes inside for a hook, which has to look at the host's objects before it knows what the event is.
+pub fn enter_for_hook() -> Option<Inside> {
+    match thread::try_enter() {
+        Ok(inside) => Some(inside),
+        Err(Refused::Silent | Refused::Asking) => None,
+        Err(Refused::Interrupted | Refused::NoMemory) => {
+            process::lose_blindly();
+            None
+        }
+    }
+}
+
+/// Goes inside for what concerns no address; what cannot be had is counted.
+fn enter() -> Option<Inside> {
+    match thread::try_enter() {
+        Ok(inside) => Some(inside),
+        Err(Refused::Silent) => None,
+        Err(Refused::Asking | Refused::Interrupted | Refused::NoMemory) => {
+            process::lose_unjudged(None);
+            None
+        }
+    }
+}
+
+/// An event is lost before it is judged.
+fn lose(device: u32, address: u64) {
+    let is_known = address != WF_ADDRESS_UNKNOWN;
+    process::lose_unjudged(is_known.then_some((device, address)));
+}
+
+fn world_for_event(device: u32, address: u64) -> Option<&'static World> {
     let world = process::world();
     if world.is_none() {
-        process::lose_early();
+        lose(device, address);
+    }
+    world
+}
+
+/// The world for what concerns no address.
+fn world() -> Option<&'static World> {
+    let world = process::world();
+    if world.is_none() {
+        process::lose_unjudged(None);
     }
     world
 }
@@ -97,7 +133,7 @@ pub fn allocate(
     owner: u64,
     at: CallSite,
 ) -> Verdict {
-    enter_for_event().map_or(Verdict::Ok, |mut inside| {
+    enter_for_event(device, address).map_or(Verdict::Ok, |mut inside| {
         allocate_inside(&mut inside, device, address, size, kind, owner, at)
     })
 }
@@ -112,7 +148,7 @@ pub fn allocate_inside(
     owner: u64,
     at: CallSite,
 ) -> Verdict {
-    let Some(world) = world_for_event() else {
+    let Some(world) = world_for_event(device, address) else {
         return Verdict::Ok;
     };
     let counters = inside.counters();
@@ -146,7 +182,7 @@ pub fn deallocate(device: u32, address: u64, owner: u64, at: CallSite) -> Decisi
         verdict: Verdict::Unknown,
         forward: true,
     };
-    enter_for_event().map_or(unjudged, |mut inside| {
+    enter_for_event(device, address).map_or(unjudged, |mut inside| {
         deallocate_inside(&mut inside, device, address, owner, at)
     })
 }
@@ -176,7 +212,7 @@ pub fn deallocate_told_inside(
 /// Whether the guard would hold back a deallocate that happened now. For those who can stop it only before they know
 /// whether it happens at all.
 pub fn guard_holds_inside(inside: &mut Inside, device: u32, address: u64, owner: u64) -> bool {
-    if !options::get().guard {
+    if !options::get().guard || process::is_blind() {
         return false;
     }
     let Some(world) = process::existing_world() else {
@@ -203,7 +239,7 @@ fn judge_deallocate(
     at: CallSite,
     is_guarded: bool,
 ) -> Decision {
-    let Some(world) = world_for_event() else {
+    let Some(world) = world_for_event(device, address) else {
         return Decision {
             verdict: Verdict::Unknown,
             forward: true,
@@ -250,7 +286,7 @@ fn judge_deallocate(
     };
     event.verdict(verdict);
     let options = options::get();
-    let forward = !(is_guarded && verdict.is_excess());
+    let forward = !(is_guarded && verdict.is_excess()) || process::is_blind();
     if !forward {
         count(&counters.blocked);
         event.record.flags |= layout::EVENT_BLOCKED;
@@ -283,7 +319,7 @@ fn resolve(
 
 /// A reference to a live buffer was added.
 pub fn retain(device: u32, address: u64, owner: u64, at: CallSite) -> Verdict {
-    enter_for_event().map_or(Verdict::Ok, |mut inside| {
+    enter_for_event(device, address).map_or(Verdict::Ok, |mut inside| {
         retain_inside(&mut inside, device, address, owner, at)
     })
 }
@@ -296,7 +332,7 @@ pub fn retain_inside(
     owner: u64,
     at: CallSite,
 ) -> Verdict {
-    let Some(world) = world_for_event() else {
+    let Some(world) = world_for_event(device, address) else {
         return Verdict::Ok;
     };
     let counters = inside.counters();
@@ -327,7 +363,7 @@ pub fn retain_inside(
 
 /// An object begins to share the buffer of `parent_owner`.
 pub fn view(device: u32, address: u64, owner: u64, parent_owner: u64, at: CallSite) -> Verdict {
-    enter_for_event().map_or(Verdict::Ok, |mut inside| {
+    enter_for_event(device, address).map_or(Verdict::Ok, |mut inside| {
         view_inside(&mut inside, device, address, owner, parent_owner, at)
     })
 }
@@ -341,7 +377,7 @@ pub fn view_inside(
     parent_owner: u64,
     at: CallSite,
 ) -> Verdict {
-    let Some(world) = world_for_event() else {
+    let Some(world) = world_for_event(device, address) else {
         return Verdict::Ok;
     };
     let mut event = Draft::new(EventKind::View, device, address, owner);
@@ -373,14 +409,14 @@ pub fn view_inside(
 
 /// An attempt on a live handle that the host did not carry out.
 pub fn declined(device: u32, address: u64, owner: u64, at: CallSite) {
-    if let Some(mut inside) = enter_for_event() {
+    if let Some(mut inside) = enter_for_event(device, address) {
         declined_inside(&mut inside, device, address, owner, at);
     }
 }
 
 /// See [`declined`].
 pub fn declined_inside(inside: &mut Inside, device: u32, address: u64, owner: u64, at: CallSite) {
-    let Some(world) = world_for_event() else {
+    let Some(world) = world_for_event(device, address) else {
         return;
     };
     count(&inside.counters().declined);

@@ -10,8 +10,6 @@ use super::Charge;
 use super::Engine;
 use super::Log;
 use crate::Confidence;
-use crate::replay::AddressLog;
-use crate::replay::Step;
 use crate::sites::ChainId;
 use crate::sites::Noise;
 use crate::sites::SiteId;
@@ -27,11 +25,12 @@ impl Engine for Proven {
         let known = || replay.addresses.iter().filter(|a| a.owners_known);
         let mut charges: Vec<(ChainId, Charge)> = Vec::new();
         for address in known() {
+            let place = (address.trace, address.device, address.address);
             for index in address.steps.clone() {
                 let step = &replay.steps[index];
                 if step.kind == EventKind::Deallocate
                     && step.verdict.is_excess()
-                    && is_certain(log, address, step)
+                    && !log.untracked.contains(&place)
                 {
                     let event = step.event.of(log.traces);
                     let life = step.life.map(|life| &replay.lives[life as usize]);
@@ -76,23 +75,22 @@ impl Engine for Proven {
             });
             entry.charges.push(charge);
         }
-        accused.into_values().collect()
+        let accused = accused.into_values();
+        accused.filter_map(|it| beyond_doubt(log, it)).collect()
     }
 }
 
-/// Whether nothing that was lost can be the right that this free seems to lack.
-fn is_certain(log: &Log<'_>, address: &AddressLog, step: &Step) -> bool {
-    let place = (address.trace, address.device, address.address);
-    let trace = &log.traces[address.trace as usize];
-    if log.untracked.contains(&place) {
-        return false;
+/// What of an accusation stands. Each event that was lost before it was judged may have given the right that one free
+/// seems to lack; where those of a process would do for all that the site did in it, nothing does.
+fn beyond_doubt(log: &Log<'_>, mut accused: Accused) -> Option<Accused> {
+    let mut counts: BTreeMap<u32, u64> = BTreeMap::new();
+    let trace_of = |charge: &Charge| log.replay.step(charge.excess).event.trace;
+    for charge in &accused.charges {
+        *counts.entry(trace_of(charge)).or_default() += 1;
     }
-    if trace.dropped_events == 0 {
-        return true;
-    }
-    let owner = step.event.of(log.traces).root_owner;
-    step.life.is_some_and(|life| {
-        let life = &log.replay.lives[life as usize];
-        life.owner == owner && life.freed.is_some()
-    })
+    accused.charges.retain(|charge| {
+        let trace = trace_of(charge);
+        counts[&trace] > log.traces[trace as usize].unjudged_events
+    });
+    (!accused.charges.is_empty()).then_some(accused)
 }

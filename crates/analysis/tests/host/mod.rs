@@ -322,6 +322,7 @@ impl Host {
             },
             events,
             dropped_events: self.dropped,
+            unjudged_events: self.dropped,
             ..Trace::default()
         }
     }

@@ -100,6 +100,8 @@ pub(super) struct Problem {
     pub(super) chain_code: f64,
     /// Lost events for each event that is there.
     pub(super) drop_rate: f64,
+    /// Lost events that nobody has judged: so many frees may look surplus and not be.
+    pub(super) unjudged: f64,
 }
 
 impl Problem {
@@ -110,6 +112,7 @@ impl Problem {
         ranks: &[u32],
         depth: usize,
         drop_rate: f64,
+        unjudged: f64,
     ) -> Self {
         let key = |chain: ChainId| -> Vec<u32> {
             let sites = sites.sites(chain);
@@ -156,6 +159,7 @@ impl Problem {
             traffic,
             chains,
             drop_rate,
+            unjudged,
         }
     }
 }
