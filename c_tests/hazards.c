@@ -163,6 +163,43 @@ static void stuck(void) {
   usleep(300000);
 }
 
+static int users[2];
+static volatile unsigned long calls, mismatched;
+
+static void first_callback(const wf_excess *event, void *user) {
+  (void)event;
+  calls++;
+  if (user != &users[0]) mismatched++;
+}
+
+static void second_callback(const wf_excess *event, void *user) {
+  (void)event;
+  calls++;
+  if (user != &users[1]) mismatched++;
+}
+
+static void *change_callbacks(void *argument) {
+  (void)argument;
+  while (!is_over) {
+    wf_on_excess(first_callback, &users[0]);
+    wf_on_excess(second_callback, &users[1]);
+  }
+  return NULL;
+}
+
+/* One thread frees in excess while another one goes to and fro between two callbacks. */
+static void callbacks(void) {
+  pthread_t thread;
+  wf_on_excess(first_callback, &users[0]);
+  CHECK(pthread_create(&thread, NULL, change_callbacks, NULL) == 0);
+  CHECK(take(0x90, 7) == WF_OK && give(0x90, 7) == WF_OK);
+  for (int i = 0; i < 50000; i++) CHECK(give(0x90, 7) == WF_ALREADY_FREED);
+  is_over = 1;
+  CHECK(pthread_join(thread, NULL) == 0);
+  CHECK(calls == 50000 && mismatched == 0);
+  wf_on_excess(NULL, NULL);
+}
+
 /* A plugin that the host names by a relative path; see hazards_plugin.c. */
 static void plugin(const char *path) {
   void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
@@ -182,6 +219,7 @@ int main(int argc, char **argv) {
   if (!strcmp(mode, "crowd")) crowd();
   if (!strcmp(mode, "handler")) handlers_that_allocate(1);
   if (!strcmp(mode, "handlers")) handlers_that_allocate(2);
+  if (!strcmp(mode, "callbacks")) callbacks();
   if (!strcmp(mode, "stuck")) stuck();
   if (!strcmp(mode, "plugin") && argc > 2) plugin(argv[2]);
   CHECK(take(0x60, 0) == WF_OK);

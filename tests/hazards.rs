@@ -131,6 +131,11 @@ fn limits_of_the_host_do_not_end_it() {
     }
 }
 
+#[test]
+fn a_callback_is_never_called_with_what_belongs_to_another() {
+    content("callbacks", 50_001);
+}
+
 /// The summary comes all the same where stderr is read; where nobody reads that either, the host ends without it.
 #[test]
 fn a_report_that_nobody_reads_does_not_keep_the_host_from_ending() {

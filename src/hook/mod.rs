@@ -11,6 +11,7 @@
 mod devices;
 mod draft;
 mod excess;
+mod listener;
 mod names;
 mod totals;
 

@@ -79,6 +79,7 @@ const RULES: &[(Part, &str)] = &[
     (Module, "libpython*"),
     (Module, "python3*"),
     (Module, "python"),
+    (Module, "libffi*"),
     (Native, "Py_*"),
     (Native, "_Py*"),
     (Native, "PyObject_*"),
@@ -244,6 +245,24 @@ mod tests {
         ] {
             assert_eq!(bare_name(demangled), bare, "{demangled}");
         }
+    }
+
+    /// What Python's ctypes calls through.
+    #[test]
+    fn foreign_function_glue_names_nobody() {
+        let frame = |module: &str| Frame {
+            module: module.into(),
+            function: None,
+            offset: 0,
+            file: None,
+            line: 0,
+            inlined: false,
+            language: Language::Native,
+        };
+        assert!(is_machinery(&frame(
+            "/usr/lib/x86_64-linux-gnu/libffi.so.8"
+        )));
+        assert!(!is_machinery(&frame("/opt/host/libmodel.so")));
     }
 
     #[test]
