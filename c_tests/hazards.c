@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -22,7 +23,11 @@ static void early(void) {
   CHECK(take(0x10, 0) == WF_OK);
   CHECK(give(0x10, 0) == WF_OK);
 }
+#ifndef NO_EVENT_BEFORE_MAIN
 __attribute__((section(".preinit_array"), used)) static void (*const before_everybody)(void) = early;
+#else
+__attribute__((used)) static void (*const before_nobody)(void) = early;
+#endif
 
 /* Ends with one excess free, so that whoever lost the beginning is found out. */
 static void many(void) {
@@ -200,6 +205,17 @@ static void callbacks(void) {
   wf_on_excess(NULL, NULL);
 }
 
+/* The host keeps every file from being opened before the first event, or removes the trace. */
+static void no_descriptors(void) {
+  struct rlimit limit = {.rlim_cur = 3, .rlim_max = 3};
+  CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+}
+
+static void remove_trace(const char *path) {
+  CHECK(take(0xa0, 0) == WF_OK);
+  CHECK(unlink(path) == 0);
+}
+
 /* A plugin that the host names by a relative path; see hazards_plugin.c. */
 static void plugin(const char *path) {
   void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
@@ -220,6 +236,8 @@ int main(int argc, char **argv) {
   if (!strcmp(mode, "handler")) handlers_that_allocate(1);
   if (!strcmp(mode, "handlers")) handlers_that_allocate(2);
   if (!strcmp(mode, "callbacks")) callbacks();
+  if (!strcmp(mode, "no_descriptors")) no_descriptors();
+  if (!strcmp(mode, "remove") && argc > 2) remove_trace(argv[2]);
   if (!strcmp(mode, "stuck")) stuck();
   if (!strcmp(mode, "plugin") && argc > 2) plugin(argv[2]);
   CHECK(take(0x60, 0) == WF_OK);

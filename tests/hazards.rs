@@ -159,6 +159,32 @@ fn a_report_that_nobody_reads_does_not_keep_the_host_from_ending() {
 /// Fills the pipe behind stderr, then runs the host.
 const FILL_AND_RUN: &str = "timeout 1 head -c 10000000 /dev/zero >&2; \"$0\" stuck";
 
+/// The exit code tells of excess frees even where the host did away with the trace.
+#[test]
+fn without_a_trace_the_exit_code_tells_all_the_same() {
+    let scratch = Scratch::new("no-trace");
+    // Without an event before main, which would make the trace while it can be made.
+    let late = Host::c("c_tests/hazards.c")
+        .flags(&["-DNO_EVENT_BEFORE_MAIN"])
+        .compile(&scratch, "late");
+    let trace = scratch.file("gone.wft");
+    let trace = trace.to_string_lossy();
+    for mode in [&["no_descriptors"][..], &["remove", &trace], &["many"]] {
+        let run = common::run(
+            Command::new(common::cli())
+                .args(["run", "--error-exitcode", "7", "--trace", &trace, "--shim"])
+                .arg(common::shim())
+                .arg("--")
+                .arg(&late)
+                .args(mode)
+                .current_dir(scratch.path()),
+        );
+        let run = run.expect_code(7);
+        let is_said = run.stderr.contains("1 excess free is in no trace");
+        assert_eq!(is_said, mode != ["many"], "{}", run.stderr);
+    }
+}
+
 /// `follow_children=0`: what the first process starts is not recorded, and the user's own preloads stay.
 #[test]
 fn children_are_left_alone_when_asked() {

@@ -27,6 +27,7 @@ use crate::ledger::Scratch;
 use crate::options;
 use crate::process;
 use crate::process::World;
+use crate::tally;
 use crate::thread;
 use crate::thread::Inside;
 use crate::thread::Refused;
@@ -294,6 +295,9 @@ fn judge_deallocate(
     }
     event.finish(world, inside.state(), at);
     if verdict.is_excess() {
+        if !world.recorder.is_muted {
+            tally::count();
+        }
         excess::react(inside, world, &event.record, options.on_excess);
     }
     Decision { verdict, forward }

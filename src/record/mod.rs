@@ -65,6 +65,8 @@ pub struct Recorder {
     pub trace_id: u64,
     /// The process that it belongs to.
     pub pid: u32,
+    /// The user does not want this process to be recorded.
+    pub is_muted: bool,
     /// Every stack that was seen.
     pub stacks: Interner,
     /// Every Python function.
@@ -122,6 +124,7 @@ impl Recorder {
         let recorder = Self {
             trace_id: sys::random_number(),
             pid,
+            is_muted: muted,
             stacks: Interner::new(blob_kind::STACK, sys::affordable(MAX_STACKS))?,
             codes: Interner::new(blob_kind::CODE, sys::affordable(MAX_NAMES))?,
             labels: Interner::new(blob_kind::SCOPE, sys::affordable(MAX_NAMES))?,
