@@ -13,7 +13,7 @@
  * errno. There is no initialisation and no shutdown. Every value of a number is legal, 0 too, where nothing else is
  * said. Strings are copied; NULL is always allowed. Pointers that are returned stay the library's.
  *
- * device  one address space; addresses on two devices are unrelated
+ * device  one address space; addresses on two devices are unrelated. Resets of up to 65,536 devices are counted
  * address the buffer's address or handle in that space
  * owner   the identity of the object that holds the buffer: a unique id where the host has one, else the object's
  *         pointer (then call wf_owners_are_pointers); 0 means not known
@@ -46,7 +46,9 @@
 
 
 /**
- * In a deallocate: the dead handle no longer tells its address, the instance that this owner held last is meant.
+ * In a deallocate: the dead handle no longer tells its address. What is meant is the instance that this owner got last
+ * among those that it still holds, views counted as what they share; where it holds none any more, the one that it
+ * got last of all. For owners of more than seven buffers at once that may not be known: then it is `WF_UNKNOWN`.
  * Anywhere else it is `WF_INVALID`.
  */
 #define WF_ADDRESS_UNKNOWN UINT64_MAX
@@ -183,7 +185,8 @@ typedef struct wf_stats_t {
    */
   uint64_t live;
   /**
-   * Events that could not be recorded in full: no memory, no disk, or a signal handler inside a signal handler.
+   * Events that could not be recorded in full: no memory, no disk, or a signal handler that interrupted an event of
+   * another signal handler.
    */
   uint64_t dropped_events;
   /**
@@ -232,10 +235,16 @@ WF_API enum wf_verdict wf_deallocate(uint32_t device, uint64_t address, uint64_t
 WF_API enum wf_verdict wf_retain(uint32_t device, uint64_t address, uint64_t owner) WF_NOEXCEPT;
 
 /**
- * Tells that `owner` looks into the buffer of `parent_owner` and shares its rights: a free through the view uses up
- * one of the root's. A view of a dead instance gets a verdict and is never excess.
+ * Tells that `owner` looks into the buffer of `parent_owner` at `address` and shares its rights: a free of that address
+ * by `owner` uses up one of the root's, unless `owner` has a right of its own there. An owner may have any number of
+ * views, and be the parent of others. A view of a dead instance gets a verdict and is never excess.
  */
-WF_API enum wf_verdict wf_view(uint32_t device, uint64_t address, uint64_t owner, uint64_t parent_owner) WF_NOEXCEPT;
+WF_API
+enum wf_verdict wf_view(uint32_t device,
+                        uint64_t address,
+                        uint64_t owner,
+                        uint64_t parent_owner)
+WF_NOEXCEPT;
 
 /**
  * Tells that a device is in use, its name for reports (NULL: none) and its capacity in bytes (0: not known).

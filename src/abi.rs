@@ -8,7 +8,9 @@ use std::ffi::c_void;
 
 use whofreed_lifecycle::Verdict;
 
-/// In a deallocate: the dead handle no longer tells its address, the instance that this owner held last is meant.
+/// In a deallocate: the dead handle no longer tells its address. What is meant is the instance that this owner got last
+/// among those that it still holds, views counted as what they share; where it holds none any more, the one that it
+/// got last of all. For owners of more than seven buffers at once that may not be known: then it is `WF_UNKNOWN`.
 /// Anywhere else it is `WF_INVALID`.
 pub const WF_ADDRESS_UNKNOWN: u64 = u64::MAX;
 
@@ -97,7 +99,8 @@ pub struct WfStats {
     pub blocked: u64,
     /// Instances that no deallocate of their own has ended yet, those that a reset or close ended among them.
     pub live: u64,
-    /// Events that could not be recorded in full: no memory, no disk, or a signal handler inside a signal handler.
+    /// Events that could not be recorded in full: no memory, no disk, or a signal handler that interrupted an event of
+    /// another signal handler.
     pub dropped_events: u64,
     /// Pairs of device and address that were ever seen.
     pub distinct_addresses: u64,

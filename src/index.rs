@@ -2,9 +2,9 @@
 //!
 //! Everything in the shim that must be found again goes through this one structure: addresses, owners, devices,
 //! stacks, Python functions, modules. A slot is one word, `fingerprint << 32 | item + 1`. Slots stand in lines
-//! of one cache line, lines in levels, each larger than the one before. A key has one line in every level; an
-//! insert takes the first free slot of the first level whose line has one. Slots are never emptied, so a line
-//! with a free slot ends a search: the key is in no later level.
+//! of one cache line, lines in levels, each larger than the one before. A key has one line in every level, and many
+//! in the last; an insert takes the first free slot of the first line that has one. Slots are never emptied, so a line
+//! with a free slot ends a search: the key is in no later line.
 //!
 //! **Architecture Invariant:** no lock, no wait for another thread, no allocation. What an item is, the caller
 //! knows; it has filled the item before it offers it here.
@@ -118,6 +118,9 @@ unsafe impl Sync for MappedSlots {}
 #[cfg(not(loom))]
 impl MappedSlots {
     const LEVELS: usize = 5;
+    /// Lines that a key has in the last level after its first one there. Keys do not spread evenly over lines; with so
+    /// many to choose from, the last slots are found as well, and a table holds what it was made for.
+    const MORE_LINES: usize = 32;
 
     /// Levels for up to roughly `items` items: the largest level has a slot for each of them and more.
     #[must_use]
@@ -137,8 +140,17 @@ impl MappedSlots {
 #[cfg(not(loom))]
 impl Slots for MappedSlots {
     fn line(&self, level: usize, hash: u64) -> Option<&[AtomicU64]> {
-        let (memory, lines) = *self.levels.get(level)?;
-        let line = hash as usize & (lines - 1);
+        let more = (level + 1).saturating_sub(Self::LEVELS);
+        if more > Self::MORE_LINES {
+            return None;
+        }
+        let (memory, lines) = self.levels[level - more];
+        let place = if more == 0 {
+            hash
+        } else {
+            sys::mix(hash.wrapping_add(more as u64))
+        };
+        let line = place as usize & (lines - 1);
         // SAFETY: a level has `lines * LINE` slots, and `line < lines`, a power of two; zeroed memory is a valid
         // AtomicU64, and the mapping lives as long as the process.
         Some(unsafe { std::slice::from_raw_parts(memory.as_ptr().add(line * LINE), LINE) })

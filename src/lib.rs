@@ -47,6 +47,8 @@ pub mod stack;
 #[cfg(not(loom))]
 mod sys;
 #[cfg(not(loom))]
+mod tally;
+#[cfg(not(loom))]
 pub mod thread;
 #[cfg(not(loom))]
 mod tls;

@@ -16,6 +16,7 @@ use once_cell::race::OnceBox;
 use whofreed_report::printable;
 
 use crate::sys;
+use crate::tally;
 
 /// What happens at an excess free, besides recording it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,6 +55,8 @@ pub struct Options {
     pub session: u64,
     /// Started by the launcher, which reports.
     pub is_run: bool,
+    /// The launcher's process, and its descriptor of the memory in which excess frees are counted.
+    pub tally: Option<(u32, u32)>,
 }
 
 impl Default for Options {
@@ -69,6 +72,7 @@ impl Default for Options {
             record_args: false,
             session: 0,
             is_run: false,
+            tally: None,
         }
     }
 }
@@ -88,6 +92,9 @@ static COMPLAINED: AtomicBool = AtomicBool::new(false);
 pub fn start() {
     TEXT.get_or_init(|| Box::new(environment()));
     let (options, _) = read();
+    if let Some((launcher, descriptor)) = options.tally {
+        tally::start(launcher, descriptor);
+    }
     if options.is_run && !options.follow_children {
         leave_children_alone();
     }
@@ -228,6 +235,14 @@ fn set(options: &mut Options, key: &str, value: &str) -> Result<(), &'static str
         "session" => {
             options.session =
                 u64::from_str_radix(value, 16).map_err(|_| "a hexadecimal number is expected")?;
+        }
+        "tally" => {
+            let numbers = value.split_once('/');
+            let numbers = numbers.map(|(pid, file)| (pid.parse().ok(), file.parse().ok()));
+            let Some((Some(launcher), Some(descriptor))) = numbers else {
+                return Err("a process and a descriptor are expected");
+            };
+            options.tally = Some((launcher, descriptor));
         }
         // Of the launcher; nothing is to be done about them here.
         "report" | "format" | "adapters" => {}

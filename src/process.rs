@@ -22,6 +22,7 @@ use crate::record::Fork;
 use crate::record::Recorder;
 use crate::record::writer;
 use crate::sys;
+use crate::thread;
 
 /// Ledger and trace.
 #[derive(Debug)]
@@ -41,8 +42,10 @@ static MAKER: AtomicU32 = AtomicU32::new(0);
 static MARK: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
 /// The monotonic clock at the last fork that ran the handlers of fork, in the child.
 static FORK_TIME: AtomicU64 = AtomicU64::new(0);
-/// Events that came while there was no world to count them.
+/// Events that came while there was no world to count them. None of them was judged.
 static LOST_EARLY: AtomicU64 = AtomicU64::new(0);
+/// An event was lost of which not even the address is known.
+static LOST_BLINDLY: AtomicBool = AtomicBool::new(false);
 /// The host granted no memory, and was told so.
 static GAVE_UP: AtomicBool = AtomicBool::new(false);
 /// What the host said about its owners; a trace that begins later says it too.
@@ -96,9 +99,29 @@ pub fn existing_world() -> Option<&'static World> {
     (world.recorder.pid == sys::process_id()).then_some(world)
 }
 
-/// Counts an event that found no world.
-pub fn lose_early() {
-    LOST_EARLY.fetch_add(1, Ordering::Relaxed);
+/// Counts an event that is lost before it was judged; at its address (device, address) nobody is accused any more.
+pub fn lose_unjudged(place: Option<(u32, u64)>) {
+    // A child that has not begun a trace has the ledger of its parent.
+    // SAFETY: null, or a world, which is never taken down.
+    let ledger = unsafe { WORLD.load(Ordering::Acquire).as_ref() }.map(|world| world.ledger);
+    if let (Some(ledger), Some((device, address))) = (ledger, place) {
+        ledger.lose(device, address);
+    }
+    match existing_world() {
+        Some(world) => world.recorder.lose_unjudged(1),
+        None => drop(LOST_EARLY.fetch_add(1, Ordering::Relaxed)),
+    }
+}
+
+/// As [`lose_unjudged`], where it is not known what the event would have been: from now on nothing is held back.
+pub fn lose_blindly() {
+    LOST_BLINDLY.store(true, Ordering::Relaxed);
+    lose_unjudged(None);
+}
+
+/// Whether any free may be legitimate, whatever the ledger says.
+pub fn is_blind() -> bool {
+    LOST_BLINDLY.load(Ordering::Relaxed)
 }
 
 /// Declares whether owners may be used again for other objects.
@@ -120,6 +143,10 @@ fn make_world() -> Option<&'static World> {
     // What could not be had once is not tried again at every event.
     if GAVE_UP.load(Ordering::Relaxed) {
         return None;
+    }
+    // A handler that interrupts whoever is making it can neither wait for that nor use the heap.
+    if thread::is_nested() {
+        return existing_world();
     }
     let _no_cancel = sys::NoCancel::new();
     crate::start();
@@ -156,7 +183,7 @@ fn make_world() -> Option<&'static World> {
     let Some(recorder) = Recorder::start(options::get(), fork) else {
         return no_memory();
     };
-    recorder.lose(LOST_EARLY.swap(0, Ordering::Relaxed));
+    recorder.lose_unjudged(LOST_EARLY.swap(0, Ordering::Relaxed));
     recorder.set_owners_are_pointers(OWNERS_ARE_POINTERS.load(Ordering::Relaxed));
     let world = Box::into_raw(Box::new(World {
         ledger,

@@ -1,4 +1,6 @@
-//! The re-entrancy guard stop of an event's way: one thread, inside the shim at most once.
+//! The re-entrancy guard stop of an event's way: one thread, inside the shim at most once, and once more in a signal
+//! handler that interrupts an event. Such a handler has a state of its own to work with, so its events are judged and
+//! recorded like all others; only a handler that interrupts an event of a handler loses its own.
 //!
 //! A thread's state lies in memory of the shim's own, and is borrowed: when the thread ends, the state with its
 //! half-full chunks waits for the next one. There is no Rust destructor in thread-local storage; events that come
@@ -28,6 +30,10 @@ const OUTSIDE: usize = 0;
 const INSIDE: usize = 1;
 /// The slot says: this thread is the shim's own, or in a callback of the host's; its events are none.
 const SILENT: usize = 2;
+/// The slot says: an event of a signal handler is under way, which interrupted another one.
+const NESTED: usize = 3;
+/// The slot says: the shim asks a function of the host's, whose events are none.
+const ASKING: usize = 4;
 
 /// The deepest nesting of scopes that is kept.
 pub const MAX_SCOPES: usize = 64;
@@ -96,46 +102,53 @@ static EXIT_KEY: AtomicU32 = AtomicU32::new(0);
 pub struct Inside {
     seat: &'static Seat,
     errno: libc::c_int,
+    /// What the slot said before.
+    before: usize,
     not_send: PhantomData<*mut ()>,
 }
 
 /// Why there was no way in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// The thread is inside already: a signal handler interrupted an event. The event is lost.
+    /// The thread is inside twice already: a signal handler interrupted the event of another. The event is lost.
     Interrupted,
+    /// A function of the host's is being asked: what it causes is no event, that of a signal handler is lost.
+    Asking,
     /// The shim's own doing, or a callback's: not an event.
     Silent,
     /// There is no memory for the thread's state. The event is lost.
     NoMemory,
 }
 
-/// Goes inside, unless the thread is inside already. errno is kept until the way out.
+/// Goes inside, where the thread may. errno is kept until the way out.
 ///
 /// # Errors
 /// Why not.
 pub fn try_enter() -> Result<Inside, Refused> {
     let slot = tls::slot();
-    match slot.busy.get() {
-        OUTSIDE => {}
+    let before = slot.busy.get();
+    let (now, place) = match before {
+        OUTSIDE => (INSIDE, &slot.seat),
+        INSIDE => (NESTED, &slot.nested),
         SILENT => return Err(Refused::Silent),
+        ASKING => return Err(Refused::Asking),
         _ => return Err(Refused::Interrupted),
-    }
-    slot.busy.set(INSIDE);
+    };
+    slot.busy.set(now);
     // The signal handlers of this thread must see the flag before anything below happens.
     compiler_fence(Ordering::SeqCst);
     // SAFETY: errno's place is valid for the thread's life.
     let errno = unsafe { *sys::errno_location() };
     // SAFETY: the slot holds null or a seat, and seats are never given back to the kernel.
-    let seat = match unsafe { slot.seat.get().as_ref() } {
+    let seat = match unsafe { place.get().as_ref() } {
         Some(seat) => seat,
-        None => match take_seat() {
+        None => match take_seat(now == INSIDE) {
             Some(seat) => {
-                slot.seat.set(ptr::from_ref(seat).cast_mut());
+                place.set(ptr::from_ref(seat).cast_mut());
                 seat
             }
             None => {
-                slot.busy.set(OUTSIDE);
+                slot.busy.set(before);
                 return Err(Refused::NoMemory);
             }
         },
@@ -143,6 +156,7 @@ pub fn try_enter() -> Result<Inside, Refused> {
     Ok(Inside {
         seat,
         errno,
+        before,
         not_send: PhantomData,
     })
 }
@@ -156,8 +170,8 @@ pub fn enter() -> Option<Inside> {
 impl Inside {
     /// The thread's state.
     pub fn state(&mut self) -> &mut ThreadState {
-        // SAFETY: `taken` makes the state this thread's alone, the busy flag makes this `Inside` the only one on
-        // the thread, and the borrow of `self` makes this reference the only one.
+        // SAFETY: `taken` makes the state this thread's alone, the busy flag makes this `Inside` the only one with
+        // this seat, and the borrow of `self` makes this reference the only one.
         unsafe { &mut *self.seat.state.get() }
     }
 
@@ -169,12 +183,27 @@ impl Inside {
 
     /// Runs `action` so that calls into the shim from within are no events.
     pub fn silently<T>(&mut self, action: impl FnOnce() -> T) -> T {
-        let slot = tls::slot();
-        slot.busy.set(SILENT);
-        let result = action();
-        slot.busy.set(INSIDE);
-        result
+        during(SILENT, action)
     }
+}
+
+fn during<T>(what: usize, action: impl FnOnce() -> T) -> T {
+    let slot = tls::slot();
+    let before = slot.busy.replace(what);
+    let result = action();
+    slot.busy.set(before);
+    result
+}
+
+/// Runs a function of the host's that the shim needs an answer of: what it causes is no event.
+pub fn asking<T>(question: impl FnOnce() -> T) -> T {
+    during(ASKING, question)
+}
+
+/// Whether the thread is in a signal handler that interrupted an event, and the handler in an event of its own.
+#[must_use]
+pub fn is_nested() -> bool {
+    tls::slot().busy.get() == NESTED
 }
 
 impl Drop for Inside {
@@ -182,7 +211,7 @@ impl Drop for Inside {
         // SAFETY: errno's place is valid for the thread's life.
         unsafe { *sys::errno_location() = self.errno };
         compiler_fence(Ordering::SeqCst);
-        tls::slot().busy.set(OUTSIDE);
+        tls::slot().busy.set(self.before);
     }
 }
 
@@ -206,7 +235,8 @@ fn all_seats() -> impl Iterator<Item = &'static Seat> {
     })
 }
 
-fn take_seat() -> Option<&'static Seat> {
+/// A seat for the calling thread; its first one is given back when the thread ends, and takes the other along.
+fn take_seat(is_first: bool) -> Option<&'static Seat> {
     let free = all_seats().find(|seat| {
         // Acquire: what the thread before left in the state is seen.
         let taken = seat
@@ -218,7 +248,7 @@ fn take_seat() -> Option<&'static Seat> {
         Some(seat) => seat,
         None => add_seat()?,
     };
-    adopt(seat);
+    adopt(seat, is_first);
     Some(seat)
 }
 
@@ -239,7 +269,7 @@ fn add_seat() -> Option<&'static Seat> {
 }
 
 /// Makes a seat that has just been taken the calling thread's.
-fn adopt(seat: &'static Seat) {
+fn adopt(seat: &'static Seat, is_first: bool) {
     // SAFETY: `taken` has just been won, so nobody else uses the state.
     let state = unsafe { &mut *seat.state.get() };
     state.thread_id = sys::thread_id();
@@ -247,19 +277,21 @@ fn adopt(seat: &'static Seat) {
     state.pen.thread_changed();
     state.preload = PerThread::ZERO;
     let key = EXIT_KEY.load(Ordering::Relaxed);
-    if let Some(key) = key.checked_sub(1) {
+    if is_first && let Some(key) = key.checked_sub(1) {
         // SAFETY: the key was made in `start`; its destructor takes any value that is not null.
         unsafe { libc::pthread_setspecific(key, ptr::from_ref(seat).cast()) };
     }
 }
 
-/// Runs when a thread ends: the seat is for the next one.
+/// Runs when a thread ends: its seats are for the next one.
 unsafe extern "C" fn give_back(_seat: *mut libc::c_void) {
     let slot = tls::slot();
-    // SAFETY: the slot holds null or a seat, and seats are never given back to the kernel.
-    if let Some(seat) = unsafe { slot.seat.replace(ptr::null_mut()).as_ref() } {
-        // Release: the next thread sees the state whole.
-        seat.taken.store(false, Ordering::Release);
+    for place in [&slot.seat, &slot.nested] {
+        // SAFETY: the slot holds null or a seat, and seats are never given back to the kernel.
+        if let Some(seat) = unsafe { place.replace(ptr::null_mut()).as_ref() } {
+            // Release: the next thread sees the state whole.
+            seat.taken.store(false, Ordering::Release);
+        }
     }
 }
 

@@ -1,8 +1,8 @@
-//! Two words per thread, reached without a call: the thread's state and its re-entrancy flag.
+//! Three words per thread, reached without a call: the thread's states and its re-entrancy flag.
 //!
 //! Rust's `thread_local!` in a shared library goes through `__tls_get_addr`, which may allocate on the host's
 //! heap at a thread's first touch. Initial-exec storage does not; glibc keeps a little of it free even for
-//! libraries that are opened late, and this takes 16 bytes. Stable Rust cannot ask for that model, hence the
+//! libraries that are opened late, and this takes 24 bytes. Stable Rust cannot ask for that model, hence the
 //! assembly; other machines use `thread_local!` with a constant, which needs no destructor either.
 
 use std::cell::Cell;
@@ -15,7 +15,9 @@ use crate::thread::Seat;
 pub struct Slot {
     /// The state that the thread has borrowed, or null.
     pub seat: Cell<*mut Seat>,
-    /// 1 while the thread is inside the shim.
+    /// The one for a signal handler that interrupts an event, or null.
+    pub nested: Cell<*mut Seat>,
+    /// How far inside the shim the thread is; 0 outside.
     pub busy: Cell<usize>,
 }
 
@@ -29,8 +31,8 @@ mod storage {
         ".globl whofreed_tls_slot",
         ".hidden whofreed_tls_slot",
         ".type whofreed_tls_slot,@object",
-        ".size whofreed_tls_slot,16",
-        "whofreed_tls_slot: .zero 16",
+        ".size whofreed_tls_slot,24",
+        "whofreed_tls_slot: .zero 24",
         ".popsection",
     );
 
@@ -59,7 +61,11 @@ mod storage {
 
     thread_local! {
         static SLOT: Slot = const {
-            Slot { seat: Cell::new(ptr::null_mut()), busy: Cell::new(0) }
+            Slot {
+                seat: Cell::new(ptr::null_mut()),
+                nested: Cell::new(ptr::null_mut()),
+                busy: Cell::new(0),
+            }
         };
     }
 

@@ -59,6 +59,13 @@ fn bad_input_gets_verdicts() {
 }
 
 #[test]
+fn views_are_told_apart_by_address_and_owner() {
+    let (report, _) = content_both_ways("c_tests/views.c", NO_ARGUMENTS);
+    assert_eq!(number(&report, &["verdicts", "foreign_owner"]), 0);
+    assert_eq!(total(&report, "leaked"), 0, "{report:#}");
+}
+
+#[test]
 fn a_forked_child_has_a_ledger_and_a_trace_of_its_own() {
     let (report, truth) = content_both_ways("c_tests/fork.c", NO_ARGUMENTS);
     assert_eq!(total(&report, "leaked"), number(&truth, &["leaked"]));

@@ -42,6 +42,27 @@ fn a_handler_on_a_small_alternate_stack_has_room() {
     content("small_stack", 101);
 }
 
+/// A handler that interrupts an event has its own judged and recorded all the same.
+#[test]
+fn a_handler_inside_an_event_loses_nothing() {
+    content("handler", 1);
+}
+
+/// One that interrupts an event of another handler may lose its own: then it is counted, and nobody is accused.
+#[test]
+fn a_handler_inside_an_event_of_a_handler_makes_nobody_guilty() {
+    let scratch = Scratch::new("handlers");
+    let host = host(&scratch);
+    let tracked = common::track(&scratch, &["--guard"], &host, &["handlers"]);
+    tracked.run.expect_code(0);
+    common::check_identities(&tracked.report);
+    assert_eq!(total(&tracked.report, "excess"), 1);
+    common::note(
+        "events lost to handlers inside handlers",
+        &total(&tracked.report, "dropped_events").to_string(),
+    );
+}
+
 #[test]
 fn resets_that_leave_buffers_behind_do_not_stop_the_judge() {
     content("resets", 2);
@@ -107,6 +128,60 @@ fn limits_of_the_host_do_not_end_it() {
             let left = scratch.file("limited.wft");
             assert!(!left.exists() || std::fs::remove_file(left).is_ok());
         }
+    }
+}
+
+#[test]
+fn a_callback_is_never_called_with_what_belongs_to_another() {
+    content("callbacks", 50_001);
+}
+
+/// The summary comes all the same where stderr is read; where nobody reads that either, the host ends without it.
+#[test]
+fn a_report_that_nobody_reads_does_not_keep_the_host_from_ending() {
+    let scratch = Scratch::new("stuck");
+    let host = host(&scratch);
+    let run = common::run(Command::new("timeout").arg("20").arg(&host).arg("stuck"));
+    let run = run.expect_code(0);
+    assert!(run.stderr.contains("1 excess free"), "{}", run.stderr);
+
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let mut full = Command::new("timeout");
+    full.args(["20", "bash", "-c", FILL_AND_RUN])
+        .arg(&host)
+        .env_remove("LD_LIBRARY_PATH")
+        .stderr(writer);
+    let status = full.status().expect("bash");
+    assert!(status.success(), "{status}");
+    drop(reader);
+}
+
+/// Fills the pipe behind stderr, then runs the host.
+const FILL_AND_RUN: &str = "timeout 1 head -c 10000000 /dev/zero >&2; \"$0\" stuck";
+
+/// The exit code tells of excess frees even where the host did away with the trace.
+#[test]
+fn without_a_trace_the_exit_code_tells_all_the_same() {
+    let scratch = Scratch::new("no-trace");
+    // Without an event before main, which would make the trace while it can be made.
+    let late = Host::c("c_tests/hazards.c")
+        .flags(&["-DNO_EVENT_BEFORE_MAIN"])
+        .compile(&scratch, "late");
+    let trace = scratch.file("gone.wft");
+    let trace = trace.to_string_lossy();
+    for mode in [&["no_descriptors"][..], &["remove", &trace], &["many"]] {
+        let run = common::run(
+            Command::new(common::cli())
+                .args(["run", "--error-exitcode", "7", "--trace", &trace, "--shim"])
+                .arg(common::shim())
+                .arg("--")
+                .arg(&late)
+                .args(mode)
+                .current_dir(scratch.path()),
+        );
+        let run = run.expect_code(7);
+        let is_said = run.stderr.contains("1 excess free is in no trace");
+        assert_eq!(is_said, mode != ["many"], "{}", run.stderr);
     }
 }
 

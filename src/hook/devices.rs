@@ -7,20 +7,20 @@ use whofreed_trace::layout;
 use super::CallSite;
 use super::Draft;
 use super::MAX_NAME;
-use super::enter_for_event;
-use super::world_for_event;
+use super::enter;
+use super::world;
 use crate::thread::Inside;
 
 /// A device came up.
 pub fn device_open(device: u32, name: &[u8], capacity: u64) {
-    if let Some(mut inside) = enter_for_event() {
+    if let Some(mut inside) = enter() {
         device_open_inside(&mut inside, device, name, capacity);
     }
 }
 
 /// See [`device_open`].
 pub fn device_open_inside(inside: &mut Inside, device: u32, name: &[u8], capacity: u64) {
-    let Some(world) = world_for_event() else {
+    let Some(world) = world() else {
         return;
     };
     let state = inside.state();
@@ -38,7 +38,7 @@ pub fn device_open_inside(inside: &mut Inside, device: u32, name: &[u8], capacit
 
 /// The runtime released everything on the device at once.
 pub fn device_reset(device: u32) {
-    if let Some(mut inside) = enter_for_event() {
+    if let Some(mut inside) = enter() {
         end_device(&mut inside, EventKind::DeviceReset, device);
     }
 }
@@ -50,7 +50,7 @@ pub fn device_reset_inside(inside: &mut Inside, device: u32) {
 
 /// The device went away, and everything on it.
 pub fn device_close(device: u32) {
-    if let Some(mut inside) = enter_for_event() {
+    if let Some(mut inside) = enter() {
         end_device(&mut inside, EventKind::DeviceClose, device);
     }
 }
@@ -61,7 +61,7 @@ pub fn device_close_inside(inside: &mut Inside, device: u32) {
 }
 
 fn end_device(inside: &mut Inside, kind: EventKind, device: u32) {
-    let Some(world) = world_for_event() else {
+    let Some(world) = world() else {
         return;
     };
     let mut event = Draft::new(kind, device, 0, 0);

@@ -2,31 +2,30 @@
 
 use std::ffi::c_void;
 use std::ptr;
-use std::sync::atomic::AtomicPtr;
-use std::sync::atomic::Ordering;
 
 use whofreed_lifecycle::Verdict;
 use whofreed_trace::layout::EventRecord;
 
+use super::listener;
 use crate::abi::WfExcess;
 use crate::abi::WfExcessCallback;
 use crate::options::OnExcess;
 use crate::process::World;
 use crate::record::dump::ExcessNote;
 use crate::record::writer::Message;
+use crate::sys;
 use crate::thread::Inside;
 
 // The callback is handed the thread's own frames as they are.
 const _: () = assert!(size_of::<usize>() == size_of::<u64>());
 
-static CALLBACK: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
-static CALLBACK_USER: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
-
 /// Sets who is told of excess frees, on the freeing thread.
 pub fn on_excess(callback: WfExcessCallback, user: *mut c_void) {
-    CALLBACK_USER.store(user, Ordering::Release);
-    let callback = callback.map_or(ptr::null_mut(), |callback| callback as *mut c_void);
-    CALLBACK.store(callback, Ordering::Release);
+    if !listener::set(callback, user) {
+        sys::complain(
+            "wf_on_excess was given too many different callbacks: nobody is told from now on",
+        );
+    }
 }
 
 /// What the user asked for at an excess free.
@@ -37,8 +36,7 @@ pub(super) fn react(
     on_excess: OnExcess,
 ) {
     let thread = inside.state().thread_id;
-    let callback = CALLBACK.load(Ordering::Acquire);
-    if !callback.is_null() {
+    if let Some((callback, user)) = listener::current() {
         // The buffer stays as it is during the callback: calls of the library inside it are no events.
         let captured = inside.state().stack.frames();
         let (frames, frame_count) = (captured.as_ptr(), captured.len());
@@ -60,13 +58,6 @@ pub(super) fn react(
             },
             frame_count: frame_count as u64,
             reserved: [0; 8],
-        };
-        let user = CALLBACK_USER.load(Ordering::Acquire);
-        // SAFETY: the pointer was stored by `on_excess` from a function of this very type.
-        let callback = unsafe {
-            std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*const WfExcess, *mut c_void)>(
-                callback,
-            )
         };
         // SAFETY: the host has promised a function that may be called with an event and its `user`.
         inside.silently(|| unsafe { callback(&raw const event, user) });

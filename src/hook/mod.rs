@@ -11,6 +11,7 @@
 mod devices;
 mod draft;
 mod excess;
+mod listener;
 mod names;
 mod totals;
 
@@ -21,10 +22,12 @@ use whofreed_trace::layout;
 
 use self::draft::Draft;
 use crate::abi::WF_ADDRESS_UNKNOWN;
-use crate::ledger::Holding;
+use crate::ledger::Instance;
+use crate::ledger::Scratch;
 use crate::options;
 use crate::process;
 use crate::process::World;
+use crate::tally;
 use crate::thread;
 use crate::thread::Inside;
 use crate::thread::Refused;
@@ -56,25 +59,61 @@ pub struct Decision {
     pub forward: bool,
 }
 
-/// Goes inside for an event; one that cannot be had is counted.
-fn enter_for_event() -> Option<Inside> {
+/// Goes inside for an event at an address of a device; one that cannot be had is counted.
+fn enter_for_event(device: u32, address: u64) -> Option<Inside> {
     match thread::try_enter() {
         Ok(inside) => Some(inside),
         Err(Refused::Silent) => None,
-        Err(Refused::Interrupted | Refused::NoMemory) => {
-            match process::existing_world() {
-                Some(world) => world.recorder.lose(1),
-                None => process::lose_early(),
-            }
+        Err(Refused::Asking | Refused::Interrupted | Refused::NoMemory) => {
+            lose(device, address);
             None
         }
     }
 }
 
-fn world_for_event() -> Option<&'static World> {
+/// Goes inside for a hook, which has to look at the host's objects before it knows what the event is.
+pub fn enter_for_hook() -> Option<Inside> {
+    match thread::try_enter() {
+        Ok(inside) => Some(inside),
+        Err(Refused::Silent | Refused::Asking) => None,
+        Err(Refused::Interrupted | Refused::NoMemory) => {
+            process::lose_blindly();
+            None
+        }
+    }
+}
+
+/// Goes inside for what concerns no address; what cannot be had is counted.
+fn enter() -> Option<Inside> {
+    match thread::try_enter() {
+        Ok(inside) => Some(inside),
+        Err(Refused::Silent) => None,
+        Err(Refused::Asking | Refused::Interrupted | Refused::NoMemory) => {
+            process::lose_unjudged(None);
+            None
+        }
+    }
+}
+
+/// An event is lost before it is judged.
+fn lose(device: u32, address: u64) {
+    let is_known = address != WF_ADDRESS_UNKNOWN;
+    process::lose_unjudged(is_known.then_some((device, address)));
+}
+
+fn world_for_event(device: u32, address: u64) -> Option<&'static World> {
     let world = process::world();
     if world.is_none() {
-        process::lose_early();
+        lose(device, address);
+    }
+    world
+}
+
+/// The world for what concerns no address.
+fn world() -> Option<&'static World> {
+    let world = process::world();
+    if world.is_none() {
+        process::lose_unjudged(None);
     }
     world
 }
@@ -96,7 +135,7 @@ pub fn allocate(
     owner: u64,
     at: CallSite,
 ) -> Verdict {
-    enter_for_event().map_or(Verdict::Ok, |mut inside| {
+    enter_for_event(device, address).map_or(Verdict::Ok, |mut inside| {
         allocate_inside(&mut inside, device, address, size, kind, owner, at)
     })
 }
@@ -111,7 +150,7 @@ pub fn allocate_inside(
     owner: u64,
     at: CallSite,
 ) -> Verdict {
-    let Some(world) = world_for_event() else {
+    let Some(world) = world_for_event(device, address) else {
         return Verdict::Ok;
     };
     let counters = inside.counters();
@@ -127,15 +166,10 @@ pub fn allocate_inside(
         .ledger
         .apply(&mut state.scratch, device, address, Some(kind), occurrence);
     if owner != 0 {
-        let holding = Holding {
-            address,
-            root_address: address,
-            root_owner: owner,
-        };
         event.untracked_unless(
             world
                 .ledger
-                .hold(&mut state.scratch, device, owner, holding),
+                .hold(&mut state.scratch, device, address, owner),
         );
     }
     count(&counters.allocations);
@@ -150,7 +184,7 @@ pub fn deallocate(device: u32, address: u64, owner: u64, at: CallSite) -> Decisi
         verdict: Verdict::Unknown,
         forward: true,
     };
-    enter_for_event().map_or(unjudged, |mut inside| {
+    enter_for_event(device, address).map_or(unjudged, |mut inside| {
         deallocate_inside(&mut inside, device, address, owner, at)
     })
 }
@@ -180,17 +214,17 @@ pub fn deallocate_told_inside(
 /// Whether the guard would hold back a deallocate that happened now. For those who can stop it only before they know
 /// whether it happens at all.
 pub fn guard_holds_inside(inside: &mut Inside, device: u32, address: u64, owner: u64) -> bool {
-    if !options::get().guard {
+    if !options::get().guard || process::is_blind() {
         return false;
     }
     let Some(world) = process::existing_world() else {
         return false;
     };
-    match resolve(world, device, address, owner) {
-        Target::Nothing => false,
-        Target::Instance { address, owner } => {
+    let scratch = &mut inside.state().scratch;
+    match resolve(world, scratch, device, address, owner) {
+        None => false,
+        Some(Instance { address, owner }) => {
             let occurrence = lifecycle::Event::Deallocate { owner };
-            let scratch = &mut inside.state().scratch;
             world
                 .ledger
                 .judge(scratch, device, address, occurrence)
@@ -207,7 +241,7 @@ fn judge_deallocate(
     at: CallSite,
     is_guarded: bool,
 ) -> Decision {
-    let Some(world) = world_for_event() else {
+    let Some(world) = world_for_event(device, address) else {
         return Decision {
             verdict: Verdict::Unknown,
             forward: true,
@@ -220,23 +254,22 @@ fn judge_deallocate(
     if is_unknown {
         event.record.flags |= layout::EVENT_ADDRESS_UNKNOWN;
     }
-    let target = resolve(world, device, address, owner);
-    let verdict = match target {
-        Target::Nothing if owner == 0 => {
+    let scratch = &mut inside.state().scratch;
+    let verdict = match resolve(world, scratch, device, address, owner) {
+        None if owner == 0 => {
             count(&counters.invalid);
             Verdict::Invalid
         }
-        Target::Nothing => {
+        None => {
             count(&counters.unknown);
             Verdict::Unknown
         }
-        Target::Instance {
+        Some(Instance {
             address,
             owner: root,
-        } => {
+        }) => {
             event.root(address, root);
             let occurrence = lifecycle::Event::Deallocate { owner: root };
-            let scratch = &mut inside.state().scratch;
             let judged = world
                 .ledger
                 .apply(scratch, device, address, None, occurrence);
@@ -255,50 +288,43 @@ fn judge_deallocate(
     };
     event.verdict(verdict);
     let options = options::get();
-    let forward = !(is_guarded && verdict.is_excess());
+    let forward = !(is_guarded && verdict.is_excess()) || process::is_blind();
     if !forward {
         count(&counters.blocked);
         event.record.flags |= layout::EVENT_BLOCKED;
     }
     event.finish(world, inside.state(), at);
     if verdict.is_excess() {
+        if !world.recorder.is_muted {
+            tally::count();
+        }
         excess::react(inside, world, &event.record, options.on_excess);
     }
     Decision { verdict, forward }
 }
 
-/// Whose instance a call is about.
-enum Target {
-    Instance { address: u64, owner: u64 },
-    Nothing,
-}
-
-fn resolve(world: &World, device: u32, address: u64, owner: u64) -> Target {
-    let itself = Target::Instance { address, owner };
+/// Which instance a call is about, if it tells.
+fn resolve(
+    world: &World,
+    scratch: &mut Scratch,
+    device: u32,
+    address: u64,
+    owner: u64,
+) -> Option<Instance> {
     let is_unknown = address == WF_ADDRESS_UNKNOWN;
     if owner == 0 {
-        return if is_unknown { Target::Nothing } else { itself };
-    }
-    if !is_unknown && !world.ledger.has_views() {
-        return itself;
-    }
-    match world.ledger.last_holding(device, owner) {
-        Some(holding)
-            if is_unknown || address == holding.address || address == holding.root_address =>
-        {
-            Target::Instance {
-                address: holding.root_address,
-                owner: holding.root_owner,
-            }
-        }
-        None if is_unknown => Target::Nothing,
-        _ => itself,
+        (!is_unknown).then_some(Instance { address, owner })
+    } else if is_unknown {
+        world.ledger.last_held(scratch, device, owner)
+    } else {
+        let owner = world.ledger.root(scratch, device, address, owner);
+        Some(Instance { address, owner })
     }
 }
 
 /// A reference to a live buffer was added.
 pub fn retain(device: u32, address: u64, owner: u64, at: CallSite) -> Verdict {
-    enter_for_event().map_or(Verdict::Ok, |mut inside| {
+    enter_for_event(device, address).map_or(Verdict::Ok, |mut inside| {
         retain_inside(&mut inside, device, address, owner, at)
     })
 }
@@ -311,44 +337,29 @@ pub fn retain_inside(
     owner: u64,
     at: CallSite,
 ) -> Verdict {
-    let Some(world) = world_for_event() else {
+    let Some(world) = world_for_event(device, address) else {
         return Verdict::Ok;
     };
     let counters = inside.counters();
     let mut event = Draft::new(EventKind::Retain, device, address, owner);
     let state = inside.state();
-    let target = resolve(world, device, address, owner);
-    let (
-        Target::Instance {
-            address: root_address,
-            owner: root_owner,
-        },
-        false,
-    ) = (target, address == WF_ADDRESS_UNKNOWN)
-    else {
+    if address == WF_ADDRESS_UNKNOWN {
         return refuse(inside, world, event, at);
-    };
-    event.root(root_address, root_owner);
-    let occurrence = lifecycle::Event::Retain { owner: root_owner };
+    }
+    let scratch = &mut state.scratch;
+    let root = world.ledger.root(scratch, device, address, owner);
+    event.root(address, root);
+    let occurrence = lifecycle::Event::Retain { owner: root };
     let judged = world
         .ledger
-        .apply(&mut state.scratch, device, root_address, None, occurrence);
+        .apply(scratch, device, address, None, occurrence);
     event.judged(&judged);
     event.record.label = judged.label;
     let verdict = judged.outcome.verdict;
     if verdict == Verdict::Ok {
         count(&counters.retains);
-        if owner != 0 && owner == root_owner {
-            let holding = Holding {
-                address,
-                root_address,
-                root_owner,
-            };
-            event.untracked_unless(
-                world
-                    .ledger
-                    .hold(&mut state.scratch, device, owner, holding),
-            );
+        if owner != 0 && owner == root {
+            event.untracked_unless(world.ledger.hold(scratch, device, address, owner));
         }
     }
     event.finish(world, state, at);
@@ -357,7 +368,7 @@ pub fn retain_inside(
 
 /// An object begins to share the buffer of `parent_owner`.
 pub fn view(device: u32, address: u64, owner: u64, parent_owner: u64, at: CallSite) -> Verdict {
-    enter_for_event().map_or(Verdict::Ok, |mut inside| {
+    enter_for_event(device, address).map_or(Verdict::Ok, |mut inside| {
         view_inside(&mut inside, device, address, owner, parent_owner, at)
     })
 }
@@ -371,7 +382,7 @@ pub fn view_inside(
     parent_owner: u64,
     at: CallSite,
 ) -> Verdict {
-    let Some(world) = world_for_event() else {
+    let Some(world) = world_for_event(device, address) else {
         return Verdict::Ok;
     };
     let mut event = Draft::new(EventKind::View, device, address, owner);
@@ -379,34 +390,23 @@ pub fn view_inside(
     if address == WF_ADDRESS_UNKNOWN {
         return refuse(inside, world, event, at);
     }
-    // The root of a view of a view is the first one's; a parent that was never seen is its own.
-    let parent = match parent_owner {
-        0 => None,
-        parent => world.ledger.last_holding(device, parent),
-    };
-    let (root_address, root_owner) = match parent {
-        Some(holding) => (holding.root_address, holding.root_owner),
-        None => (address, parent_owner),
-    };
-    event.root(root_address, root_owner);
-    let occurrence = lifecycle::Event::View { root: root_owner };
+    // The root of a view of a view is the first one's; a parent without a view here is its own.
+    let scratch = &mut state.scratch;
+    let root = world.ledger.root(scratch, device, address, parent_owner);
+    event.root(address, root);
+    let occurrence = lifecycle::Event::View { root };
     let judged = world
         .ledger
-        .apply(&mut state.scratch, device, root_address, None, occurrence);
+        .apply(scratch, device, address, None, occurrence);
     event.judged(&judged);
     event.record.label = judged.label;
     let verdict = judged.outcome.verdict;
     if verdict == Verdict::Ok && owner != 0 {
-        let holding = Holding {
+        let instance = Instance {
             address,
-            root_address,
-            root_owner,
+            owner: root,
         };
-        event.untracked_unless(
-            world
-                .ledger
-                .hold_view(&mut state.scratch, device, owner, holding),
-        );
+        event.untracked_unless(world.ledger.share(scratch, device, instance, owner));
     }
     event.finish(world, state, at);
     verdict
@@ -414,14 +414,14 @@ pub fn view_inside(
 
 /// An attempt on a live handle that the host did not carry out.
 pub fn declined(device: u32, address: u64, owner: u64, at: CallSite) {
-    if let Some(mut inside) = enter_for_event() {
+    if let Some(mut inside) = enter_for_event(device, address) {
         declined_inside(&mut inside, device, address, owner, at);
     }
 }
 
 /// See [`declined`].
 pub fn declined_inside(inside: &mut Inside, device: u32, address: u64, owner: u64, at: CallSite) {
-    let Some(world) = world_for_event() else {
+    let Some(world) = world_for_event(device, address) else {
         return;
     };
     count(&inside.counters().declined);

@@ -4,15 +4,15 @@ use whofreed_trace::blob::PayloadWriter;
 use whofreed_trace::blob::blob_kind;
 
 use super::MAX_NAME;
-use super::enter_for_event;
-use super::world_for_event;
+use super::enter;
+use super::world;
 use crate::process;
 use crate::thread::Inside;
 use crate::thread::ThreadState;
 
 /// Names a label of buffers.
 pub fn name_kind(kind: u32, name: &[u8]) {
-    if let Some(mut inside) = enter_for_event() {
+    if let Some(mut inside) = enter() {
         name_kind_inside(&mut inside, kind, name);
     }
 }
@@ -29,7 +29,7 @@ pub fn name_kind_inside(inside: &mut Inside, kind: u32, name: &[u8]) {
 
 /// An adapter is in force.
 pub fn adapter_in_force(name: &[u8]) {
-    if let Some(mut inside) = enter_for_event() {
+    if let Some(mut inside) = enter() {
         adapter_in_force_inside(&mut inside, name);
     }
 }
@@ -46,7 +46,7 @@ pub fn adapter_in_force_inside(inside: &mut Inside, name: &[u8]) {
 
 /// A hook has found its original.
 pub fn coverage_bound(adapter: &[u8], symbol: &[u8], library: &[u8]) {
-    if let Some(mut inside) = enter_for_event() {
+    if let Some(mut inside) = enter() {
         coverage_bound_inside(&mut inside, adapter, symbol, library);
     }
 }
@@ -58,7 +58,7 @@ pub fn coverage_bound_inside(inside: &mut Inside, adapter: &[u8], symbol: &[u8],
 
 /// Something cannot be seen.
 pub fn coverage_unobservable(symbol: &[u8], why: &[u8]) {
-    if let Some(mut inside) = enter_for_event() {
+    if let Some(mut inside) = enter() {
         coverage_unobservable_inside(&mut inside, symbol, why);
     }
 }
@@ -94,10 +94,10 @@ fn tell_texts(inside: &mut Inside, kind: u16, texts: &[&[u8]]) {
 /// Begins a scope on this thread: its label is attached to the thread's events until [`scope_leave`]. Returns 0
 /// when it could not be begun.
 pub fn scope_enter(label: &[u8]) -> u64 {
-    let Some(mut inside) = enter_for_event() else {
+    let Some(mut inside) = enter() else {
         return 0;
     };
-    let Some(world) = world_for_event() else {
+    let Some(world) = world() else {
         return 0;
     };
     let state = inside.state();
@@ -116,7 +116,7 @@ pub fn scope_enter(label: &[u8]) -> u64 {
 
 /// Ends a scope of this thread, and those that were begun inside it.
 pub fn scope_leave(scope: u64) {
-    let Some(mut inside) = enter_for_event() else {
+    let Some(mut inside) = enter() else {
         return;
     };
     let state = inside.state();

@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
-use super::enter_for_event;
+use super::enter;
 use crate::abi::WfStats;
 use crate::options;
 use crate::process;
@@ -12,7 +12,7 @@ use crate::thread;
 
 /// Declares whether owners may be used again for other objects.
 pub fn owners_are_pointers(yes: bool) {
-    if let Some(_inside) = enter_for_event() {
+    if let Some(_inside) = enter() {
         process::set_owners_are_pointers(yes);
     }
 }
@@ -22,7 +22,7 @@ pub fn owners_are_pointers(yes: bool) {
 pub fn dump_culprits(descriptor: i32) -> i32 {
     match thread::enter() {
         Some(mut inside) => match process::world() {
-            Some(world) => inside.silently(|| dump::request(&world.recorder, descriptor, true)),
+            Some(world) => dump::request(&mut inside, &world.recorder, descriptor, true),
             None => -libc::ENOMEM,
         },
         None => -libc::EBUSY,
@@ -35,9 +35,9 @@ pub fn summary_at_exit() {
     let (Some(mut inside), Some(world)) = (thread::enter(), process::existing_world()) else {
         return;
     };
-    inside.silently(|| dump::wait_for_writer(&world.recorder));
+    dump::wait_for_writer(&world.recorder);
     if options.summary && !options.is_run && stats().excess > 0 {
-        let _ = inside.silently(|| dump::request(&world.recorder, 2, false));
+        let _ = dump::request(&mut inside, &world.recorder, 2, false);
     }
 }
 

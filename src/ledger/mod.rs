@@ -1,16 +1,22 @@
 //! The ledger stop of an event's way: who holds which address now, and so the verdict of every event.
 //!
 //! A table of addresses, each with the state machine of `whofreed_lifecycle` behind one atomic cell; a table of
-//! owners, which knows where each one held a buffer last and whether it is a view; a table of devices with the
-//! number of resets so far. All of it is private memory, so that a forked child inherits it.
+//! views; a table of owners, which knows where each one held buffers last; a table of devices with the number of
+//! resets so far. All of it is private memory, so that a forked child inherits it.
 //!
 //! **Architecture Invariant:** no lock, no system call, no allocation. A table at its bound refuses new keys;
-//! the event then goes on without a verdict of ours, and is counted.
+//! the event then goes on without a verdict of ours, and is counted. At an address where an event was lost, nobody is
+//! accused any more.
 
 pub mod cell;
 pub mod pool;
+mod recent;
 mod state;
 mod table;
+#[cfg(test)]
+#[expect(clippy::expect_used, reason = "a test may panic")]
+mod tests;
+mod views;
 
 use whofreed_lifecycle::Event;
 use whofreed_lifecycle::Full;
@@ -21,9 +27,10 @@ use whofreed_lifecycle::Verdict;
 use self::cell::Records;
 use self::pool::Cache;
 use self::pool::Pool;
+use self::recent::Recent;
 use self::table::Entry;
 use self::table::Table;
-use crate::primitive::AtomicU64;
+use self::views::Views;
 use crate::primitive::Ordering;
 use crate::sys::affordable;
 
@@ -33,8 +40,13 @@ pub use self::state::MAX_HOLDERS;
 const MAX_ADDRESSES: u32 = 1 << 24;
 /// Most owners that are remembered (as above).
 const MAX_OWNERS: u32 = 1 << 24;
-/// Most devices.
+/// Most views that are remembered (32 bytes each).
+const MAX_VIEWS: u32 = 1 << 24;
+/// Most devices whose resets are counted.
 const MAX_DEVICES: u32 = 1 << 16;
+
+/// [`Entry::marks`] of an address: an event was lost here that nobody has judged.
+const MARK_LOST: u32 = 1;
 
 /// What a thread lends to the ledger: memory to think in. Valid as zeros.
 #[derive(Debug)]
@@ -58,15 +70,13 @@ pub struct Judged {
     pub untracked: bool,
 }
 
-/// Where an owner held a buffer last.
+/// One instance, as a call may name it: by another owner, or without its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Holding {
-    /// The address that it was told with.
+pub struct Instance {
+    /// Its address.
     pub address: u64,
-    /// The address of the buffer: for a view that of its root.
-    pub root_address: u64,
-    /// The owner of the instance: for a view that of its root.
-    pub root_owner: u64,
+    /// Its owner: for a view that of the root.
+    pub owner: u64,
 }
 
 /// Who holds what.
@@ -75,9 +85,8 @@ pub struct Ledger {
     pool: Pool,
     addresses: Table,
     owners: Table,
+    views: Views,
     devices: Table,
-    /// Without any view, a free needs no look at its owner.
-    has_views: AtomicU64,
 }
 
 impl Ledger {
@@ -88,8 +97,8 @@ impl Ledger {
             pool: Pool::new(affordable(MAX_ADDRESSES))?,
             addresses: Table::new(affordable(MAX_ADDRESSES))?,
             owners: Table::new(affordable(MAX_OWNERS))?,
+            views: Views::new(affordable(MAX_VIEWS))?,
             devices: Table::new(MAX_DEVICES)?,
-            has_views: AtomicU64::new(0),
         })
     }
 
@@ -105,7 +114,7 @@ impl Ledger {
         event: Event,
     ) -> Judged {
         let epoch = self.epoch(device);
-        let Some(Entry { cell, note }) = self.addresses.entry_for(device, address) else {
+        let Some(Entry { cell, note, marks }) = self.addresses.entry_for(device, address) else {
             return untracked(epoch);
         };
         if let Some(label) = label {
@@ -120,6 +129,11 @@ impl Ledger {
             let Some(mut state) = state::load(&self.pool, seen.record(), holders) else {
                 continue;
             };
+            // The step that the lost event would have had stays out: the replay sees the gap.
+            if marks.load(Ordering::Relaxed) & MARK_LOST != 0 && !state.address.incomplete {
+                state.address.incomplete = true;
+                state.step += 1;
+            }
             // Another thread may have applied a later reset here already.
             let epoch = epoch.max(state.address.epoch);
             let outcome = state.address.apply(epoch, event);
@@ -140,7 +154,10 @@ impl Ledger {
                     }
                     match self.pool.take(class, records) {
                         Some(record) => record,
-                        None => return untracked(epoch),
+                        None => {
+                            marks.fetch_or(MARK_LOST, Ordering::Relaxed);
+                            return untracked(epoch);
+                        }
                     }
                 }
             };
@@ -171,7 +188,7 @@ impl Ledger {
 
     /// What the verdict of `event` would be if it happened now; nothing happens.
     pub fn judge(&self, scratch: &mut Scratch, device: u32, address: u64, event: Event) -> Verdict {
-        let Some(Entry { cell, .. }) = self.addresses.find(device, address) else {
+        let Some(Entry { cell, marks, .. }) = self.addresses.find(device, address) else {
             return Verdict::Unknown;
         };
         loop {
@@ -180,6 +197,7 @@ impl Ledger {
             else {
                 continue;
             };
+            state.address.incomplete |= marks.load(Ordering::Relaxed) & MARK_LOST != 0;
             let epoch = self.epoch(device).max(state.address.epoch);
             let outcome = state.address.apply(epoch, event);
             // Keeps the loads above before the second look, which says whether they were of one piece.
@@ -190,20 +208,54 @@ impl Ledger {
         }
     }
 
-    /// Notes where an owner holds a buffer now. False when there is no room to note it.
-    pub fn hold(&self, scratch: &mut Scratch, device: u32, owner: u64, holding: Holding) -> bool {
+    /// Whose instance a call is about that names `owner`: its own where it has one, else that of the root of its view.
+    pub fn root(&self, scratch: &mut Scratch, device: u32, address: u64, owner: u64) -> u64 {
+        match self.views.root(device, address, owner) {
+            root if root == owner || self.holds(scratch, device, address, owner) => owner,
+            root => root,
+        }
+    }
+
+    /// Notes that `owner` shares the instances of `parent` at an address from now on. False when there is no room to
+    /// note it: then nobody is accused there any more.
+    pub fn share(
+        &self,
+        scratch: &mut Scratch,
+        device: u32,
+        instance: Instance,
+        owner: u64,
+    ) -> bool {
+        let Instance {
+            address,
+            owner: root,
+        } = instance;
+        let noted = self.views.set(device, address, owner, root);
+        if !noted {
+            self.lose(device, address);
+        }
+        self.remember(scratch, device, owner, address) && noted
+    }
+
+    /// Notes that `owner` has an instance of its own at an address now. False when there is no room to note it.
+    pub fn hold(&self, scratch: &mut Scratch, device: u32, address: u64, owner: u64) -> bool {
+        self.views.forget(device, address, owner);
+        self.remember(scratch, device, owner, address)
+    }
+
+    fn remember(&self, scratch: &mut Scratch, device: u32, owner: u64, address: u64) -> bool {
         let Some(Entry { cell, .. }) = self.owners.entry_for(device, owner) else {
             return false;
         };
         let Some(record) = self.pool.take(0, &mut scratch.records) else {
             return false;
         };
-        let words = self.pool.words(record);
-        words[0].store(holding.address, Ordering::Relaxed);
-        words[1].store(holding.root_address, Ordering::Relaxed);
-        words[2].store(holding.root_owner, Ordering::Relaxed);
         loop {
             let seen = cell::look(cell);
+            let mut recent = self.recent_in(seen);
+            recent.push(address, |known| {
+                self.holds_through(scratch, device, known, owner)
+            });
+            recent.store(self.pool.words(record));
             if cell::swing(cell, seen, record) {
                 if seen.record() != cell::NO_RECORD {
                     self.pool.give(seen.record(), &mut scratch.records);
@@ -213,45 +265,75 @@ impl Ledger {
         }
     }
 
-    /// Like [`Ledger::hold`], for a view.
-    pub fn hold_view(
-        &self,
-        scratch: &mut Scratch,
-        device: u32,
-        owner: u64,
-        holding: Holding,
-    ) -> bool {
-        self.has_views.store(1, Ordering::Relaxed);
-        self.hold(scratch, device, owner, holding)
+    fn recent_in(&self, seen: cell::Seen) -> Recent {
+        if seen.record() == cell::NO_RECORD {
+            Recent::default()
+        } else {
+            Recent::load(self.pool.words(seen.record()))
+        }
     }
 
-    /// Where an owner held a buffer last.
-    #[must_use]
-    pub fn last_holding(&self, device: u32, owner: u64) -> Option<Holding> {
+    /// The instance that a call means whose owner does not know the address: the one that it held last of those that
+    /// it still holds, else the one that it held last of all. `None` when that is not known.
+    pub fn last_held(&self, scratch: &mut Scratch, device: u32, owner: u64) -> Option<Instance> {
         let cell = self.owners.find(device, owner)?.cell;
-        loop {
+        let recent = loop {
             let seen = cell::look(cell);
-            if seen.record() == cell::NO_RECORD {
-                return None;
-            }
-            let words = self.pool.words(seen.record());
-            let holding = Holding {
-                address: words[0].load(Ordering::Relaxed),
-                root_address: words[1].load(Ordering::Relaxed),
-                root_owner: words[2].load(Ordering::Relaxed),
-            };
+            let recent = self.recent_in(seen);
             // Keeps the loads above before the second look, which says whether they were of one piece.
             std::sync::atomic::fence(std::sync::atomic::Ordering::Acquire);
             if cell::look(cell) == seen {
-                return Some(holding);
+                break recent;
+            }
+        };
+        let mut newest_first = recent.addresses().iter().rev();
+        let held = newest_first.find(|&&known| self.holds_through(scratch, device, known, owner));
+        let address = match held {
+            None if recent.forgot => return None,
+            None => recent.addresses().last(),
+            held => held,
+        };
+        address.map(|&address| Instance {
+            address,
+            owner: self.root(scratch, device, address, owner),
+        })
+    }
+
+    /// Whether `owner` has a right at an address, of its own or through a view.
+    fn holds_through(&self, scratch: &mut Scratch, device: u32, address: u64, owner: u64) -> bool {
+        let root = self.root(scratch, device, address, owner);
+        self.holds(scratch, device, address, root)
+    }
+
+    /// Whether `owner` has a right of its own at an address; owner 0 whether anything lives there.
+    fn holds(&self, scratch: &mut Scratch, device: u32, address: u64, owner: u64) -> bool {
+        if owner == 0 {
+            let event = Event::Deallocate { owner };
+            return self.judge(scratch, device, address, event) == Verdict::Ok;
+        }
+        let Some(Entry { cell, .. }) = self.addresses.find(device, address) else {
+            return false;
+        };
+        loop {
+            let seen = cell::look(cell);
+            let Some(state) = state::load(&self.pool, seen.record(), &mut scratch.holders) else {
+                continue;
+            };
+            let holds = state.address.holds(self.epoch(device), owner);
+            // As in `last_held`.
+            std::sync::atomic::fence(std::sync::atomic::Ordering::Acquire);
+            if cell::look(cell) == seen {
+                return holds;
             }
         }
     }
 
-    /// Whether any view was ever made: if not, an owner is always its own root.
-    #[must_use]
-    pub fn has_views(&self) -> bool {
-        self.has_views.load(Ordering::Relaxed) != 0
+    /// An event at an address was lost before it could be judged: from now on nobody is accused there.
+    pub fn lose(&self, device: u32, address: u64) {
+        // An address that there is no room for is never judged anyway.
+        if let Some(Entry { marks, .. }) = self.addresses.entry_for(device, address) {
+            marks.fetch_or(MARK_LOST, Ordering::Relaxed);
+        }
     }
 
     /// The number of resets and closes of a device so far.

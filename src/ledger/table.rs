@@ -1,5 +1,7 @@
 //! Cells by (device, number): insert-only, found again without a lock.
 
+use std::sync::atomic::AtomicU32;
+
 use crate::arena::Arena;
 use crate::arena::ZeroInit;
 use crate::index::Index;
@@ -13,7 +15,9 @@ use crate::sys::mix;
 #[derive(Debug)]
 #[repr(C)]
 struct Node {
-    device: AtomicU64,
+    device: AtomicU32,
+    /// What was noted once and stays: see [`Entry::marks`].
+    marks: AtomicU32,
     number: AtomicU64,
     cell: AtomicU64,
     /// A word beside the state, outside of its transitions.
@@ -27,9 +31,11 @@ pub struct Entry<'table> {
     pub cell: &'table AtomicU64,
     /// A word that may be read and written at will; zero at first.
     pub note: &'table AtomicU64,
+    /// Bits outside of the state's transitions, which may be set at any time and by anybody; zero at first.
+    pub marks: &'table AtomicU32,
 }
 
-// SAFETY: zeroed memory is four valid atomics, which may be shared.
+// SAFETY: zeroed memory is five valid atomics, which may be shared.
 unsafe impl ZeroInit for Node {}
 
 /// A map from (device, number) to a cell that begins as zero.
@@ -55,7 +61,7 @@ impl Table {
         let node = self.nodes.get(node);
         // Relaxed: the index was read with Acquire, and the key was there before.
         node.number.load(Ordering::Relaxed) == number
-            && node.device.load(Ordering::Relaxed) == u64::from(device)
+            && node.device.load(Ordering::Relaxed) == device
     }
 
     fn entry(&self, node: u32) -> Entry<'_> {
@@ -63,6 +69,7 @@ impl Table {
         Entry {
             cell: &node.cell,
             note: &node.note,
+            marks: &node.marks,
         }
     }
 
@@ -81,10 +88,7 @@ impl Table {
             return Some(entry);
         }
         let node = self.nodes.take()?;
-        self.nodes
-            .get(node)
-            .device
-            .store(u64::from(device), Ordering::Relaxed);
+        self.nodes.get(node).device.store(device, Ordering::Relaxed);
         self.nodes.get(node).number.store(number, Ordering::Relaxed);
         let hash = hash_of(device, number);
         let is_key = |node| self.is(node, device, number);

@@ -14,7 +14,6 @@ use super::table::Hooked;
 use super::told;
 use crate::hook;
 use crate::linkmap;
-use crate::thread;
 use crate::thread::Inside;
 
 /// In a frame's ticket: `leave` has to report the event.
@@ -39,7 +38,7 @@ pub unsafe extern "C" fn enter(number: u32, frame: *mut Frame) -> usize {
         return originals::original(number, &hooked).unwrap_or(0);
     }
     frame.stack_words = u64::from(hooked.hook.stack_words);
-    // None when this thread is inside already: what the shim's own getters cause are no events.
+    // None when this thread asks the host for something: what the shim's own getters cause are no events.
     let mut inside = begin(&hooked.table);
     let Some(original) = originals::original(number, &hooked) else {
         // A probe by a weak reference found our stub, and calls it: the host must not die of it.
@@ -79,7 +78,8 @@ pub unsafe extern "C" fn leave(number: u32, frame: *mut Frame) {
     if frame.ticket == 0 {
         return;
     }
-    let (Some(hooked), Some(inside)) = (Hooked::find(number as usize), thread::enter()) else {
+    let (Some(hooked), Some(inside)) = (Hooked::find(number as usize), hook::enter_for_hook())
+    else {
         return;
     };
     Session::new(&hooked, inside).after(frame);
@@ -87,14 +87,14 @@ pub unsafe extern "C" fn leave(number: u32, frame: *mut Frame) {
 
 /// Goes inside; the first time in a process it says which adapters are in force.
 fn begin(table: &Table<'_>) -> Option<Inside> {
-    let mut inside = thread::enter()?;
+    let mut inside = hook::enter_for_hook()?;
     if told::ADAPTERS.is_first(0) {
         let mut adapters = (0..table.adapter_count()).filter_map(|place| table.adapter(place));
         let is_named = |adapter: &Adapter| !table.text(adapter.name).is_empty();
         if adapters.any(|adapter| is_named(&adapter) && adapter.flags & flags::UNIQUE_OWNERS == 0) {
             drop(inside);
             hook::owners_are_pointers(true);
-            inside = thread::enter()?;
+            inside = hook::enter_for_hook()?;
         }
         announce(&mut inside, table);
     }

@@ -7,6 +7,7 @@ use std::ffi::c_void;
 use std::mem::transmute;
 
 use super::originals;
+use crate::thread;
 
 /// Where the generated library's table lies; 0 when no such library is loaded.
 #[unsafe(naked)]
@@ -28,7 +29,8 @@ pub(super) extern "C" fn table_address() -> usize {
 pub(super) unsafe fn call(function: usize, argument: u64) -> Option<u64> {
     let mut returned = 0;
     // SAFETY: the caller vouches for the function; `returned` is a valid place.
-    let value = unsafe { call_catching(function, argument, &raw mut returned) };
+    let call = || unsafe { call_catching(function, argument, &raw mut returned) };
+    let value = thread::asking(call);
     (returned != 0).then_some(value)
 }
 

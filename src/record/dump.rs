@@ -1,10 +1,10 @@
 //! Reports of the living process: what `wf_dump_culprits`, the summary at exit and `on_excess=print` show.
 //!
-//! This is the one place inside the host that turns addresses into names. It runs on the writer thread; only
-//! where there is none, in a child that was forked behind our back, does the caller do it itself.
+//! This is the one place inside the host that turns addresses into names. It runs on the writer thread; only where
+//! there is none, in a child that was forked behind our back, or where it is held up by somebody who does not read what
+//! it writes, does the caller do it itself.
 
 use std::io;
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicI32;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
@@ -24,8 +24,11 @@ use whofreed_trace::read;
 
 use crate::record::Recorder;
 use crate::record::writer::Errand;
+use crate::record::writer::Mailbox;
 use crate::record::writer::Message;
+use crate::record::writer::STUCK_AFTER;
 use crate::sys;
+use crate::thread::Inside;
 
 /// An excess free that is to be printed.
 #[derive(Clone, Copy, Debug)]
@@ -50,31 +53,67 @@ const MAX_PRINTED: u32 = 64;
 const LOOK_EVERY: Duration = Duration::from_micros(200);
 /// How long the exit of a host is held up for messages that are on their way.
 const EXIT_ROUNDS: u32 = 5_000;
+/// How long it is held up for its summary, at the very most: one of the largest logs takes a few seconds.
+const SUMMARY_PATIENCE: Duration = Duration::from_secs(30);
+/// What a pipe that is ready takes without making the writer wait.
+const READY_FOR: usize = libc::PIPE_BUF;
 
 static PRINTED: AtomicU32 = AtomicU32::new(0);
 
-/// Has a report written to a descriptor, by the writer thread where there is one. 0 or a negative errno.
+/// Has a report written to a descriptor, by the writer thread where there is one. 0 or a negative errno. The summary is
+/// for a host that exits, which it does not hold up for ever.
+///
+/// The caller stays inside while it waits: a signal handler that interrupts it has its events judged like any other.
 #[must_use]
-pub fn request(recorder: &'static Recorder, descriptor: i32, whole: bool) -> i32 {
+pub fn request(
+    inside: &mut Inside,
+    recorder: &'static Recorder,
+    descriptor: i32,
+    whole: bool,
+) -> i32 {
     let _no_cancel = sys::NoCancel::new();
-    let errand = Errand {
-        descriptor,
-        whole,
-        result: AtomicI32::new(0),
-        done: AtomicBool::new(false),
+    let by_itself =
+        |inside: &mut Inside| inside.silently(|| write_report(recorder, descriptor, whole, None));
+    let Some(memory) = sys::reserve(size_of::<Errand>()) else {
+        return by_itself(inside);
     };
-    let place = (&raw const errand).expose_provenance();
-    // A full mailbox empties itself soon; this caller has time, unlike an event.
+    let place = memory.cast::<Errand>();
+    // SAFETY: fresh memory of the right size, aligned to a page, which nobody else knows yet and which stays as it is
+    // until it is released below.
+    let errand = unsafe {
+        place.write(Errand {
+            descriptor,
+            whole,
+            result: AtomicI32::new(0),
+            state: AtomicU32::new(Errand::WAITING),
+        });
+        place.as_ref()
+    };
+    let deadline = sys::monotonic_ns() + SUMMARY_PATIENCE.as_nanos() as u64;
+    let mut is_sent = false;
     while recorder.mail.has_writer() {
-        if recorder.mail.send(Message::Report(place)) {
-            while !errand.done.load(Ordering::Acquire) {
-                std::thread::sleep(LOOK_EVERY);
-            }
-            return errand.result.load(Ordering::Relaxed);
+        // A full mailbox empties itself soon; this caller has time, unlike an event.
+        let address = place.as_ptr().expose_provenance();
+        is_sent = is_sent || recorder.mail.send(Message::Report(address));
+        if errand.state.load(Ordering::Acquire) == Errand::DONE {
+            let result = errand.result.load(Ordering::Relaxed);
+            // SAFETY: the writer does not look at an errand that is done.
+            unsafe { sys::release(memory, size_of::<Errand>()) };
+            return result;
+        }
+        if recorder.mail.is_stuck() && errand.claim(Errand::GIVEN_UP) {
+            break;
+        }
+        if !whole && sys::monotonic_ns() > deadline {
+            return -libc::ETIMEDOUT;
         }
         std::thread::sleep(LOOK_EVERY);
     }
-    write_report(recorder, descriptor, whole)
+    if !is_sent {
+        // SAFETY: nobody was told of it.
+        unsafe { sys::release(memory, size_of::<Errand>()) };
+    }
+    by_itself(inside)
 }
 
 /// Waits, for a second at the most, until the writer has done what it was told: at the exit of the host.
@@ -87,8 +126,13 @@ pub fn wait_for_writer(recorder: &Recorder) {
     }
 }
 
-/// Writes a report of everything so far. 0 or a negative errno.
-pub fn write_report(recorder: &Recorder, descriptor: i32, whole: bool) -> i32 {
+/// Writes a report of everything so far. 0 or a negative errno. `mail` is the writer's own, to be told while it writes.
+pub fn write_report(
+    recorder: &Recorder,
+    descriptor: i32,
+    whole: bool,
+    mail: Option<&Mailbox>,
+) -> i32 {
     let trace = match recorder.snapshot(true) {
         Ok(trace) => trace,
         Err(error) => return -error.raw_os_error().unwrap_or(libc::EIO),
@@ -115,7 +159,8 @@ pub fn write_report(recorder: &Recorder, descriptor: i32, whole: bool) -> i32 {
             headline(&analysis, &options)
         )
     };
-    write_all(descriptor, text.as_bytes())
+    let patience = (!whole).then_some(STUCK_AFTER);
+    write_all(descriptor, text.as_bytes(), patience, mail)
 }
 
 /// Prints an excess free and, the first times, its stack.
@@ -137,7 +182,7 @@ pub fn print_excess(recorder: &Recorder, note: &ExcessNote) {
     {
         text.push_str(&stack_text(trace, StackId(stack)));
     }
-    write_all(2, text.as_bytes());
+    let _ = write_all(2, text.as_bytes(), None, Some(&recorder.mail));
 }
 
 fn stack_text(trace: Trace, stack: StackId) -> String {
@@ -158,10 +203,27 @@ fn stack_text(trace: Trace, stack: StackId) -> String {
     lines.collect()
 }
 
-fn write_all(descriptor: i32, mut bytes: &[u8]) -> i32 {
+/// With `patience`, whoever does not read for so long gets no more.
+fn write_all(
+    descriptor: i32,
+    mut bytes: &[u8],
+    patience: Option<Duration>,
+    mail: Option<&Mailbox>,
+) -> i32 {
     while !bytes.is_empty() {
-        // SAFETY: the pointer and the length are those of `bytes`.
-        let written = unsafe { libc::write(descriptor, bytes.as_ptr().cast(), bytes.len()) };
+        let mut piece = bytes;
+        if let Some(patience) = patience {
+            if !is_ready(descriptor, patience) {
+                return -libc::ETIMEDOUT;
+            }
+            piece = &bytes[..bytes.len().min(READY_FOR)];
+        }
+        // SAFETY: the pointer and the length are those of `piece`.
+        let write = || unsafe { libc::write(descriptor, piece.as_ptr().cast(), piece.len()) };
+        let written = match mail {
+            Some(mail) => mail.while_writing(write),
+            None => write(),
+        };
         match usize::try_from(written) {
             Ok(written) => bytes = &bytes[written..],
             Err(_) => {
@@ -173,6 +235,25 @@ fn write_all(descriptor: i32, mut bytes: &[u8]) -> i32 {
         }
     }
     0
+}
+
+/// Whether a write would not wait; asked for as long as `patience`.
+fn is_ready(descriptor: i32, patience: Duration) -> bool {
+    let mut look = libc::pollfd {
+        fd: descriptor,
+        events: libc::POLLOUT,
+        revents: 0,
+    };
+    let patience = i32::try_from(patience.as_millis()).unwrap_or(i32::MAX);
+    loop {
+        // SAFETY: the one entry is a valid place.
+        let found = unsafe { libc::poll(&raw mut look, 1, patience) };
+        let error = io::Error::last_os_error();
+        if found >= 0 || error.kind() != io::ErrorKind::Interrupted {
+            // What cannot be asked is tried.
+            return found != 0;
+        }
+    }
 }
 
 impl Recorder {

@@ -65,6 +65,8 @@ pub struct Recorder {
     pub trace_id: u64,
     /// The process that it belongs to.
     pub pid: u32,
+    /// The user does not want this process to be recorded.
+    pub is_muted: bool,
     /// Every stack that was seen.
     pub stacks: Interner,
     /// Every Python function.
@@ -122,6 +124,7 @@ impl Recorder {
         let recorder = Self {
             trace_id: sys::random_number(),
             pid,
+            is_muted: muted,
             stacks: Interner::new(blob_kind::STACK, sys::affordable(MAX_STACKS))?,
             codes: Interner::new(blob_kind::CODE, sys::affordable(MAX_NAMES))?,
             labels: Interner::new(blob_kind::SCOPE, sys::affordable(MAX_NAMES))?,
@@ -160,7 +163,7 @@ impl Recorder {
             parent_pid,
             started_realtime: sys::realtime_ns(),
             started_monotonic: sys::monotonic_ns(),
-            flags: fork.map_or(0, |_| layout::FLAG_FORKED),
+            flags: layout::FLAG_UNJUDGED_COUNTED | fork.map_or(0, |_| layout::FLAG_FORKED),
             fork_parent: fork.map_or(0, |fork| fork.parent_trace),
             fork_time: fork.map_or(0, |fork| fork.time),
             dropped_events: 0,
@@ -169,6 +172,7 @@ impl Recorder {
             exit_kind: 0,
             exit_value: 0,
             reserved: 0,
+            unjudged_events: 0,
         };
         // SAFETY: the header's mapping is large enough, and no other thread knows the recorder yet.
         unsafe { header.write(content) };
@@ -195,12 +199,20 @@ impl Recorder {
         Some(unsafe { header.cast::<u8>().add(offset).cast::<AtomicU64>().as_ref() })
     }
 
-    /// Counts events that are lost.
+    /// Counts events that are judged and not recorded.
     pub fn lose(&self, events: u64) {
         self.dropped.fetch_add(events, Ordering::Relaxed);
-        if let Some(counter) =
-            self.atomic_in_header(std::mem::offset_of!(FileHeader, dropped_events))
-        {
+        self.count_in_header(std::mem::offset_of!(FileHeader, dropped_events), events);
+    }
+
+    /// Counts events that are lost before they were judged.
+    pub fn lose_unjudged(&self, events: u64) {
+        self.lose(events);
+        self.count_in_header(std::mem::offset_of!(FileHeader, unjudged_events), events);
+    }
+
+    fn count_in_header(&self, offset: usize, events: u64) {
+        if let Some(counter) = self.atomic_in_header(offset) {
             counter.fetch_add(events, Ordering::Relaxed);
         }
     }

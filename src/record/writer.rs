@@ -7,8 +7,8 @@
 
 use std::ffi::c_void;
 use std::ptr;
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicI32;
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -21,6 +21,7 @@ use crate::record::Recorder;
 use crate::record::dump;
 use crate::record::dump::ExcessNote;
 use crate::record::unmap_chunk;
+use crate::sys;
 use crate::thread;
 
 const MESSAGES: usize = 1024;
@@ -40,17 +41,36 @@ pub enum Message {
     Report(usize),
 }
 
-/// A report that somebody waits for.
+/// A report that somebody waits for. It lies in memory of its own, which stays when nobody waits any more.
 #[derive(Debug)]
 pub struct Errand {
     /// Where the report goes.
     pub descriptor: i32,
-    /// The whole report, or the summary of a few lines.
+    /// The whole report, or the summary of a few lines, which holds nobody up.
     pub whole: bool,
     /// 0 or a negative errno, once it is done.
     pub result: AtomicI32,
-    /// That it is done.
-    pub done: AtomicBool,
+    /// [`Errand::WAITING`] and so on.
+    pub state: AtomicU32,
+}
+
+impl Errand {
+    /// Nobody has begun.
+    pub const WAITING: u32 = 0;
+    /// The writer is at it.
+    pub const TAKEN: u32 = 1;
+    /// It is done.
+    pub const DONE: u32 = 2;
+    /// Whoever wanted it has helped itself.
+    pub const GIVEN_UP: u32 = 3;
+
+    /// Moves on from waiting, unless somebody else did.
+    pub fn claim(&self, state: u32) -> bool {
+        let waiting = Self::WAITING;
+        self.state
+            .compare_exchange(waiting, state, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
 }
 
 /// The sending end, once there is a thread at the other one.
@@ -60,7 +80,12 @@ pub struct Mailbox {
     receiver: OnceBox<Receiver<Message>>,
     handled: AtomicU64,
     sent: AtomicU64,
+    /// The monotonic clock when the writer began to write to a descriptor; 0 while it does not.
+    writing_since: AtomicU64,
 }
+
+/// A descriptor that takes nothing for so long is not being read.
+pub const STUCK_AFTER: Duration = Duration::from_secs(1);
 
 impl Mailbox {
     /// Hands a message over, without waiting. False when nobody takes it.
@@ -79,6 +104,23 @@ impl Mailbox {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.handled.load(Ordering::Acquire) >= self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Runs a write to a descriptor of the host's, which may take for ever.
+    pub fn while_writing<T>(&self, write: impl FnOnce() -> T) -> T {
+        self.writing_since
+            .store(sys::monotonic_ns(), Ordering::Relaxed);
+        let result = write();
+        self.writing_since.store(0, Ordering::Relaxed);
+        result
+    }
+
+    /// Whether the writer does not get on since somebody does not read what it writes.
+    #[must_use]
+    pub fn is_stuck(&self) -> bool {
+        let since = self.writing_since.load(Ordering::Relaxed);
+        let elapsed = sys::monotonic_ns().saturating_sub(since);
+        since != 0 && u128::from(elapsed) > STUCK_AFTER.as_nanos()
     }
 
     /// Whether there is a thread at the other end.
@@ -165,15 +207,23 @@ fn handle(recorder: &'static Recorder, message: Message) {
         Message::Sealed(chunk) => unmap_chunk(ptr::with_exposed_provenance_mut(chunk)),
         Message::Print(note) => dump::print_excess(recorder, &note),
         Message::Report(errand) => {
-            // SAFETY: whoever sent the errand waits until `done` before it lets go of it.
+            // SAFETY: whoever sent the errand waits until it is done before it lets go of it, or never does.
             let errand = unsafe { &*ptr::with_exposed_provenance::<Errand>(errand) };
+            if !errand.claim(Errand::TAKEN) {
+                return;
+            }
             let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                dump::write_report(recorder, errand.descriptor, errand.whole)
+                dump::write_report(
+                    recorder,
+                    errand.descriptor,
+                    errand.whole,
+                    Some(&recorder.mail),
+                )
             }));
             errand
                 .result
                 .store(result.unwrap_or(-libc::EIO), Ordering::Relaxed);
-            errand.done.store(true, Ordering::Release);
+            errand.state.store(Errand::DONE, Ordering::Release);
         }
     }
 }

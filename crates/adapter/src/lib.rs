@@ -17,6 +17,10 @@ mod suggest;
 mod table;
 
 use std::fs;
+use std::fs::File;
+use std::io;
+use std::io::Read;
+use std::path::Path;
 use std::path::PathBuf;
 
 use crate::error::Place;
@@ -25,6 +29,9 @@ pub use suggest::suggestion;
 
 /// The adapters that are shipped, all of them device runtimes: what `auto` stands for.
 const SHIPPED: [(&str, &str); 1] = [("tt-metal", include_str!("../../../adapters/tt-metal.toml"))];
+
+/// The largest file that is taken for an adapter, in bytes.
+const MAX_SIZE: u64 = 1 << 20;
 
 /// The names of the shipped adapters.
 #[must_use]
@@ -108,6 +115,23 @@ pub fn machinery(adapters: &str) -> Result<Vec<Machinery>, Error> {
         .collect()
 }
 
+/// The text of an adapter's file. Devices and pipes may have no end, and give none.
+fn read(path: &Path) -> io::Result<String> {
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("is no regular file"));
+    }
+    let mut text = String::new();
+    // What is reported as small may be endless all the same (/proc), or grow.
+    let read = File::open(path)?
+        .take(MAX_SIZE + 1)
+        .read_to_string(&mut text)?;
+    if read as u64 > MAX_SIZE {
+        return Err(io::Error::other("is larger than any adapter (1 MiB)"));
+    }
+    Ok(text)
+}
+
 /// The adapters that a list stands for, each once, as (file, text).
 fn selected(adapters: &str) -> Result<Vec<(String, String)>, Error> {
     let mut selected: Vec<(String, String)> = Vec::new();
@@ -124,7 +148,7 @@ fn selected(adapters: &str) -> Result<Vec<(String, String)>, Error> {
                 .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
                 .collect()
         } else if item.contains('/') || item.ends_with(".toml") {
-            let text = fs::read_to_string(item).map_err(|error| Error::File {
+            let text = read(Path::new(item)).map_err(|error| Error::File {
                 path: PathBuf::from(item),
                 error,
             })?;

@@ -33,6 +33,22 @@ fn toml_errors_have_a_line_and_a_suggestion() {
     assert!(error.contains("missing field `library`"), "{error}");
 }
 
+/// What has no end is not waited for.
+#[test]
+fn only_a_regular_file_of_sensible_size_is_read() {
+    let error = build("/dev/zero").unwrap_err().to_string();
+    assert_eq!(error, "/dev/zero: is no regular file");
+    let error = build("/").unwrap_err().to_string();
+    assert_eq!(error, "/: is no regular file");
+    let error = told(&"#".repeat((1 << 20) + 1));
+    assert!(
+        error.contains("is larger than any adapter (1 MiB)"),
+        "{error}"
+    );
+    let error = told(&format!("{HEAD}#{}", "#".repeat(1 << 19)));
+    assert!(!error.contains("larger"), "{error}");
+}
+
 #[test]
 fn expression_errors_have_a_line_and_a_column() {
     let error = hook("event = \"deallocate\"\nsymbols = [\"pool_free\"]\naddress = \"*u64(arg0\"");

@@ -470,6 +470,30 @@ fn events_without_room_are_counted() {
     assert_eq!(analysis.totals.deallocations, 1);
 }
 
+/// Each event that nobody judged may be the right that one free seems to lack; judged ones cannot.
+#[test]
+fn what_unjudged_events_can_explain_is_nobody_s_fault() {
+    for (owners, frees) in [(true, 3), (false, 8)] {
+        let script: Vec<_> = (0..frees)
+            .flat_map(|buffer| [("+a", buffer), ("f", buffer), ("f", buffer)])
+            .collect();
+        for (dropped, unjudged, named) in [
+            (50, 0, owners),
+            (0, 0, true),
+            (frees - 1, frees - 1, owners),
+            (frees, frees, false),
+        ] {
+            let (mut trace, names) = scripted(owners, &script);
+            trace.dropped_events = dropped;
+            trace.unjudged_events = unjudged;
+            let analysis = analyse(&[trace], &names);
+            let told = (owners, dropped, unjudged);
+            assert_eq!(analysis.totals.excess, frees, "{told:?}");
+            assert_eq!(!analysis.culprits.is_empty(), named, "{told:?}");
+        }
+    }
+}
+
 #[test]
 fn a_wrong_recorded_verdict_is_shown() {
     let (mut trace, names) = scripted(true, &[("+a", 1), ("f", 1), ("f", 1)]);

@@ -9,6 +9,7 @@ use whofreed_analysis::analyse_by;
 use whofreed_corpus::Host;
 use whofreed_corpus::Owners;
 use whofreed_corpus::Reuse;
+use whofreed_trace::Frame;
 
 /// Everybody frees through a wrapper, and `Store::shrink` does it again.
 fn host() -> Host {
@@ -70,4 +71,33 @@ fn where_everything_is_machinery_the_innermost_frame_is_named() {
     let ruled = analyse_by(&traces, &host.names, &Rules::of(&traces).and(mine));
     assert_eq!(ruled.totals, analyse(&traces, &host.names).totals);
     assert_eq!(named(&ruled), ["wf_deallocate"]);
+}
+
+/// What Python's ctypes calls through is nobody's doing.
+#[test]
+fn foreign_function_glue_names_nobody() {
+    let host = host();
+    let names = InLibffi(&host.names);
+    let analysis = analyse(&[host.trace()], &names);
+    assert_eq!(named(&analysis), ["Store::shrink"]);
+}
+
+/// The names of a host whose wrapper is libffi's.
+struct InLibffi<'a>(&'a whofreed_corpus::Names);
+
+impl whofreed_trace::StackNames for InLibffi<'_> {
+    fn frames(&self, trace: usize, stack: whofreed_trace::StackId) -> std::sync::Arc<[Frame]> {
+        let mut frames = self.0.frames(trace, stack).to_vec();
+        for frame in &mut frames {
+            if frame
+                .function
+                .as_deref()
+                .is_some_and(|f| f.starts_with("Wrapper"))
+            {
+                frame.function = None;
+                frame.module = "/usr/lib/x86_64-linux-gnu/libffi.so.8".into();
+            }
+        }
+        frames.into()
+    }
 }

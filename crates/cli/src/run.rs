@@ -6,6 +6,7 @@ mod hooks;
 mod library;
 mod options;
 mod process;
+mod tally;
 
 use std::env;
 use std::ffi::OsString;
@@ -39,6 +40,7 @@ use files::TraceName;
 use hooks::Hooks;
 use options::Options;
 use process::Ended;
+use tally::Tally;
 
 /// The arguments of `whofreed run`. All that have no doubt about them are also keys of WHOFREED_OPTIONS.
 #[derive(Debug, Args)]
@@ -140,6 +142,10 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
     }
     options.add("run", b"1");
     options.add("session", format!("{session:x}").as_bytes());
+    let tally = Tally::new();
+    if let Some(tally) = &tally {
+        options.add("tally", tally.option().as_bytes());
+    }
     options.add("trace", &trace.option);
     let environment = vec![
         (options::VARIABLE, options.finish()),
@@ -179,9 +185,20 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
     } else {
         Found::Nothing
     };
+    let excess = analysis.totals.excess;
+    let counted = tally.map_or(0, |tally| tally.excess()).max(excess);
+    if counted > excess {
+        let what = match counted - excess {
+            1 => "1 excess free is".to_owned(),
+            more => format!("{more} excess frees are"),
+        };
+        complain(&format!(
+            "{what} in no trace that could be read: counted, not kept"
+        ));
+    }
     show(&analysis, format, &page, report.as_deref())?;
     Ok(match args.error_exitcode {
-        Some(code) if analysis.totals.excess > 0 => code,
+        Some(code) if counted > 0 => code,
         _ => ended.code(),
     })
 }

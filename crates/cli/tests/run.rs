@@ -239,9 +239,10 @@ fn the_command_gets_the_shim_the_hooks_and_what_the_user_had() {
     );
     let session = options[6].strip_prefix("session=").unwrap();
     assert_ne!(u64::from_str_radix(session, 16).unwrap(), 0);
+    assert!(options[7].starts_with("tally="), "{}", options[7]);
     let folder = fs::canonicalize(place.path()).unwrap();
     assert_eq!(
-        options[7],
+        options[8],
         format!("trace={}/whofreed.sh.%p.wft", folder.display())
     );
 

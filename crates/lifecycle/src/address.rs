@@ -112,6 +112,18 @@ impl<H: Holders> Address<H> {
             .sum()
     }
 
+    /// Whether `owner` has a right of its own here that a deallocate would use, resets up to `epoch` considered.
+    #[must_use]
+    pub fn holds(&self, epoch: u32, owner: u64) -> bool {
+        let mut own = self.holders.entries().iter().filter(|h| h.owner == owner);
+        if epoch > self.epoch || !self.is_live() {
+            // Whatever lives is about to end by a reset, and leaves a late right.
+            own.any(|holder| holder.count > 0)
+        } else {
+            own.any(|holder| holder.standing == Standing::Live)
+        }
+    }
+
     fn is_live(&self) -> bool {
         let mut entries = self.holders.entries().iter();
         entries.any(|holder| holder.standing == Standing::Live)

@@ -604,7 +604,7 @@ fn the_hint_names_the_traces_of_the_worst_buffer_s_own_process() {
 fn what_could_not_be_judged_is_told_and_claims_are_weaker_then() {
     let mut analysis = common::usual();
     analysis.totals.unknown = 5;
-    let doubt = "could not be judged: the ledger was full";
+    let doubt = "could not be judged: a table of the ledger was at its bound";
     let text = to_text(&analysis, &page(100));
     assert!(text.contains("5 unknown (never seen allocated)"), "{text}");
     assert!(!text.contains(doubt), "{text}");

@@ -70,8 +70,9 @@ pub extern "C" fn wf_retain(device: u32, address: u64, owner: u64) -> WfVerdict 
     })
 }
 
-/// Tells that `owner` looks into the buffer of `parent_owner` and shares its rights: a free through the view uses up
-/// one of the root's. A view of a dead instance gets a verdict and is never excess.
+/// Tells that `owner` looks into the buffer of `parent_owner` at `address` and shares its rights: a free of that address
+/// by `owner` uses up one of the root's, unless `owner` has a right of its own there. An owner may have any number of
+/// views, and be the parent of others. A view of a dead instance gets a verdict and is never excess.
 #[unsafe(no_mangle)]
 pub extern "C" fn wf_view(device: u32, address: u64, owner: u64, parent_owner: u64) -> WfVerdict {
     contain(WfVerdict::WfOk, || {

@@ -36,6 +36,8 @@ pub const CHUNK_MAGIC: u32 = u32::from_le_bytes(*b"WFCK");
 pub const FLAG_OWNERS_ARE_POINTERS: u64 = 1;
 /// [`FileHeader::flags`]: `fork_parent` and `fork_time` are set.
 pub const FLAG_FORKED: u64 = 2;
+/// [`FileHeader::flags`]: `unjudged_events` is counted. In older traces any lost event may be one of them.
+pub const FLAG_UNJUDGED_COUNTED: u64 = 4;
 
 /// [`FileHeader::exit_kind`]: the process ended by itself, `exit_value` is its code.
 pub const EXIT_CODE: u32 = 1;
@@ -72,7 +74,7 @@ pub struct FileHeader {
     pub started_realtime: u64,
     /// The monotonic clock at the start, nanoseconds.
     pub started_monotonic: u64,
-    /// [`FLAG_OWNERS_ARE_POINTERS`], [`FLAG_FORKED`].
+    /// [`FLAG_OWNERS_ARE_POINTERS`], [`FLAG_FORKED`], [`FLAG_UNJUDGED_COUNTED`].
     pub flags: u64,
     /// `trace_id` of the process that this one was forked from.
     pub fork_parent: u64,
@@ -90,6 +92,8 @@ pub struct FileHeader {
     pub exit_value: i32,
     /// Zero.
     pub reserved: u32,
+    /// Those of `dropped_events` that the ledger knows nothing of. Written atomically while the process lives.
+    pub unjudged_events: u64,
 }
 
 /// What a chunk holds.

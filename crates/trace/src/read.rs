@@ -39,6 +39,7 @@ use crate::layout::EXIT_SIGNAL;
 use crate::layout::EventRecord;
 use crate::layout::FLAG_FORKED;
 use crate::layout::FLAG_OWNERS_ARE_POINTERS;
+use crate::layout::FLAG_UNJUDGED_COUNTED;
 use crate::layout::FileHeader;
 use crate::layout::HEADER_SIZE;
 use crate::layout::KIND_THREAD;
@@ -146,6 +147,11 @@ fn trace_of(header: &FileHeader) -> Trace {
         id: header.trace_id,
         session: header.session,
         dropped_events: header.dropped_events,
+        unjudged_events: if header.flags & FLAG_UNJUDGED_COUNTED != 0 {
+            header.unjudged_events
+        } else {
+            header.dropped_events
+        },
         ..Trace::default()
     };
     trace.process.pid = header.pid;

@@ -262,6 +262,8 @@ pub struct Trace {
     pub coverage: Vec<Coverage>,
     /// Events that were lost, by their own count.
     pub dropped_events: u64,
+    /// Those of them that were not even judged: what came after them may look excessive and not be.
+    pub unjudged_events: u64,
     /// Where the file is broken; a file that merely ends early because the host was killed has none.
     pub damage: Vec<Damage>,
 }

@@ -35,9 +35,10 @@ fn header() -> FileHeader {
         trace_id: 77,
         session: 5,
         pid: 4711,
-        flags: layout::FLAG_FORKED,
+        flags: layout::FLAG_FORKED | layout::FLAG_UNJUDGED_COUNTED,
         fork_parent: 3,
         dropped_events: 2,
+        unjudged_events: 1,
         chunks: 2,
         exit_kind: layout::EXIT_SIGNAL,
         exit_value: 9,
@@ -145,7 +146,8 @@ fn check_sample(trace: &Trace) {
     assert_eq!(trace.process.command, ["./host"]);
     assert_eq!(trace.process.exit.and_then(|exit| exit.signal), Some(9));
     assert_eq!(trace.process.fork.map(|fork| fork.parent_trace), Some(3));
-    assert_eq!((trace.id, trace.session, trace.dropped_events), (77, 5, 2));
+    assert_eq!((trace.id, trace.session), (77, 5));
+    assert_eq!((trace.dropped_events, trace.unjudged_events), (2, 1));
     assert_eq!(trace.device_names[&4], "chip 4 DRAM");
     assert_eq!(trace.modules[0].path, "/lib/libhost.so");
     assert_eq!(trace.modules[0].build_id, [0xab, 0xcd]);
@@ -246,4 +248,18 @@ proptest! {
         bytes.extend(noise);
         drop(read(&bytes));
     }
+}
+
+/// Traces of an older library do not tell: any of their lost events may be one that nobody judged.
+#[test]
+fn without_a_count_every_lost_event_may_be_unjudged() {
+    let older = FileHeader {
+        flags: layout::FLAG_FORKED,
+        unjudged_events: 0,
+        ..header()
+    };
+    let mut bytes = older.as_bytes().to_vec();
+    bytes.resize(HEADER_SIZE, 0);
+    let trace = read(&bytes).expect("a trace");
+    assert_eq!(trace.unjudged_events, 2);
 }

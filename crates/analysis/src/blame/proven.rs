@@ -28,14 +28,21 @@ impl Engine for Proven {
     fn accuse(&self, log: &Log<'_>, sites: &mut Sites<'_>) -> Vec<Accused> {
         let replay = log.replay;
         let strangers = Strangers::new(log);
+        let is_stranger = |address: &AddressLog, step: &Step| {
+            let owner = step.event.of(log.traces).root_owner;
+            let strangers = strangers.as_ref();
+            strangers.is_some_and(|strangers| strangers.has(address.trace, owner))
+        };
         let known = || replay.addresses.iter().filter(|a| a.owners_known);
         let mut charges: Vec<(ChainId, Charge)> = Vec::new();
         for address in known() {
+            let place = (address.trace, address.device, address.address);
             for index in address.steps.clone() {
                 let step = &replay.steps[index];
                 if step.kind == EventKind::Deallocate
                     && step.verdict.is_excess()
-                    && is_certain(log, address, step, strangers.as_ref())
+                    && !log.untracked.contains(&place)
+                    && !is_stranger(address, step)
                 {
                     let event = step.event.of(log.traces);
                     let life = step.life.map(|life| &replay.lives[life as usize]);
@@ -88,29 +95,9 @@ impl Engine for Proven {
             });
             entry.charges.push(charge);
         }
-        accused.into_values().collect()
+        let accused = accused.into_values();
+        accused.filter_map(|it| beyond_doubt(log, it)).collect()
     }
-}
-
-/// Whether nothing that is missing in the trace can be the right that this free seems to lack.
-fn is_certain(
-    log: &Log<'_>,
-    address: &AddressLog,
-    step: &Step,
-    strangers: Option<&Strangers>,
-) -> bool {
-    let place = (address.trace, address.device, address.address);
-    let trace = &log.traces[address.trace as usize];
-    if log.untracked.contains(&place) {
-        return false;
-    }
-    let owner = step.event.of(log.traces).root_owner;
-    let had_it = step.life.is_some_and(|life| {
-        let life = &log.replay.lives[life as usize];
-        life.owner == owner && life.freed.is_some()
-    });
-    let is_stranger = strangers.is_some_and(|strangers| strangers.has(address.trace, owner));
-    had_it || trace.dropped_events == 0 && !is_stranger
 }
 
 /// Who never got anything while tracking, where the tracking began late: something was freed that was never allocated, so
@@ -138,4 +125,19 @@ impl Strangers {
     fn has(&self, trace: u32, owner: u64) -> bool {
         self.late.contains(&trace) && !self.known.contains(&(trace, owner))
     }
+}
+
+/// What of an accusation stands. Each event that was lost before it was judged may have given the right that one free
+/// seems to lack; where those of a process would do for all that the site did in it, nothing does.
+fn beyond_doubt(log: &Log<'_>, mut accused: Accused) -> Option<Accused> {
+    let mut counts: BTreeMap<u32, u64> = BTreeMap::new();
+    let trace_of = |charge: &Charge| log.replay.step(charge.excess).event.trace;
+    for charge in &accused.charges {
+        *counts.entry(trace_of(charge)).or_default() += 1;
+    }
+    accused.charges.retain(|charge| {
+        let trace = trace_of(charge);
+        counts[&trace] > log.traces[trace as usize].unjudged_events
+    });
+    (!accused.charges.is_empty()).then_some(accused)
 }

@@ -153,7 +153,7 @@ fn doubts(page: &mut Page, analysis: &Analysis) {
     let untracked = analysis.totals.untracked;
     if untracked > 0 {
         let text = format!(
-            "{} could not be judged: the ledger was full",
+            "{} could not be judged: a table of the ledger was at its bound",
             counted(untracked, "event")
         );
         page.prose(0, 2, &[(Tone::Bad, text)]);

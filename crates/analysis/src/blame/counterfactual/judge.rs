@@ -172,6 +172,9 @@ fn could_be_loss(problem: &Problem, counts: &Counts, accused: u32) -> bool {
     if problem.drop_rate == 0.0 {
         return false;
     }
+    if surplus <= problem.unjudged {
+        return true;
+    }
     let expected = problem.drop_rate * problem.traffic[accused as usize];
     let mut term = (-expected).exp();
     let mut below = 0.0;

@@ -21,6 +21,7 @@ use self::judge::Sentence;
 use self::label::Fact;
 use self::label::Label;
 use self::label::Labeller;
+use self::problem::Losses;
 use self::problem::Problem;
 use self::problem::Row;
 use self::problem::Token;
@@ -64,12 +65,16 @@ impl Engine for Counterfactual {
         let events: usize = log.traces.iter().map(|trace| trace.events.len()).sum();
         let dropped: u64 = log.traces.iter().map(|trace| trace.dropped_events).sum();
         let lost = dropped as f64 + log.untracked.len() as f64;
-        let drop_rate = lost / (events as f64).max(1.0);
+        let unjudged: u64 = log.traces.iter().map(|trace| trace.unjudged_events).sum();
+        let losses = Losses {
+            drop_rate: lost / (events as f64).max(1.0),
+            unjudged: unjudged as f64,
+        };
         let ranks = sites.ranks();
         let mut best: Option<(f64, Problem, fit::Fit)> = None;
         let mut groups_before = (0, 0);
         for depth in DEPTHS {
-            let problem = Problem::new(&rows, sites, &ranks, depth, drop_rate, &unknown);
+            let problem = Problem::new(&rows, sites, &ranks, depth, losses, &unknown);
             let groups = (problem.allocs, problem.frees);
             if groups == groups_before || best.is_some() && groups.0 * groups.1 > MOST_PAIRS {
                 continue;

@@ -122,6 +122,15 @@ impl Unknown {
     }
 }
 
+/// How much of the log is missing.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Losses {
+    /// Lost events for each event that is there.
+    pub(super) drop_rate: f64,
+    /// Lost events that nobody has judged.
+    pub(super) unjudged: f64,
+}
+
 /// Rows whose tokens are the same.
 #[derive(Debug)]
 pub(super) struct Pattern {
@@ -150,6 +159,8 @@ pub(super) struct Problem {
     pub(super) unknown: Vec<f64>,
     /// There may be holders from before the tracking.
     pub(super) is_late: bool,
+    /// Lost events that nobody has judged: so many frees may look surplus and not be.
+    pub(super) unjudged: f64,
 }
 
 impl Problem {
@@ -159,7 +170,7 @@ impl Problem {
         sites: &Sites<'_>,
         ranks: &[u32],
         depth: usize,
-        drop_rate: f64,
+        losses: Losses,
         unknown: &Unknown,
     ) -> Self {
         let key = |chain: ChainId| -> Vec<u32> {
@@ -209,9 +220,10 @@ impl Problem {
             allocations,
             traffic,
             chains,
-            drop_rate,
+            drop_rate: losses.drop_rate,
             unknown: unknown_frees,
             is_late: unknown.is_late(),
+            unjudged: losses.unjudged,
         }
     }
 }

@@ -1,0 +1,49 @@
+//! How many excess frees the shim counted, for when they are in no trace: see src/tally.rs of the package `whofreed`.
+
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::os::fd::FromRawFd;
+use std::os::unix::fs::FileExt;
+use std::process;
+
+/// As the shim expects it.
+const SIZE: libc::off_t = 4096;
+
+/// The memory in which every process of the run counts.
+#[derive(Debug)]
+pub(super) struct Tally(File);
+
+impl Tally {
+    /// Memory that begins as zero. `None` where the kernel has none to give: then the traces alone tell.
+    pub(super) fn new() -> Option<Self> {
+        let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
+        // SAFETY: the name is NUL-terminated.
+        let descriptor = unsafe { libc::memfd_create(c"whofreed-tally".as_ptr(), flags) };
+        if descriptor < 0 {
+            return None;
+        }
+        // SAFETY: the descriptor has just been made and is nobody else's.
+        let file = unsafe { File::from_raw_fd(descriptor) };
+        let seals = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW;
+        // SAFETY: both calls work on the descriptor alone.
+        let is_made = unsafe {
+            libc::ftruncate(descriptor, SIZE) == 0
+                && libc::fcntl(descriptor, libc::F_ADD_SEALS, seals) == 0
+        };
+        is_made.then_some(Self(file))
+    }
+
+    /// What the shim is told: this process, and the descriptor that it has open.
+    pub(super) fn option(&self) -> String {
+        format!("{}/{}", process::id(), self.0.as_raw_fd())
+    }
+
+    /// The excess frees so far.
+    pub(super) fn excess(&self) -> u64 {
+        let mut word = [0; 8];
+        match self.0.read_exact_at(&mut word, 0) {
+            Ok(()) => u64::from_ne_bytes(word),
+            Err(_) => 0,
+        }
+    }
+}

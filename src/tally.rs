@@ -1,0 +1,47 @@
+//! The number of excess frees, in memory of the launcher's, for the exit code of `whofreed run --error-exitcode`: a
+//! host may keep its trace from being made, or remove it, and has freed too often all the same.
+//!
+//! The launcher keeps a small memory file open and says which. It is mapped when the library is loaded, before the
+//! host can give up what it takes (descriptors, its root folder), and no descriptor is kept. Forked children share it.
+
+use std::ptr;
+use std::sync::atomic::AtomicPtr;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+/// The size of the file; the number is its first word.
+const SIZE: usize = 4096;
+
+/// Null without a launcher that counts along.
+static EXCESS: AtomicPtr<AtomicU64> = AtomicPtr::new(ptr::null_mut());
+
+/// Maps the file that process `launcher` has open as `descriptor`, if it lets us.
+pub fn start(launcher: u32, descriptor: u32) {
+    let path = format!("/proc/{launcher}/fd/{descriptor}\0");
+    // SAFETY: `path` is NUL-terminated; the descriptor is closed below and nobody else's.
+    unsafe {
+        let file = libc::open(path.as_ptr().cast(), libc::O_RDWR | libc::O_CLOEXEC);
+        if file < 0 {
+            return;
+        }
+        let mut stat = std::mem::MaybeUninit::<libc::stat>::uninit();
+        if libc::fstat(file, stat.as_mut_ptr()) == 0
+            && stat.assume_init_ref().st_size == SIZE as libc::off_t
+        {
+            let access = libc::PROT_READ | libc::PROT_WRITE;
+            let memory = libc::mmap(ptr::null_mut(), SIZE, access, libc::MAP_SHARED, file, 0);
+            if memory != libc::MAP_FAILED {
+                EXCESS.store(memory.cast(), Ordering::Release);
+            }
+        }
+        libc::close(file);
+    }
+}
+
+/// An excess free.
+pub fn count() {
+    // SAFETY: null, or the start of a mapping that is never given back, of a file that can neither shrink nor grow.
+    if let Some(excess) = unsafe { EXCESS.load(Ordering::Acquire).as_ref() } {
+        excess.fetch_add(1, Ordering::Relaxed);
+    }
+}
