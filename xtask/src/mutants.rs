@@ -16,7 +16,7 @@ use crate::run::Outcome;
 
 const DOCUMENT: Document = Document {
     name: "MUTANTS.md",
-    head: "# Mutants\n\nWritten by `cargo xtask mutants`.\n",
+    head: "# Mutants\n\nWhether the tests notice faults, by `cargo xtask mutants`.\n",
 };
 
 /// Rooms whose tests need nothing that was built before: only there mutants are looked for after a change.

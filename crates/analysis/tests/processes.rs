@@ -132,7 +132,7 @@ fn a_child_s_buffers_are_those_that_it_uses() {
         let recorder = Recorder::run(seed, wanted);
         let fork = moment(&recorder, 0.5);
         let parent = recorder.trace();
-        let alone = analyse(&[parent.clone()], &recorder.names).buffers;
+        let alone = analyse(std::slice::from_ref(&parent), &recorder.names).buffers;
         let child = forked(&recorder, 8, 7, fork);
         let buffers = analyse(&[parent, child], &recorder.names).buffers;
 
