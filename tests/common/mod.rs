@@ -12,6 +12,7 @@
 #![allow(clippy::expect_used, reason = "a test may panic")]
 
 mod host;
+mod mark;
 mod run;
 
 use std::env;
@@ -25,6 +26,9 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
 
 pub use host::Host;
+pub use mark::Mark;
+pub use mark::Marked;
+pub use mark::Tally;
 pub use run::Run;
 pub use run::Tracked;
 pub use run::report;

@@ -22,7 +22,7 @@ struct Section {
     measure: fn() -> Outcome<String>,
 }
 
-const SECTIONS: [Section; 3] = [
+const SECTIONS: [Section; 4] = [
     Section {
         name: "model-like-ratio",
         about: "The real runtime's decode loop (400 iterations, 4 layers, 2x4 mesh), alone and under whofreed with all stacks, by turns.",
@@ -37,6 +37,11 @@ const SECTIONS: [Section; 3] = [
         name: "sigkill",
         about: "The tests of hosts that are killed, at full size.",
         measure: || tests_at_full_size("sigkill"),
+    },
+    Section {
+        name: "corpus-hosts",
+        about: "Programs whose culprit is known by construction (corpus/hosts), at -O0 and -O2, with many seeds: how many reports name exactly the culprits, one or the other, not all, or an innocent (BAD), and what share of the excess is explained. And who is accused of a stale free by other tools.",
+        measure: || tests_at_full_size("corpus_hosts"),
     },
 ];
 
