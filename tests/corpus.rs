@@ -39,15 +39,9 @@ const LEVELS: [&str; 2] = ["-O0", "-O2"];
 /// What a host tells of its owners.
 const OWNERS: [&str; 3] = ["unknown", "unique", "pointers"];
 
-/// Known faults of whofreed: patterns in which a name moves too far out, to an innocent who called the culprit. A site that
-/// is right and wrong by turns is by chance only wrong when called by one part of the program, and is then named by it.
-const NAMED_TOO_FAR_OUT: [&str; 5] = [
-    "async_queue",
-    "lambda_called_twice",
-    "pool_twice",
-    "threads",
-    "vector_erase",
-];
+/// Known faults of whofreed without unique owners: patterns in which, with some seeds, a few frees of the culprit are
+/// charged to one of the parts of the program that called it.
+const NAMED_TOO_FAR_OUT: [&str; 2] = ["async_queue", "pool_twice"];
 
 /// A known fault: a culprit that has left by a tail call has no frame, and its caller is named.
 const WITHOUT_A_FRAME: (&str, &str) = ("C++ -O2", "tail_called");
@@ -87,7 +81,8 @@ impl Job<'_> {
             Mark::Exact => true,
             Mark::Bad if (self.program.label, self.pattern) == WITHOUT_A_FRAME => true,
             Mark::Bad => {
-                NAMED_TOO_FAR_OUT.contains(&self.pattern)
+                self.owners != "unique"
+                    && NAMED_TOO_FAR_OUT.contains(&self.pattern)
                     && marked.innocents.iter().all(|one| one.called.is_some())
             }
             Mark::Either | Mark::Silent => self.owners != "unique",
