@@ -43,6 +43,10 @@ const OWNERS: [&str; 3] = ["unknown", "unique", "pointers"];
 /// charged to one of the parts of the program that called it.
 const NAMED_TOO_FAR_OUT: [&str; 2] = ["async_queue", "pool_twice"];
 
+/// A known fault: where the thread that comes last is mostly the same one, the culprit is named by the caller on that
+/// thread, with unique owners, too. (That caller did hand the buffer to both.)
+const NAMED_BY_THREAD: &str = "threads";
+
 /// A known fault: a culprit that has left by a tail call has no frame, and its caller is named.
 const WITHOUT_A_FRAME: (&str, &str) = ("C++ -O2", "tail_called");
 
@@ -81,9 +85,12 @@ impl Job<'_> {
             Mark::Exact => true,
             Mark::Bad if (self.program.label, self.pattern) == WITHOUT_A_FRAME => true,
             Mark::Bad => {
-                self.owners != "unique"
-                    && NAMED_TOO_FAR_OUT.contains(&self.pattern)
-                    && marked.innocents.iter().all(|one| one.called.is_some())
+                let known = if self.owners == "unique" {
+                    self.pattern == NAMED_BY_THREAD
+                } else {
+                    NAMED_TOO_FAR_OUT.contains(&self.pattern)
+                };
+                known && marked.innocents.iter().all(|one| one.called.is_some())
             }
             Mark::Either | Mark::Silent => self.owners != "unique",
         }
