@@ -303,6 +303,8 @@ impl Host {
             },
             events,
             dropped_events: self.dropped,
+            // A lost event was not judged either.
+            unjudged_events: self.dropped,
             ..Trace::default()
         }
     }

@@ -12,6 +12,7 @@
 #![allow(clippy::expect_used, reason = "a test may panic")]
 
 mod host;
+mod mark;
 mod notes;
 mod run;
 
@@ -24,6 +25,9 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
 
 pub use host::Host;
+pub use mark::Mark;
+pub use mark::Marked;
+pub use mark::Tally;
 pub use notes::note;
 pub use notes::skip;
 pub use notes::soak;

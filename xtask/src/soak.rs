@@ -22,7 +22,7 @@ struct Section {
     measure: fn() -> Outcome<String>,
 }
 
-const SECTIONS: [Section; 4] = [
+const SECTIONS: [Section; 5] = [
     Section {
         name: "model-like-ratio",
         about: "The real runtime's decode loop (400 iterations, 4 layers, 2x4 mesh), alone and under whofreed with all stacks, by turns.",
@@ -42,6 +42,11 @@ const SECTIONS: [Section; 4] = [
         name: "lifecycle",
         about: "The verdict machine against the oracle: every short life of an address, with room and without, and long ones at random.",
         measure: || tests_at_full_size("lifecycle"),
+    },
+    Section {
+        name: "corpus-hosts",
+        about: "Programs whose culprit is known by construction (corpus/hosts), at -O0 and -O2, with many seeds: how many reports name exactly the culprits, one or the other, not all, or an innocent (BAD), and what share of the excess is explained. And who is accused of a stale free by other tools.",
+        measure: || tests_at_full_size("corpus_hosts"),
     },
 ];
 

@@ -172,13 +172,14 @@ impl<'a> Sites<'a> {
     /// too, the first further out that tells the guilty chain from all of them. Where none does, the innermost.
     ///
     /// Both maps count the frees of a chain. A chain that is both innocent and guilty is no reason to go outward:
-    /// nothing further out can part it.
+    /// nothing further out can part it. Nor is it for the chains beside it, where they differ no more than by chance.
     pub(crate) fn naming(
         &self,
         guilty: &BTreeMap<ChainId, u64>,
         innocent: &BTreeMap<ChainId, u64>,
         noise: Noise,
     ) -> HashMap<ChainId, SiteId> {
+        let mut contexts = Contexts::new(self, guilty, innocent);
         let is_innocent = |chain: &ChainId, count: u64| {
             let guilty = guilty.get(chain).copied().unwrap_or(0);
             guilty as f64 <= noise.share / 2.0 * (guilty + count) as f64
@@ -200,10 +201,12 @@ impl<'a> Sites<'a> {
             let frees = noise.frees.min(FEW * guilty);
             others <= frees.max(noise.share * guilty)
         };
-        let name = |chain: ChainId| {
+        let mut name = |chain: ChainId| {
             let sites = self.sites(chain);
-            let depth = (1..=sites.len()).find(|&depth| separates(chain, &sites[..depth]));
-            depth.map_or(sites[0], |depth| sites[depth - 1])
+            let mut prefixes = (1..=sites.len()).map(|depth| &sites[..depth]);
+            let found =
+                prefixes.find(|prefix| separates(chain, prefix) || contexts.are_alike(prefix));
+            found.map_or(sites[0], |prefix| prefix[prefix.len() - 1])
         };
         guilty.keys().map(|&chain| (chain, name(chain))).collect()
     }
@@ -230,6 +233,113 @@ impl<'a> Sites<'a> {
             ranks[site.0 as usize] = rank as u32;
         }
         ranks
+    }
+}
+
+/// Whether it makes a difference by whom a call site is reached.
+struct Contexts<'a> {
+    /// The sites of each chain, and its guilty and innocent frees.
+    chains: Vec<(&'a [SiteId], Frees)>,
+    known: HashMap<&'a [SiteId], bool>,
+}
+
+impl<'a> Contexts<'a> {
+    fn new(
+        sites: &'a Sites<'_>,
+        guilty: &BTreeMap<ChainId, u64>,
+        innocent: &BTreeMap<ChainId, u64>,
+    ) -> Self {
+        let mut frees: BTreeMap<ChainId, Frees> = BTreeMap::new();
+        for (&chain, &count) in guilty {
+            frees.entry(chain).or_default().guilty += count as f64;
+        }
+        for (&chain, &count) in innocent {
+            frees.entry(chain).or_default().innocent += count as f64;
+        }
+        let chains = frees
+            .into_iter()
+            .map(|(chain, of)| (sites.sites(chain), of));
+        Self {
+            chains: chains.collect(),
+            known: HashMap::new(),
+        }
+    }
+
+    /// Whether the innermost sites `prefix` are right and wrong by turns, in the same chains, and reached by whatever
+    /// way about equally often wrong. Then a way that has only been wrong so far has been so by chance.
+    fn are_alike(&mut self, prefix: &'a [SiteId]) -> bool {
+        if let Some(&known) = self.known.get(prefix) {
+            return known;
+        }
+        let through: Vec<&(&[SiteId], Frees)> = self
+            .chains
+            .iter()
+            .filter(|(sites, _)| sites.starts_with(prefix))
+            .collect();
+        let is_mixed = |of: &Frees| of.guilty > 0.0 && of.innocent > 0.0;
+        let alike = through.iter().any(|(_, of)| is_mixed(of)) && {
+            let depth = through.iter().map(|(sites, _)| sites.len()).max();
+            let mut depths = prefix.len() + 1..=depth.unwrap_or(0);
+            !depths.any(|depth| differ(&through, depth))
+        };
+        self.known.insert(prefix, alike);
+        alike
+    }
+}
+
+/// Whether one of the ways that the first `depth` sites make is guilty more often than the others, by more than chance.
+fn differ(chains: &[&(&[SiteId], Frees)], depth: usize) -> bool {
+    let mut together = Frees::default();
+    let mut ways: HashMap<&[SiteId], Frees> = HashMap::new();
+    for (sites, of) in chains {
+        together.add(of);
+        let way = &sites[..depth.min(sites.len())];
+        ways.entry(way).or_default().add(of);
+    }
+    let guilty: Vec<&Frees> = ways.values().filter(|way| way.guilty > 0.0).collect();
+    // The more ways there are, the more likely one of them stands out by chance.
+    let by_chance = BY_CHANCE + (guilty.len() as f64).ln();
+    guilty.iter().any(|way| {
+        let rest = together.without(way);
+        way.guilty * rest.innocent > rest.guilty * way.innocent
+            && together.surprise() - way.surprise() - rest.surprise() > by_chance
+    })
+}
+
+/// So many nats can be saved by chance when one way is told from the others: frees come in bunches.
+const BY_CHANCE: f64 = 6.0;
+
+/// Guilty and innocent frees.
+#[derive(Clone, Copy, Debug, Default)]
+struct Frees {
+    guilty: f64,
+    innocent: f64,
+}
+
+impl Frees {
+    fn add(&mut self, other: &Self) {
+        self.guilty += other.guilty;
+        self.innocent += other.innocent;
+    }
+
+    fn without(&self, part: &Self) -> Self {
+        Self {
+            guilty: self.guilty - part.guilty,
+            innocent: self.innocent - part.innocent,
+        }
+    }
+
+    /// What it takes to tell which of the frees are the guilty ones, in nats, when it is known how many are.
+    fn surprise(&self) -> f64 {
+        let all = self.guilty + self.innocent;
+        let of = |part: f64| {
+            if part > 0.0 {
+                part * (all / part).ln()
+            } else {
+                0.0
+            }
+        };
+        of(self.guilty) + of(self.innocent)
     }
 }
 

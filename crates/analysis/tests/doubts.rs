@@ -16,7 +16,7 @@ use whofreed_trace::Trace;
 /// A host that lost an event, so that a free by somebody unheard of may have been right.
 fn host_with_strays(strays: u64) -> Host {
     let mut host = Host::new(1, Owners::Unique, 1, Reuse::LastFirst, 64);
-    host.dropped = 1;
+    host.dropped = 100;
     for stray in 0..strays {
         for _ in 0..=stray {
             let buffer = host.allocate("alloc", 0);
@@ -74,7 +74,7 @@ fn of_many_sites_the_rest_is_summed() {
 #[test]
 fn a_helper_under_all_frees_is_not_where_they_were_seen() {
     let mut host = Host::new(1, Owners::Unique, 1, Reuse::LastFirst, 64);
-    host.dropped = 1;
+    host.dropped = 100;
     host.pool_checks = true;
     for site in ["one", "two"] {
         let buffer = host.allocate("alloc", 0);

@@ -223,3 +223,52 @@ fn one_victim_of_many_culprits() {
         assert!(guilty, "{entry:?}");
     }
 }
+
+#[test]
+fn a_site_that_is_right_and_wrong_wherever_it_is_called_from_is_named_itself() {
+    for seed in 0..20 {
+        let mut host = Host::new(seed, Owners::Unique, 1, Reuse::LastFirst, 64);
+        let clear = |host: &mut Host, buffer| {
+            let part = host.random.below(9);
+            host.free(
+                &format!("dev_free < clear < step < part{part} < run"),
+                buffer,
+            );
+        };
+        for _ in 0..80 {
+            let buffer = host.allocate("slot_alloc", 0);
+            clear(&mut host, buffer);
+            if host.random.chance(0.3) {
+                clear(&mut host, buffer);
+            }
+            let other = host.allocate("part_alloc", 0);
+            host.free("dev_free < part < run", other);
+        }
+        let analysis = analyse(&[host.trace()], &host.names);
+        assert_eq!(analysis.totals.unexplained, 0);
+        let clear = BTreeSet::from(["clear".to_owned()]);
+        assert_eq!(named(&analysis), [clear], "seed {seed}");
+    }
+}
+
+#[test]
+fn a_helper_is_not_named_for_one_of_its_callers_that_is_right_and_wrong() {
+    let mut host = Host::new(6, Owners::Unique, 1, Reuse::LastFirst, 64);
+    for index in 0..200 {
+        let buffer = host.allocate("alloc", 0);
+        let part = host.random.below(20);
+        host.free(&format!("dev_free < release < part{part} < run"), buffer);
+        let own = host.allocate("alloc", 0);
+        host.free("dev_free < release < mixed < run", own);
+        if index % 10 == 0 {
+            host.free("dev_free < release < mixed < run", own);
+        }
+        if index == 100 {
+            host.free("dev_free < release < evict < run", own);
+        }
+    }
+    let analysis = analyse(&[host.trace()], &host.names);
+    let all: BTreeSet<String> = named(&analysis).into_iter().flatten().collect();
+    let expected = ["evict", "mixed"].map(str::to_owned);
+    assert_eq!(all, BTreeSet::from(expected));
+}
