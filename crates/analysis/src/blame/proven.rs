@@ -31,7 +31,7 @@ impl Engine for Proven {
         let is_stranger = |address: &AddressLog, step: &Step| {
             let owner = step.event.of(log.traces).root_owner;
             let strangers = strangers.as_ref();
-            strangers.is_some_and(|strangers| strangers.has(address.trace, owner))
+            strangers.is_some_and(|strangers| strangers.may_have_held(address, owner))
         };
         let known = || replay.addresses.iter().filter(|a| a.owners_known);
         let mut charges: Vec<(ChainId, Charge)> = Vec::new();
@@ -105,6 +105,8 @@ impl Engine for Proven {
 struct Strangers {
     late: BTreeSet<u32>,
     known: HashSet<(u32, u64)>,
+    /// Those from before the tracking that were freed, by place and owner.
+    freed: HashSet<(u32, u32, u64, u64)>,
 }
 
 impl Strangers {
@@ -112,18 +114,32 @@ impl Strangers {
         let steps = || log.replay.steps.iter();
         let is_unknown =
             |step: &&Step| step.kind == EventKind::Deallocate && step.verdict == Verdict::Unknown;
-        let late: BTreeSet<u32> = steps().filter(is_unknown).map(|s| s.event.trace).collect();
+        let unknown = || steps().filter(is_unknown);
+        let late: BTreeSet<u32> = unknown().map(|step| step.event.trace).collect();
         if late.is_empty() {
             return None;
         }
         let gets = |step: &&Step| matches!(step.kind, EventKind::Allocate | EventKind::Retain);
         let owner = |step: &Step| (step.event.trace, step.event.of(log.traces).root_owner);
-        let known = steps().filter(gets).map(owner).collect();
-        Some(Self { late, known })
+        let freed = unknown().map(|step| {
+            let event = step.event.of(log.traces);
+            let place = (step.event.trace, event.device, event.address);
+            (place.0, place.1, place.2, event.root_owner)
+        });
+        Some(Self {
+            late,
+            known: steps().filter(gets).map(owner).collect(),
+            freed: freed.collect(),
+        })
     }
 
-    fn has(&self, trace: u32, owner: u64) -> bool {
-        self.late.contains(&trace) && !self.known.contains(&(trace, owner))
+    /// Whether this free may be the first one of a buffer from before the tracking.
+    fn may_have_held(&self, address: &AddressLog, owner: u64) -> bool {
+        let trace = address.trace;
+        let free = (trace, address.device, address.address, owner);
+        self.late.contains(&trace)
+            && !self.known.contains(&(trace, owner))
+            && !self.freed.contains(&free)
     }
 }
 

@@ -195,7 +195,7 @@ fn could_be_older(problem: &Problem, counts: &Counts, accused: u32) -> bool {
         return is_otherwise_right(counts, accused) || unknown > 0.1 * surplus;
     }
     // What has a buffer of its own at an address never strikes there.
-    unknown > 0.1 * surplus || unknown > 0.0 && live_hits(counts, accused) < 0.05 * surplus
+    unknown > 0.02 * surplus || unknown > 0.0 && live_hits(counts, accused) < 0.1 * surplus
 }
 
 /// Where every surplus free came right after the end of an address's first life, nobody else can have held the

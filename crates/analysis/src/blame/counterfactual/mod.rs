@@ -40,6 +40,8 @@ use crate::sites::Sites;
 const DEPTHS: [usize; 6] = [1, 2, 3, 4, 6, usize::MAX];
 /// A grouping with more pairs of groups than this is too fine to fit.
 const MOST_PAIRS: usize = 4_000_000;
+/// A description that is longer by no more than this may do as well.
+const LONGER: f64 = 1.1;
 /// Stacks that do not differ so far in are taken for the same.
 const MOST_DEPTH: usize = 64;
 /// A single label can err.
@@ -71,27 +73,21 @@ impl Engine for Counterfactual {
             unjudged: unjudged as f64,
         };
         let ranks = sites.ranks();
-        let mut best: Option<(f64, Problem, fit::Fit)> = None;
+        let mut told: Vec<(f64, Problem, fit::Fit)> = Vec::new();
         let mut groups_before = (0, 0);
         for depth in DEPTHS {
             let problem = Problem::new(&rows, sites, &ranks, depth, losses, &unknown);
             let groups = (problem.allocs, problem.frees);
-            if groups == groups_before || best.is_some() && groups.0 * groups.1 > MOST_PAIRS {
+            if groups == groups_before || !told.is_empty() && groups.0 * groups.1 > MOST_PAIRS {
                 continue;
             }
             groups_before = groups;
             let fit = fit::first_fit(&problem);
-            let length = fit.length + problem.chain_code;
-            if best.as_ref().is_none_or(|best| length < best.0) {
-                best = Some((length, problem, fit));
-            }
+            told.push((fit.length + problem.chain_code, problem, fit));
         }
-        let Some((_, problem, first)) = best else {
+        let Some((problem, solution, sentences)) = decide(told) else {
             return Vec::new();
         };
-        let solution = fit::solve(&problem, fit::best_fit(&problem, first));
-        let sentences: BTreeMap<u32, Sentence> =
-            judge::judge(&problem, &solution).into_iter().collect();
         let mut stories = Stories::default();
         let model = &solution.fit.model;
         let mut labeller = Labeller::new(&problem, model);
@@ -103,6 +99,33 @@ impl Engine for Counterfactual {
         }
         stories.accuse(&problem, &sentences, sites)
     }
+}
+
+/// Judges by the grouping with the shortest description. Where that puts a helper of several on trial, which cannot be
+/// named, by the next finer one, if that is about as short.
+fn decide(
+    told: Vec<(f64, Problem, fit::Fit)>,
+) -> Option<(Problem, fit::Solution, BTreeMap<u32, Sentence>)> {
+    let shortest = told.iter().map(|told| told.0).fold(f64::INFINITY, f64::min);
+    let rest = told.into_iter().skip_while(|told| told.0 > shortest);
+    let mut decided = None;
+    for (_, problem, first) in rest.filter(|told| told.0 <= LONGER * shortest).take(2) {
+        let solution = fit::solve(&problem, fit::best_fit(&problem, first));
+        let sentences: BTreeMap<u32, Sentence> =
+            judge::judge(&problem, &solution).into_iter().collect();
+        let is_helper = |(group, sentence): (&u32, &Sentence)| {
+            *sentence == Sentence::Silent && problem.chains[*group as usize].len() > 1
+        };
+        let is_silent = sentences.values().all(|one| *one == Sentence::Silent);
+        let goes_on = is_silent && sentences.iter().any(is_helper);
+        if decided.is_none() || !is_silent {
+            decided = Some((problem, solution, sentences));
+        }
+        if !goes_on {
+            break;
+        }
+    }
+    decided
 }
 
 /// An excess free and what the labels make of it.

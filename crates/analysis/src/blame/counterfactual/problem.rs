@@ -216,7 +216,7 @@ impl Problem {
             patterns,
             allocs: allocations.len(),
             frees: traffic.len(),
-            chain_code: chain_code(&free_chains, &free_of, &traffic),
+            chain_code: chain_code(rows, &free_of),
             allocations,
             traffic,
             chains,
@@ -245,16 +245,35 @@ fn groups(
     (of, events)
 }
 
-fn chain_code(
-    chains: &BTreeMap<ChainId, f64>,
-    of: &BTreeMap<ChainId, u32>,
-    traffic: &[f64],
-) -> f64 {
+/// What it costs, in nats, to tell which chain of its group each free came by, when it is known where the buffer at the
+/// address was allocated last: what a finer grouping knows from that must not count for it.
+fn chain_code(rows: &[Row], group_of: &BTreeMap<ChainId, u32>) -> f64 {
+    let mut by_chain: BTreeMap<(Option<ChainId>, ChainId), f64> = BTreeMap::new();
+    let mut by_group: BTreeMap<(Option<ChainId>, u32), f64> = BTreeMap::new();
+    for row in rows {
+        let mut allocated = None;
+        for &(token, chain) in &row.tokens {
+            match token {
+                Token::Allocate(_) => allocated = Some(chain),
+                Token::Free(_) => {
+                    *by_chain.entry((allocated, chain)).or_default() += 1.0;
+                    *by_group.entry((allocated, group_of[&chain])).or_default() += 1.0;
+                }
+                Token::Reset => {}
+            }
+        }
+    }
+    let mut chains: BTreeMap<u32, f64> = BTreeMap::new();
+    for group in group_of.values() {
+        *chains.entry(*group).or_default() += 1.0;
+    }
     let mut terms: Vec<f64> = Vec::new();
-    for (chain, &count) in chains {
-        let total = traffic[of[chain] as usize];
-        if count < total {
-            terms.push(-count * (count / total).ln() + 0.5 * total.ln());
+    for (&(allocated, chain), &count) in &by_chain {
+        let group = group_of[&chain];
+        let total = by_group[&(allocated, group)];
+        if chains[&group] > 1.0 {
+            let name = chains[&group].ln();
+            terms.push(-count * (count / total).ln() + 0.5 * total.ln() + name);
         }
     }
     // Chains are numbered as they come; the sum must not depend on it.
