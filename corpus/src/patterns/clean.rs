@@ -65,11 +65,13 @@ pub(super) fn reference_too_seldom(world: &mut World) {
     }
 }
 
-/// One part allocates by a function that is not hooked, from the same memory as all others.
+/// One part allocates by a function that is not hooked, from the same memory as all others, and is there first.
 pub(super) fn unhooked(world: &mut World) {
-    for _ in 0..world.steps {
-        world.traffic.step(&mut world.host);
-        if world.host.random.chance(0.1) {
+    for step in 0..world.steps {
+        if step >= 8 {
+            world.traffic.step(&mut world.host);
+        }
+        if step < 8 || world.host.random.chance(0.1) {
             let device = world.host.random.below(u64::from(world.host.devices())) as u32;
             world.host.tracking = false;
             let buffer = world.host.allocate("Fast::allocate", device);
