@@ -20,6 +20,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use whofreed_trace::Event;
 use whofreed_trace::Frame;
 use whofreed_trace::Language;
 use whofreed_trace::Module;
@@ -34,8 +35,8 @@ use crate::demangle::capped;
 use crate::mixed::PythonLine;
 
 /// Resolves the stacks of several traces, each stack at most once.
-pub struct Resolver<'traces> {
-    traces: &'traces [Trace],
+pub struct Resolver<'traces, E = Vec<Event>> {
+    traces: &'traces [Trace<E>],
     found: RefCell<Found>,
 }
 
@@ -61,7 +62,7 @@ struct Known {
     binary: Binary,
 }
 
-impl fmt::Debug for Resolver<'_> {
+impl<E> fmt::Debug for Resolver<'_, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let found = self.found.borrow();
         f.debug_struct("Resolver")
@@ -73,10 +74,10 @@ impl fmt::Debug for Resolver<'_> {
     }
 }
 
-impl<'traces> Resolver<'traces> {
+impl<'traces, E> Resolver<'traces, E> {
     /// Prepares to resolve stacks of `traces`. Nothing is read before the first stack is asked for.
     #[must_use]
-    pub fn new(traces: &'traces [Trace]) -> Self {
+    pub fn new(traces: &'traces [Trace<E>]) -> Self {
         Self {
             traces,
             found: RefCell::default(),
@@ -91,7 +92,7 @@ impl<'traces> Resolver<'traces> {
     }
 }
 
-impl StackNames for Resolver<'_> {
+impl<E> StackNames for Resolver<'_, E> {
     fn frames(&self, trace: usize, stack: StackId) -> Arc<[Frame]> {
         let mut found = self.found.borrow_mut();
         if let Some(frames) = found.stacks.get(&(trace, stack)) {
@@ -108,7 +109,7 @@ impl StackNames for Resolver<'_> {
 }
 
 impl Found {
-    fn resolve(&mut self, number: usize, trace: &Trace, stack: StackId) -> Arc<[Frame]> {
+    fn resolve<E>(&mut self, number: usize, trace: &Trace<E>, stack: StackId) -> Arc<[Frame]> {
         let Some(stack) = usize::try_from(stack.0)
             .ok()
             .and_then(|index| trace.stacks.get(index))
@@ -131,7 +132,7 @@ impl Found {
     }
 
     /// The frames of one return address: at least one.
-    fn native(&mut self, number: usize, trace: &Trace, frame: NativeFrame) -> Arc<[Frame]> {
+    fn native<E>(&mut self, number: usize, trace: &Trace<E>, frame: NativeFrame) -> Arc<[Frame]> {
         // The recorded address is the one behind the call, which may already belong to the next line.
         let offset = frame.offset.saturating_sub(1);
         let known = frame
@@ -200,7 +201,12 @@ impl Found {
     }
 
     /// A frame whose function is not in the trace still has its place: it may be the last of its loop.
-    fn python(&mut self, trace: &Trace, frame: &PythonFrame, nowhere: &Arc<str>) -> PythonLine {
+    fn python<E>(
+        &mut self,
+        trace: &Trace<E>,
+        frame: &PythonFrame,
+        nowhere: &Arc<str>,
+    ) -> PythonLine {
         let code = usize::try_from(frame.code)
             .ok()
             .and_then(|index| trace.codes.get(index));
@@ -223,7 +229,7 @@ impl Found {
 }
 
 /// Whether the frame is the recorder's own: its library, or the one with the hooks.
-fn is_ours(trace: &Trace, frame: &NativeFrame) -> bool {
+fn is_ours<E>(trace: &Trace<E>, frame: &NativeFrame) -> bool {
     let module = frame
         .module
         .and_then(|index| trace.modules.get(usize::try_from(index).ok()?));
