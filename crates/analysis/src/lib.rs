@@ -1,7 +1,8 @@
 //! The replay and blame stops of an event's way: traces in, an [`Analysis`] out.
 //!
-//! `replay` judges every event again, address by address; `balance` adds up; `sites` tells which frame of a
-//! stack is a call site; `blame` charges excess frees to sites; `culprits` and `leaks` word the result.
+//! `replay` judges every event again, address by address, as they come; `tally` remembers what is needed of them:
+//! `balance` the sums, `rows` the text for the blame. `sites` tells which frame of a stack is a call site; `blame`
+//! charges excess frees to sites; `culprits` and `leaks` word the result.
 //!
 //! **Architecture Invariant:** pure functions; no terminal, no files, no clock.
 
@@ -14,82 +15,83 @@ mod leaks;
 mod machinery;
 mod model;
 mod replay;
+mod rows;
 mod sites;
+mod sources;
+mod stacks;
+mod tally;
 
 pub use model::*;
 
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 
 use whofreed_trace::Coverage;
 use whofreed_trace::Damage;
+use whofreed_trace::Events;
 use whofreed_trace::StackNames;
 use whofreed_trace::Trace;
 
-use crate::balance::Balance;
 use crate::blame::Counterfactual;
 use crate::blame::Engine;
-use crate::blame::Log;
 use crate::blame::Proven;
-use crate::replay::Replay;
+use crate::replay::Findings;
 use crate::sites::Sites;
+use crate::sources::Source;
+use crate::tally::Tally;
 
 /// Replays the traces together and names the culprits.
 #[must_use]
-pub fn analyse(traces: &[Trace], names: &dyn StackNames) -> Analysis {
-    let replay = Replay::new(traces);
-    let mut balance = Balance::new(traces, &replay);
+pub fn analyse<E: Events>(traces: &[Trace<E>], names: &dyn StackNames) -> Analysis {
+    let sources: Vec<Source<'_>> = traces.iter().map(Source::of).collect();
+    analyse_sources(&sources, names)
+}
+
+fn analyse_sources(sources: &[Source<'_>], names: &dyn StackNames) -> Analysis {
+    let tally = Tally::new(sources);
+    let mut totals = tally.balance.totals;
     let mut sites = Sites::new(names);
-    let untracked: BTreeSet<(u32, u32, u64)> = replay
-        .loose
-        .iter()
-        .map(|loose| (loose.trace, loose.of(traces)))
-        .filter(|(_, event)| event.untracked)
-        .map(|(trace, event)| (trace, event.device, event.address))
-        .collect();
-    let log = Log {
-        traces,
-        replay: &replay,
-        untracked: &untracked,
-    };
     let mut accused = Vec::new();
-    if balance.totals.excess > 0 {
+    if totals.excess > 0 {
         for engine in [&Proven as &dyn Engine, &Counterfactual] {
-            accused.append(&mut engine.accuse(&log, &mut sites));
+            accused.append(&mut engine.accuse(&tally, &mut sites));
         }
     }
-    let (culprits, victims, explained) = culprits::assemble(traces, &replay, accused, &mut sites);
-    balance.totals.unexplained = balance.totals.excess - explained;
-    let most = traces
+    let (culprits, victims, explained) = culprits::assemble(&tally, accused, &mut sites);
+    totals.unexplained = totals.excess - explained;
+    let most = sources
         .iter()
         .enumerate()
-        .max_by_key(|&(index, trace)| (trace.events.len(), std::cmp::Reverse(index)));
+        .max_by_key(|&(index, source)| (source.events.len(), std::cmp::Reverse(index)));
     Analysis {
-        processes: traces.iter().map(|trace| trace.process.clone()).collect(),
+        processes: sources
+            .iter()
+            .map(|source| source.process.clone())
+            .collect(),
         main_process: most.map_or(0, |(index, _)| index),
-        coverage: coverage(traces),
-        damage: damage(traces, &replay),
-        totals: balance.totals,
-        verdicts: balance.verdicts,
-        buffers: balance.buffers,
-        device_names: device_names(traces),
-        worst_buffers: balance.worst_buffers,
+        coverage: coverage(sources),
+        damage: damage(sources, &tally.findings),
+        totals,
+        verdicts: tally.balance.verdicts,
+        buffers: tally.balance.buffers,
+        device_names: device_names(sources),
         culprits,
         victims,
-        leaks: leaks::leaks(traces, &replay, &mut sites),
+        leaks: leaks::leaks(&tally, &mut sites),
+        worst_buffers: tally.balance.worst_buffers,
     }
 }
 
 /// The whole life of one address, process by process, in the order of its steps.
 #[must_use]
-pub fn history(traces: &[Trace], device: u32, address: u64) -> Vec<HistoryStep> {
-    history::history(traces, device, address)
+pub fn history<E: Events>(traces: &[Trace<E>], device: u32, address: u64) -> Vec<HistoryStep> {
+    let sources: Vec<Source<'_>> = traces.iter().map(Source::of).collect();
+    history::history(&sources, device, address)
 }
 
 /// What was bound or could not be seen in any of the processes, once.
-fn coverage(traces: &[Trace]) -> Vec<Coverage> {
+fn coverage(sources: &[Source<'_>]) -> Vec<Coverage> {
     let mut all: Vec<Coverage> = Vec::new();
-    for coverage in traces.iter().flat_map(|trace| &trace.coverage) {
+    for coverage in sources.iter().flat_map(|source| source.coverage) {
         if !all.contains(coverage) {
             all.push(coverage.clone());
         }
@@ -97,10 +99,10 @@ fn coverage(traces: &[Trace]) -> Vec<Coverage> {
     all
 }
 
-fn device_names(traces: &[Trace]) -> BTreeMap<u32, String> {
+fn device_names(sources: &[Source<'_>]) -> BTreeMap<u32, String> {
     let mut names = BTreeMap::new();
-    for trace in traces {
-        for (&device, name) in &trace.device_names {
+    for source in sources {
+        for (&device, name) in source.device_names {
             names.entry(device).or_insert_with(|| name.clone());
         }
     }
@@ -108,15 +110,15 @@ fn device_names(traces: &[Trace]) -> BTreeMap<u32, String> {
 }
 
 /// The faults of the files, and verdicts that the replay does not come to: a bug of ours that must not hide.
-fn damage(traces: &[Trace], replay: &Replay) -> Vec<(usize, Damage)> {
-    let of_files = traces.iter().enumerate().flat_map(|(index, trace)| {
-        trace
+fn damage(sources: &[Source<'_>], findings: &Findings) -> Vec<(usize, Damage)> {
+    let of_files = sources.iter().enumerate().flat_map(|(index, source)| {
+        source
             .damage
             .iter()
             .map(move |damage| (index, damage.clone()))
     });
-    let of_replay = replay.mismatches.iter().map(|(&trace, &(count, first, verdict))| {
-        let event = first.of(traces);
+    let of_replay = findings.mismatches.iter().map(|(&trace, (count, first))| {
+        let event = &first.event;
         let what = format!(
             "{count} recorded verdict(s) differ from the replay's; the first is a {} of device {} address {} at \
              step {}: recorded {}, replayed {}",
@@ -125,9 +127,15 @@ fn damage(traces: &[Trace], replay: &Replay) -> Vec<(usize, Damage)> {
             event.address,
             event.step,
             event.verdict.name(),
-            verdict.name(),
+            first.verdict.name(),
         );
         (trace as usize, Damage { offset: 0, what })
     });
-    of_files.chain(of_replay).collect()
+    let unread = findings.unread.iter().map(|(&trace, count)| {
+        let what = format!(
+            "{count} event(s) could not be read any more, or are too many to be told apart"
+        );
+        (trace as usize, Damage { offset: 0, what })
+    });
+    of_files.chain(of_replay).chain(unread).collect()
 }

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use clap::Args;
 use whofreed_symbols::Resolver;
-use whofreed_trace::Trace;
 
 use crate::failure::Failure;
 use crate::output;
@@ -34,7 +33,7 @@ pub(crate) struct ReportArgs {
 
 /// Reports on the traces.
 pub(crate) fn report(args: &ReportArgs) -> Result<u8, Failure> {
-    let traces: Vec<Trace> = traces::load(&args.traces)?;
+    let traces = traces::load(&args.traces)?;
     let names = Resolver::new(&traces);
     let analysis = whofreed_analysis::analyse(&traces, &names);
     let mut page = match &args.output {

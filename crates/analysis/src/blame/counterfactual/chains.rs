@@ -138,7 +138,7 @@ pub(super) fn chains(problem: &Problem, solution: &Solution) -> BTreeMap<u32, Ch
         if !segments.iter().any(|segment| segment.has_excess) {
             continue;
         }
-        let weight = pattern.rows.len() as f64;
+        let weight = pattern.weight;
         for (excess, by) in charges(tokens, &labeller.label(tokens)) {
             let Token::Free(accused) = tokens[by] else {
                 continue;
@@ -253,7 +253,7 @@ impl Usual {
     fn new(problem: &Problem) -> Self {
         let mut usual = Self::default();
         for pattern in &problem.patterns {
-            let weight = pattern.rows.len() as f64;
+            let weight = pattern.weight;
             let segments = segments(&pattern.tokens);
             for (index, segment) in segments.iter().enumerate() {
                 let Some((a, f)) = segment.ordinary else {

@@ -103,7 +103,7 @@ impl<'a> Labeller<'a> {
         let mut counts = Counts::new(self.problem);
         for pattern in &self.problem.patterns {
             let labels = self.label(&pattern.tokens);
-            let weight = pattern.rows.len() as f64;
+            let weight = pattern.weight;
             tell(self.model, &pattern.tokens, &labels, |fact| {
                 counts.add(fact, weight)
             });

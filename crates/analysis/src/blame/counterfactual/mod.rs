@@ -22,17 +22,20 @@ use self::label::Fact;
 use self::label::Label;
 use self::label::Labeller;
 use self::problem::Problem;
-use self::problem::Row;
+use self::problem::Text;
 use self::problem::Token;
 use super::Accused;
+use super::Case;
 use super::Charge;
 use super::Engine;
-use super::Log;
 use crate::Confidence;
+use crate::rows::Meaning;
+use crate::rows::Row;
 use crate::sites::ChainId;
 use crate::sites::Noise;
 use crate::sites::SiteId;
 use crate::sites::Sites;
+use crate::tally::Tally;
 
 /// By how many of the innermost call sites stacks are grouped; the grouping with the shortest log is taken.
 const DEPTHS: [usize; 6] = [1, 2, 3, 4, 6, usize::MAX];
@@ -51,23 +54,18 @@ const NOISE: Noise = Noise {
 pub(crate) struct Counterfactual;
 
 impl Engine for Counterfactual {
-    fn accuse(&self, log: &Log<'_>, sites: &mut Sites<'_>) -> Vec<Accused> {
-        let Some(rows) = problem::rows(log, sites) else {
+    fn accuse(&self, tally: &Tally<'_>, sites: &mut Sites<'_>) -> Vec<Accused> {
+        let Some(text) = Text::new(tally, sites) else {
             return Vec::new();
         };
-        let is_excess = |&step: &usize| log.replay.step(step).verdict.is_excess();
-        if !rows.iter().any(|row| row.steps.iter().any(is_excess)) {
-            return Vec::new();
-        }
-        let events: usize = log.traces.iter().map(|trace| trace.events.len()).sum();
-        let dropped: u64 = log.traces.iter().map(|trace| trace.dropped_events).sum();
-        let lost = dropped as f64 + log.untracked.len() as f64;
-        let drop_rate = lost / (events as f64).max(1.0);
+        let totals = &tally.balance.totals;
+        let lost = totals.dropped_events as f64 + tally.untracked.len() as f64;
+        let drop_rate = lost / (totals.events as f64).max(1.0);
         let ranks = sites.ranks();
         let mut best: Option<(f64, Problem, fit::Fit)> = None;
         let mut groups_before = (0, 0);
         for depth in DEPTHS {
-            let problem = Problem::new(&rows, sites, &ranks, depth, drop_rate);
+            let problem = Problem::new(&text, sites, &ranks, depth, drop_rate);
             let groups = (problem.allocs, problem.frees);
             if groups == groups_before || best.is_some() && groups.0 * groups.1 > MOST_PAIRS {
                 continue;
@@ -88,25 +86,33 @@ impl Engine for Counterfactual {
         let mut stories = Stories::default();
         let model = &solution.fit.model;
         let mut labeller = Labeller::new(&problem, model);
-        for pattern in &problem.patterns {
-            let labels = labeller.label(&pattern.tokens);
-            for &row in &pattern.rows {
-                stories.add(log, &rows[row], &pattern.tokens, &labels, model);
-            }
+        let mut tokens = Vec::new();
+        for row in tally.rows.iter() {
+            problem.tokens(row.codes, &mut tokens);
+            let labels = labeller.label(&tokens);
+            stories.add(&text, &row, &tokens, &labels, model);
         }
         stories.accuse(&problem, &sentences, sites)
     }
 }
 
-/// An excess free and what the labels make of it.
-#[derive(Clone, Copy, Debug)]
-struct Told {
-    /// The group of the surplus free.
+/// What excess frees have in common that the labels make the same of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Kind {
+    /// The group of the surplus free, and its chain.
     group: u32,
-    charge: Charge,
-    /// The chain of the surplus free.
+    chain: ChainId,
+    /// Those of the excess free.
+    excess_group: u32,
+    excess_chain: ChainId,
+}
+
+/// Excess frees and what the labels make of them.
+#[derive(Clone, Debug)]
+struct Told {
     chain: ChainId,
     excess_group: u32,
+    charge: Charge,
     /// The same as the other story has it: the surplus free was the owner's, the excess one came again.
     swapped: Charge,
 }
@@ -114,7 +120,7 @@ struct Told {
 /// All labelled rows, as far as the accusations need them.
 #[derive(Debug, Default)]
 struct Stories {
-    told: Vec<Told>,
+    told: BTreeMap<Kind, Told>,
     guilty: BTreeMap<ChainId, u64>,
     innocent: BTreeMap<ChainId, u64>,
 }
@@ -122,8 +128,8 @@ struct Stories {
 impl Stories {
     fn add(
         &mut self,
-        log: &Log<'_>,
-        row: &Row,
+        text: &Text<'_>,
+        row: &Row<'_>,
         tokens: &[Token],
         labels: &[Label],
         model: &model::Model,
@@ -141,7 +147,16 @@ impl Stories {
             }
             _ => {}
         });
-        let event = |token: usize| log.replay.step(row.steps[token]).event;
+        let case = |surplus: usize, allocated: Option<usize>, freed: Option<usize>| {
+            let event = |token: usize| row.events.get(token).copied();
+            let (allocated, freed) = (allocated.and_then(event), freed.and_then(event));
+            Some(Case::new(
+                text.tally.sources,
+                event(surplus)?,
+                allocated,
+                freed,
+            ))
+        };
         // Surplus frees that took a live instance, whose owner's free will look excessive. `None`: nobody knows.
         let mut debts: VecDeque<Option<usize>> = VecDeque::new();
         for (index, (&token, &label)) in tokens.iter().zip(labels).enumerate() {
@@ -151,8 +166,8 @@ impl Stories {
                 }
                 continue;
             };
-            let chain = row.tokens[index].1;
-            let is_excess = log.replay.step(row.steps[index]).verdict.is_excess();
+            let chain = text.chain(row.codes[index]);
+            let is_excess = matches!(row.codes[index].meaning(), Meaning::Excess(_));
             let ends_life = began_by_end.contains_key(&index);
             if ends_life {
                 *self.innocent.entry(chain).or_default() += 1;
@@ -177,31 +192,26 @@ impl Stories {
                 continue;
             };
             let origin = surplus_origin.get(&by).copied().flatten();
-            let freed = origin
-                .and_then(|began| ended_at.get(&began))
-                .filter(|&&end| end < by);
+            let freed = origin.and_then(|began| ended_at.get(&began).copied());
+            let freed = freed.filter(|&end| end < by);
             let struck = began_by_end.get(&index).copied().or(origin);
-            self.told.push(Told {
+            let freed_before = if by == index { freed } else { Some(by) };
+            let kind = Kind {
                 group: by_group,
-                charge: Charge {
-                    excess: row.steps[index],
-                    surplus: row.steps[by],
-                    allocated: origin.map(event),
-                    freed: freed.map(|&end| event(end)),
-                },
-                chain: row.tokens[by].1,
+                chain: text.chain(row.codes[by]),
                 excess_group: group,
-                swapped: Charge {
-                    excess: row.steps[index],
-                    surplus: row.steps[index],
-                    allocated: struck.map(event),
-                    freed: if by == index {
-                        freed.map(|&end| event(end))
-                    } else {
-                        Some(event(by))
-                    },
-                },
+                excess_chain: chain,
+            };
+            let told = self.told.entry(kind).or_insert_with(|| Told {
+                chain: kind.chain,
+                excess_group: group,
+                charge: Charge::new(chain, kind.chain),
+                swapped: Charge::new(chain, chain),
             });
+            let place = text.tally.rows.place(row.place);
+            told.charge.add(1, place, case(by, origin, freed));
+            told.swapped
+                .add(1, place, case(index, struck, freed_before));
         }
     }
 
@@ -212,8 +222,8 @@ impl Stories {
         sites: &Sites<'_>,
     ) -> Vec<Accused> {
         let mut by_group: BTreeMap<u32, Vec<Told>> = BTreeMap::new();
-        for told in std::mem::take(&mut self.told) {
-            by_group.entry(told.group).or_default().push(told);
+        for (kind, told) in std::mem::take(&mut self.told) {
+            by_group.entry(kind.group).or_default().push(told);
         }
         let naming = sites.naming(&self.guilty, &self.innocent, NOISE);
         let mut accused: BTreeMap<(u32, SiteId), Accused> = BTreeMap::new();
@@ -225,7 +235,10 @@ impl Stories {
                 _ => continue,
             };
             // Of two sites that fit alike, the one is shown first where the excess was seen.
-            let seen_at = |wanted: u32| told.iter().filter(|t| t.excess_group == wanted).count();
+            let seen_at = |wanted: u32| -> u64 {
+                let there = told.iter().filter(|told| told.excess_group == wanted);
+                there.map(|told| told.charge.count).sum()
+            };
             let shown = others
                 .iter()
                 .copied()

@@ -7,12 +7,12 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
-use whofreed_trace::EventKind;
-use whofreed_trace::Verdict;
-
-use crate::blame::Log;
+use crate::rows::Code;
+use crate::rows::Meaning;
 use crate::sites::ChainId;
 use crate::sites::Sites;
+use crate::stacks::StackNumber;
+use crate::tally::Tally;
 
 /// What one step is to the labelling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,63 +25,81 @@ pub(super) enum Token {
     Reset,
 }
 
-/// The steps of one address as chains, before they are grouped.
+/// The log before its stacks are grouped.
 #[derive(Debug)]
-pub(super) struct Row {
-    pub(super) tokens: Vec<(Token, ChainId)>,
-    /// For each token the index of its step in the replay.
-    pub(super) steps: Vec<usize>,
+pub(super) struct Text<'a> {
+    pub(super) tally: &'a Tally<'a>,
+    /// By the number of the stack.
+    pub(super) chains: Vec<ChainId>,
+    /// How often each chain allocates and frees.
+    allocations: BTreeMap<ChainId, f64>,
+    frees: BTreeMap<ChainId, f64>,
 }
 
-/// Collects the rows of all addresses that can be judged without owners. `None` where frees without a stack make
-/// every guess about the others worthless.
-pub(super) fn rows(log: &Log<'_>, sites: &mut Sites<'_>) -> Option<Vec<Row>> {
-    let mut rows = Vec::new();
-    for address in &log.replay.addresses {
-        let place = (address.trace, address.device, address.address);
-        if address.owners_known || log.untracked.contains(&place) {
-            continue;
-        }
-        let mut row = Row {
-            tokens: Vec::new(),
-            steps: Vec::new(),
-        };
-        let nobody = ChainId(0);
-        for index in log.replay.told_of(address) {
-            let step = log.replay.step(index);
-            if step.after_reset {
-                row.tokens.push((Token::Reset, nobody));
-                row.steps.push(index);
-            }
-            let event = step.event.of(log.traces);
-            let token = match (step.kind, step.verdict) {
-                (EventKind::Allocate, _) | (EventKind::Retain, Verdict::Ok) => Token::Allocate(0),
-                (EventKind::Deallocate, Verdict::Ok) if !step.late => Token::Free(0),
-                (EventKind::Deallocate, verdict) if verdict.is_excess() => Token::Free(0),
-                // A late free is legitimate, and a free of a buffer from before the tracking tells nothing.
-                _ => continue,
-            };
-            let chain = sites.chain_of(step.event.trace, event);
-            if token == Token::Free(0) && sites.is_nameless(chain) {
+impl<'a> Text<'a> {
+    /// The rows of all addresses that can be judged without owners. `None` where frees without a stack make every
+    /// guess about the others worthless, or where there is nothing to guess.
+    pub(super) fn new(tally: &'a Tally<'a>, sites: &mut Sites<'_>) -> Option<Self> {
+        let mut of_stack = vec![ChainId(0); tally.stacks.len()];
+        for stack in tally.rows.freed_by() {
+            let chain = tally.chain(stack, sites);
+            if sites.is_nameless(chain) {
                 return None;
             }
-            row.tokens.push((token, chain));
-            row.steps.push(index);
+            of_stack[stack.0 as usize] = chain;
         }
-        // Where events are missing, an instance whose allocate was lost makes the innocent look guilty.
-        if address.whole || !row.tokens.iter().any(|t| matches!(t.0, Token::Free(_))) {
-            rows.push(row);
+        let is_excess = |code: &Code| matches!(code.meaning(), Meaning::Excess(_));
+        if !tally.rows.iter().any(|row| row.codes.iter().any(is_excess)) {
+            return None;
+        }
+        let mut allocated = vec![0u64; tally.stacks.len()];
+        let mut freed = vec![0u64; tally.stacks.len()];
+        for row in tally.rows.iter() {
+            for code in row.codes {
+                match code.meaning() {
+                    Meaning::Allocate(stack) => allocated[stack.0 as usize] += 1,
+                    Meaning::Free(stack) | Meaning::Excess(stack) => freed[stack.0 as usize] += 1,
+                    Meaning::Reset => {}
+                }
+            }
+        }
+        let mut by_chain = |counts: &[u64]| {
+            let mut sums: BTreeMap<ChainId, f64> = BTreeMap::new();
+            for (stack, &count) in (0..).map(StackNumber).zip(counts) {
+                if count > 0 {
+                    let chain = tally.chain(stack, sites);
+                    of_stack[stack.0 as usize] = chain;
+                    *sums.entry(chain).or_default() += count as f64;
+                }
+            }
+            sums
+        };
+        let (allocations, frees) = (by_chain(&allocated), by_chain(&freed));
+        Some(Self {
+            tally,
+            chains: of_stack,
+            allocations,
+            frees,
+        })
+    }
+
+    /// The chain of a code.
+    pub(super) fn chain(&self, code: Code) -> ChainId {
+        match code.meaning() {
+            Meaning::Allocate(stack) | Meaning::Free(stack) | Meaning::Excess(stack) => {
+                self.chains[stack.0 as usize]
+            }
+            Meaning::Reset => ChainId(0),
         }
     }
-    Some(rows)
 }
 
 /// Rows whose tokens are the same.
 #[derive(Debug)]
 pub(super) struct Pattern {
     pub(super) tokens: Vec<Token>,
-    /// Indices of the rows.
-    pub(super) rows: Vec<usize>,
+    /// How many rows there are.
+    pub(super) weight: f64,
 }
 
 /// The rows under one grouping of stacks.
@@ -100,12 +118,15 @@ pub(super) struct Problem {
     pub(super) chain_code: f64,
     /// Lost events for each event that is there.
     pub(super) drop_rate: f64,
+    /// By the number of a stack: its group as one of allocations and as one of frees.
+    alloc_of: Vec<u32>,
+    free_of: Vec<u32>,
 }
 
 impl Problem {
     /// Groups the stacks by their `depth` innermost call sites.
     pub(super) fn new(
-        rows: &[Row],
+        text: &Text<'_>,
         sites: &Sites<'_>,
         ranks: &[u32],
         depth: usize,
@@ -119,44 +140,51 @@ impl Problem {
                 .map(|site| ranks[site.0 as usize])
                 .collect()
         };
-        let mut alloc_chains: BTreeMap<ChainId, f64> = BTreeMap::new();
-        let mut free_chains: BTreeMap<ChainId, f64> = BTreeMap::new();
-        for (token, chain) in rows.iter().flat_map(|row| &row.tokens) {
-            match token {
-                Token::Allocate(_) => *alloc_chains.entry(*chain).or_default() += 1.0,
-                Token::Free(_) => *free_chains.entry(*chain).or_default() += 1.0,
-                Token::Reset => {}
-            }
-        }
-        let (alloc_of, allocations) = groups(&alloc_chains, key);
-        let (free_of, traffic) = groups(&free_chains, key);
+        let (alloc_of, allocations) = groups(&text.allocations, key);
+        let (free_of, traffic) = groups(&text.frees, key);
         let mut chains = vec![BTreeSet::new(); traffic.len()];
         for (&chain, &group) in &free_of {
             chains[group as usize].insert(chain);
         }
-        let mut sorted: BTreeMap<Vec<Token>, Vec<usize>> = BTreeMap::new();
-        for (index, row) in rows.iter().enumerate() {
-            let tokens = row.tokens.iter().map(|&(token, chain)| match token {
-                Token::Allocate(_) => Token::Allocate(alloc_of[&chain]),
-                Token::Free(_) => Token::Free(free_of[&chain]),
-                Token::Reset => Token::Reset,
-            });
-            sorted.entry(tokens.collect()).or_default().push(index);
-        }
-        let patterns = sorted
-            .into_iter()
-            .map(|(tokens, rows)| Pattern { tokens, rows })
-            .collect();
-        Self {
-            patterns,
+        let of_stack = |groups: &BTreeMap<ChainId, u32>| -> Vec<u32> {
+            let group = |chain| groups.get(chain).copied().unwrap_or(0);
+            text.chains.iter().map(group).collect()
+        };
+        let mut problem = Self {
+            patterns: Vec::new(),
             allocs: allocations.len(),
             frees: traffic.len(),
-            chain_code: chain_code(&free_chains, &free_of, &traffic),
+            chain_code: chain_code(&text.frees, &free_of, &traffic),
             allocations,
             traffic,
             chains,
             drop_rate,
+            alloc_of: of_stack(&alloc_of),
+            free_of: of_stack(&free_of),
+        };
+        let mut sorted: BTreeMap<Vec<Token>, f64> = BTreeMap::new();
+        for row in text.tally.rows.iter() {
+            let mut tokens = Vec::with_capacity(row.codes.len());
+            problem.tokens(row.codes, &mut tokens);
+            *sorted.entry(tokens).or_default() += 1.0;
         }
+        let patterns = sorted.into_iter();
+        problem.patterns = patterns
+            .map(|(tokens, weight)| Pattern { tokens, weight })
+            .collect();
+        problem
+    }
+
+    /// The codes as tokens of their groups.
+    pub(super) fn tokens(&self, codes: &[Code], into: &mut Vec<Token>) {
+        into.clear();
+        into.extend(codes.iter().map(|code| match code.meaning() {
+            Meaning::Allocate(stack) => Token::Allocate(self.alloc_of[stack.0 as usize]),
+            Meaning::Free(stack) | Meaning::Excess(stack) => {
+                Token::Free(self.free_of[stack.0 as usize])
+            }
+            Meaning::Reset => Token::Reset,
+        }));
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) fn rivals(problem: &Problem, solution: &Solution) -> BTreeMap<u32, BT
     for pattern in &problem.patterns {
         let tokens = &pattern.tokens;
         let labels = labeller.label(tokens);
-        let weight = pattern.rows.len() as f64;
+        let weight = pattern.weight;
         let mut lives = 0;
         for (index, (&token, &label)) in tokens.iter().zip(&labels).enumerate() {
             lives += usize::from(matches!(token, Token::Allocate(_)));
