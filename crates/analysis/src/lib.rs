@@ -35,6 +35,7 @@ use crate::blame::Counterfactual;
 use crate::blame::Engine;
 use crate::blame::Proven;
 use crate::replay::Findings;
+use crate::rows::Rows;
 use crate::sites::Sites;
 use crate::sources::Source;
 use crate::tally::Tally;
@@ -43,11 +44,31 @@ use crate::tally::Tally;
 #[must_use]
 pub fn analyse<E: Events>(traces: &[Trace<E>], names: &dyn StackNames) -> Analysis {
     let sources: Vec<Source<'_>> = traces.iter().map(Source::of).collect();
-    analyse_sources(&sources, names)
+    analyse_sources(&sources, names, Rows::default())
 }
 
-fn analyse_sources(sources: &[Source<'_>], names: &dyn StackNames) -> Analysis {
-    let tally = Tally::new(sources);
+/// The same as of a long log: beyond `most_whole` allocates and frees, only what is around something unusual is looked
+/// at. For tests.
+#[doc(hidden)]
+#[must_use]
+pub fn analyse_cut<E: Events>(
+    traces: &[Trace<E>],
+    names: &dyn StackNames,
+    most_whole: usize,
+) -> Analysis {
+    let sources: Vec<Source<'_>> = traces.iter().map(Source::of).collect();
+    analyse_sources(&sources, names, Rows::uncut(most_whole))
+}
+
+/// Replays the traces and adds up, without a word about who did it: nothing is symbolized.
+#[must_use]
+pub fn sums<E: Events>(traces: &[Trace<E>]) -> Totals {
+    let sources: Vec<Source<'_>> = traces.iter().map(Source::of).collect();
+    Tally::new(&sources, Rows::default()).balance.totals
+}
+
+fn analyse_sources(sources: &[Source<'_>], names: &dyn StackNames, rows: Rows) -> Analysis {
+    let tally = Tally::new(sources, rows);
     let mut totals = tally.balance.totals;
     let mut sites = Sites::new(names);
     let mut accused = Vec::new();

@@ -31,6 +31,16 @@ impl EventRef {
         self.0 & (MOST_EVENTS - 1)
     }
 
+    /// How far it lies behind `first`, where that is not very far.
+    pub(crate) fn distance(self, first: Self) -> Option<u32> {
+        u32::try_from(self.0.checked_sub(first.0)?).ok()
+    }
+
+    /// The event that lies so far behind.
+    pub(crate) const fn behind(self, distance: u32) -> Self {
+        Self(self.0 + distance as u64)
+    }
+
     /// The event itself; `None` where its file cannot be read any more.
     pub(crate) fn of(self, sources: &[Source<'_>]) -> Option<Event> {
         sources[self.trace() as usize].events.event(self.event())

@@ -65,8 +65,8 @@ pub(crate) struct Kept {
 }
 
 impl<'a> Tally<'a> {
-    /// Replays all traces.
-    pub(crate) fn new(sources: &'a [Source<'a>]) -> Self {
+    /// Replays all traces; what the blame needs goes into `rows`.
+    pub(crate) fn new(sources: &'a [Source<'a>], rows: Rows) -> Self {
         let mut tally = Self {
             sources,
             findings: Findings::default(),
@@ -76,7 +76,7 @@ impl<'a> Tally<'a> {
             leaks: ByStack::default(),
             untracked: BTreeSet::new(),
             seen: Seen::default(),
-            rows: Rows::default(),
+            rows,
         };
         for source in sources {
             tally.balance.totals.events += source.events.len();
@@ -173,16 +173,16 @@ impl Follower for Tally<'_> {
                 self.seen.rightful(stack);
             }
         }
-        self.rows.step(&mut kept.row, step, stack);
+        self.rows.step(address, &mut kept.row, step, stack);
     }
 
     fn ends(&mut self, address: &Address, kept: Kept) {
         let pid = self.sources[address.place.trace as usize].process.pid;
         self.balance.buffer(address.place, pid, &kept.account);
+        let is_used = !address.owners_known && !self.untracked.contains(&address.place);
+        self.rows.end(address, kept.row, is_used);
         if address.owners_known {
             self.seen.take(address.place, kept.unproven);
-        } else if !self.untracked.contains(&address.place) {
-            self.rows.end(address, &kept.row);
         }
     }
 }

@@ -51,9 +51,9 @@ impl Charge {
         }
     }
 
-    /// Charges `count` more, of which `case` is one.
-    pub(crate) fn add(&mut self, count: u64, buffer: Place, case: Option<Case>) {
-        self.count += count;
+    /// Charges one more.
+    pub(crate) fn add(&mut self, buffer: Place, case: Option<Case>) {
+        self.count += 1;
         self.buffers.insert(buffer);
         let better = |case: &Case| self.case.is_none_or(|best| case.order() < best.order());
         if let Some(case) = case.filter(better) {

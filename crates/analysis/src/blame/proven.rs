@@ -89,7 +89,7 @@ impl Engine for Proven {
             };
             let charge = charges.entry(chain);
             let charge = charge.or_insert_with(|| Charge::new(chain, chain));
-            charge.add(1, *place, Some(case));
+            charge.add(*place, Some(case));
         }
         if charges.is_empty() {
             return Vec::new();

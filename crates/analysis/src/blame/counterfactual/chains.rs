@@ -139,7 +139,8 @@ pub(super) fn chains(problem: &Problem, solution: &Solution) -> BTreeMap<u32, Ch
             continue;
         }
         let weight = pattern.weight;
-        for (excess, by) in charges(tokens, &labeller.label(tokens)) {
+        let is_start = pattern.context.is_empty();
+        for (excess, by) in charges(tokens, &labeller.label(&pattern.context, tokens)) {
             let Token::Free(accused) = tokens[by] else {
                 continue;
             };
@@ -149,7 +150,10 @@ pub(super) fn chains(problem: &Problem, solution: &Solution) -> BTreeMap<u32, Ch
                 let segment = at.checked_sub(1).and_then(|at| segments.get(at));
                 token != by && segment.is_some_and(|segment| usual.has(segment.ordinary))
             };
-            let of = suspects(tokens, chain, &usual, accused, is_usual);
+            let is_start = is_start && chain.start == 0;
+            let of = suspects(&tokens[chain.clone()], is_start, &usual, accused, |token| {
+                is_usual(chain.start + token)
+            });
             let entry = chains.entry(accused).or_default();
             entry.push((of, weight));
         }
@@ -326,18 +330,17 @@ struct Suspects {
     better_without: bool,
 }
 
-/// Who can have freed once too often in a chain.
+/// Who can have freed once too often in a chain; `is_start` if nothing has lived there before.
 fn suspects(
     tokens: &[Token],
-    chain: Range<usize>,
+    is_start: bool,
     usual: &Usual,
     accused: u32,
     is_usual: impl Fn(usize) -> bool,
 ) -> Suspects {
-    let is_start = chain.start == 0;
     let (mut frees, mut most) = (Vec::new(), Vec::new());
-    for index in chain.clone() {
-        if let Token::Free(f) = tokens[index] {
+    for (index, &token) in tokens.iter().enumerate() {
+        if let Token::Free(f) = token {
             frees.push(f);
             most.push(if is_usual(index) {
                 SUSPECT_OF_USUAL
@@ -346,7 +349,6 @@ fn suspects(
             });
         }
     }
-    let tokens = &tokens[chain];
     let costs = if tokens.len() <= MOST_TOKENS && !tokens.contains(&Token::Reset) {
         surplus_costs(tokens, &frees, is_start, usual)
     } else {

@@ -102,19 +102,21 @@ impl<'a> Labeller<'a> {
     pub(super) fn count_all(&mut self) -> Counts {
         let mut counts = Counts::new(self.problem);
         for pattern in &self.problem.patterns {
-            let labels = self.label(&pattern.tokens);
+            let (context, tokens) = (&pattern.context, &pattern.tokens);
+            let labels = self.label(context, tokens);
             let weight = pattern.weight;
-            tell(self.model, &pattern.tokens, &labels, |fact| {
+            tell(self.model, context, tokens, &labels, |fact| {
                 counts.add(fact, weight)
             });
         }
         counts
     }
 
-    /// The cheapest labels of one row of tokens.
-    pub(super) fn label(&mut self, tokens: &[Token]) -> Vec<Label> {
+    /// The cheapest labels of one row of tokens. `context` are the groups of the lives before.
+    pub(super) fn label(&mut self, context: &[u32], tokens: &[Token]) -> Vec<Label> {
         self.story.clear();
         self.lives.clear();
+        self.lives.extend_from_slice(context);
         self.states.clear();
         self.states.push(State {
             open: Open::NOTHING,
@@ -323,15 +325,21 @@ pub(super) struct Surplus {
 }
 
 /// Tells the facts of a labelled row.
-pub(super) fn tell(model: &Model, tokens: &[Token], labels: &[Label], mut fact: impl FnMut(Fact)) {
+pub(super) fn tell(
+    model: &Model,
+    context: &[u32],
+    tokens: &[Token],
+    labels: &[Label],
+    mut fact: impl FnMut(Fact),
+) {
     struct OpenLife {
         alloc: u32,
         began: usize,
         hits: Vec<u32>,
     }
     let mut open: Vec<OpenLife> = Vec::new();
-    let mut lives: Vec<u32> = Vec::new();
-    let mut began: Vec<usize> = Vec::new();
+    let mut lives: Vec<u32> = context.to_vec();
+    let mut began: Vec<Option<usize>> = vec![None; context.len()];
     let mut segment: Vec<u32> = Vec::new();
     let mut last_end: Option<u32> = None;
     for (index, (&token, &label)) in tokens.iter().zip(labels).enumerate() {
@@ -348,7 +356,7 @@ pub(super) fn tell(model: &Model, tokens: &[Token], labels: &[Label], mut fact: 
                     hits: Vec::new(),
                 });
                 lives.push(alloc);
-                began.push(index);
+                began.push(Some(index));
                 last_end = None;
             }
             (Token::Reset, _) => {
@@ -386,7 +394,7 @@ pub(super) fn tell(model: &Model, tokens: &[Token], labels: &[Label], mut fact: 
                     free,
                     back,
                     origin: at.map(|at| lives[at]),
-                    origin_began: at.map(|at| began[at]),
+                    origin_began: at.and_then(|at| began[at]),
                     struck: open.last().map(|life| life.alloc),
                     after_end_by: last_end.take().filter(|_| open.is_empty()),
                     in_first_life: lives.len() == 1,

@@ -11,6 +11,7 @@ mod label;
 mod model;
 mod problem;
 mod rivals;
+mod sample;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -43,6 +44,10 @@ const DEPTHS: [usize; 6] = [1, 2, 3, 4, 6, usize::MAX];
 const MOST_PAIRS: usize = 4_000_000;
 /// Stacks that do not differ so far in are taken for the same.
 const MOST_DEPTH: usize = 64;
+/// A site is named only by so many surplus frees that were looked at, where each stands for several.
+const FEW_LOOKED_AT: f64 = 20.0;
+/// So many of a kind are considered for the example that is shown.
+const MOST_CASES: u64 = 1024;
 /// A single label can err.
 const NOISE: Noise = Noise {
     frees: 2.0,
@@ -61,11 +66,12 @@ impl Engine for Counterfactual {
         let totals = &tally.balance.totals;
         let lost = totals.dropped_events as f64 + tally.untracked.len() as f64;
         let drop_rate = lost / (totals.events as f64).max(1.0);
+        let sample = sample::sample(&text, sites);
         let ranks = sites.ranks();
         let mut best: Option<(f64, Problem, fit::Fit)> = None;
         let mut groups_before = (0, 0);
         for depth in DEPTHS {
-            let problem = Problem::new(&text, sites, &ranks, depth, drop_rate);
+            let problem = Problem::new(&text, &sample, sites, &ranks, depth, drop_rate);
             let groups = (problem.allocs, problem.frees);
             if groups == groups_before || best.is_some() && groups.0 * groups.1 > MOST_PAIRS {
                 continue;
@@ -81,19 +87,62 @@ impl Engine for Counterfactual {
             return Vec::new();
         };
         let solution = fit::solve(&problem, fit::best_fit(&problem, first));
-        let sentences: BTreeMap<u32, Sentence> =
+        let mut sentences: BTreeMap<u32, Sentence> =
             judge::judge(&problem, &solution).into_iter().collect();
-        let mut stories = Stories::default();
         let model = &solution.fit.model;
+        let is_cut = tally.rows.quiet().next().is_some();
+        sentences.retain(|&group, _| {
+            let can_be_another_s = is_cut && is_struck(&solution.fit.counts, group);
+            is_seen_enough(&problem, model, group) && !can_be_another_s
+        });
+        let mut stories = Stories::default();
         let mut labeller = Labeller::new(&problem, model);
-        let mut tokens = Vec::new();
+        let (mut context, mut tokens) = (Vec::new(), Vec::new());
         for row in tally.rows.iter() {
+            problem.context(row.context, &mut context);
             problem.tokens(row.codes, &mut tokens);
-            let labels = labeller.label(&tokens);
-            stories.add(&text, &row, &tokens, &labels, model);
+            let labels = labeller.label(&context, &tokens);
+            stories.add(&text, &row, &context, &tokens, &labels, model);
+        }
+        for (codes, times) in tally.rows.quiet() {
+            for code in codes.iter().filter(|code| code.freed_by().is_some()) {
+                *stories.innocent.entry(text.chain(*code)).or_default() += times;
+            }
         }
         stories.accuse(&problem, &sentences, sites)
     }
+}
+
+/// Whether an accusation rests on enough that was really looked at, where rows stand for others.
+fn is_seen_enough(problem: &Problem, model: &model::Model, accused: u32) -> bool {
+    let mut labeller = Labeller::new(problem, model);
+    let (mut seen, mut weight) = (0.0, 0.0);
+    for pattern in &problem.patterns {
+        if !pattern.tokens.contains(&Token::Free(accused)) {
+            continue;
+        }
+        let labels = labeller.label(&pattern.context, &pattern.tokens);
+        for (&token, &label) in pattern.tokens.iter().zip(&labels) {
+            if token == Token::Free(accused) && label == Label::Surplus {
+                seen += pattern.seen;
+                weight += pattern.weight;
+            }
+        }
+    }
+    seen == weight || seen >= FEW_LOOKED_AT
+}
+
+/// Whether somebody else strikes the lives that the accused ends: then what looks like its own surplus frees can go
+/// back to strikes that lie before the pieces of a log that was cut.
+fn is_struck(counts: &model::Counts, accused: u32) -> bool {
+    let surplus = counts.surplus[accused as usize];
+    let by_others: f64 = counts
+        .hit_then_ended
+        .iter()
+        .filter(|&(&(hitter, ender), _)| ender == accused && hitter != accused)
+        .map(|(_, count)| count)
+        .sum();
+    rivals::is_mixed(counts, accused) && by_others >= 0.1 * surplus
 }
 
 /// What excess frees have in common that the labels make the same of.
@@ -130,6 +179,7 @@ impl Stories {
         &mut self,
         text: &Text<'_>,
         row: &Row<'_>,
+        context: &[u32],
         tokens: &[Token],
         labels: &[Label],
         model: &model::Model,
@@ -137,7 +187,7 @@ impl Stories {
         let mut ended_at: BTreeMap<usize, usize> = BTreeMap::new();
         let mut began_by_end: BTreeMap<usize, usize> = BTreeMap::new();
         let mut surplus_origin: BTreeMap<usize, Option<usize>> = BTreeMap::new();
-        label::tell(model, tokens, labels, |fact| match fact {
+        label::tell(model, context, tokens, labels, |fact| match fact {
             Fact::Ended { token, began, .. } => {
                 ended_at.insert(began, token);
                 began_by_end.insert(token, began);
@@ -148,14 +198,13 @@ impl Stories {
             _ => {}
         });
         let case = |surplus: usize, allocated: Option<usize>, freed: Option<usize>| {
-            let event = |token: usize| row.events.get(token).copied();
-            let (allocated, freed) = (allocated.and_then(event), freed.and_then(event));
-            Some(Case::new(
+            let event = |token: usize| row.event(token);
+            Case::new(
                 text.tally.sources,
-                event(surplus)?,
-                allocated,
-                freed,
-            ))
+                event(surplus),
+                allocated.map(event),
+                freed.map(event),
+            )
         };
         // Surplus frees that took a live instance, whose owner's free will look excessive. `None`: nobody knows.
         let mut debts: VecDeque<Option<usize>> = VecDeque::new();
@@ -208,10 +257,13 @@ impl Stories {
                 charge: Charge::new(chain, kind.chain),
                 swapped: Charge::new(chain, chain),
             });
-            let place = text.tally.rows.place(row.place);
-            told.charge.add(1, place, case(by, origin, freed));
-            told.swapped
-                .add(1, place, case(index, struck, freed_before));
+            let (mut own, mut swapped) = (None, None);
+            if told.charge.count < MOST_CASES {
+                own = Some(case(by, origin, freed));
+                swapped = Some(case(index, struck, freed_before));
+            }
+            told.charge.add(row.place(), own);
+            told.swapped.add(row.place(), swapped);
         }
     }
 

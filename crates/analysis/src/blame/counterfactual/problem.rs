@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
+use super::sample::Sampled;
 use crate::rows::Code;
 use crate::rows::Meaning;
 use crate::sites::ChainId;
@@ -48,21 +49,26 @@ impl<'a> Text<'a> {
             }
             of_stack[stack.0 as usize] = chain;
         }
-        let is_excess = |code: &Code| matches!(code.meaning(), Meaning::Excess(_));
-        if !tally.rows.iter().any(|row| row.codes.iter().any(is_excess)) {
+        let mut rows = tally.rows.iter();
+        if !rows.any(|row| row.codes.iter().any(|code| code.is_excess())) {
             return None;
         }
         let mut allocated = vec![0u64; tally.stacks.len()];
         let mut freed = vec![0u64; tally.stacks.len()];
-        for row in tally.rows.iter() {
-            for code in row.codes {
+        let mut count = |codes: &[Code], times: u64| {
+            for code in codes {
                 match code.meaning() {
-                    Meaning::Allocate(stack) => allocated[stack.0 as usize] += 1,
-                    Meaning::Free(stack) | Meaning::Excess(stack) => freed[stack.0 as usize] += 1,
+                    Meaning::Allocate(stack) => allocated[stack.0 as usize] += times,
+                    Meaning::Free(stack) | Meaning::Excess(stack) => {
+                        freed[stack.0 as usize] += times
+                    }
                     Meaning::Reset => {}
                 }
             }
-        }
+        };
+        tally.rows.iter().for_each(|row| count(row.codes, 1));
+        let quiet = tally.rows.quiet();
+        quiet.for_each(|(codes, times)| count(codes, times));
         let mut by_chain = |counts: &[u64]| {
             let mut sums: BTreeMap<ChainId, f64> = BTreeMap::new();
             for (stack, &count) in (0..).map(StackNumber).zip(counts) {
@@ -97,9 +103,13 @@ impl<'a> Text<'a> {
 /// Rows whose tokens are the same.
 #[derive(Debug)]
 pub(super) struct Pattern {
+    /// The groups of the lives before the row, the oldest first; none at the start of an address.
+    pub(super) context: Vec<u32>,
     pub(super) tokens: Vec<Token>,
-    /// How many rows there are.
+    /// How many rows there are,
     pub(super) weight: f64,
+    /// and how many of them were looked at.
+    pub(super) seen: f64,
 }
 
 /// The rows under one grouping of stacks.
@@ -127,6 +137,7 @@ impl Problem {
     /// Groups the stacks by their `depth` innermost call sites.
     pub(super) fn new(
         text: &Text<'_>,
+        sample: &[Sampled<'_>],
         sites: &Sites<'_>,
         ranks: &[u32],
         depth: usize,
@@ -162,15 +173,29 @@ impl Problem {
             alloc_of: of_stack(&alloc_of),
             free_of: of_stack(&free_of),
         };
-        let mut sorted: BTreeMap<Vec<Token>, f64> = BTreeMap::new();
-        for row in text.tally.rows.iter() {
-            let mut tokens = Vec::with_capacity(row.codes.len());
-            problem.tokens(row.codes, &mut tokens);
-            *sorted.entry(tokens).or_default() += 1.0;
+        let mut sorted: BTreeMap<(Vec<Token>, Vec<u32>), (f64, f64)> = BTreeMap::new();
+        let mut add = |context: &[Code], codes: &[Code], weight: f64, seen: f64| {
+            let mut key = (Vec::new(), Vec::new());
+            problem.tokens(codes, &mut key.0);
+            problem.context(context, &mut key.1);
+            let entry = sorted.entry(key).or_default();
+            entry.0 += weight;
+            entry.1 += seen;
+        };
+        for Sampled { row, weight } in sample {
+            add(row.context, row.codes, *weight, 1.0);
+        }
+        for (codes, times) in text.tally.rows.quiet() {
+            add(&[], codes, times as f64, times as f64);
         }
         let patterns = sorted.into_iter();
         problem.patterns = patterns
-            .map(|(tokens, weight)| Pattern { tokens, weight })
+            .map(|((tokens, context), (weight, seen))| Pattern {
+                context,
+                tokens,
+                weight,
+                seen,
+            })
             .collect();
         problem
     }
@@ -184,6 +209,15 @@ impl Problem {
                 Token::Free(self.free_of[stack.0 as usize])
             }
             Meaning::Reset => Token::Reset,
+        }));
+    }
+
+    /// The lives before a row as their groups.
+    pub(super) fn context(&self, codes: &[Code], into: &mut Vec<u32>) {
+        into.clear();
+        into.extend(codes.iter().filter_map(|code| match code.meaning() {
+            Meaning::Allocate(stack) => Some(self.alloc_of[stack.0 as usize]),
+            _ => None,
         }));
     }
 }
