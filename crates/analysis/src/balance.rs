@@ -51,6 +51,10 @@ impl Account {
         }
     }
 
+    pub(crate) const fn touch(&self) -> u64 {
+        self.freed
+    }
+
     fn step(&mut self, step: &Step<'_>) {
         match step.event.kind {
             EventKind::Allocate => {

@@ -159,6 +159,10 @@ impl Follower for Tally<'_> {
         }
     }
 
+    fn touch(&self, kept: &Kept) -> u64 {
+        kept.row.touch() ^ kept.account.touch()
+    }
+
     fn step(&mut self, address: &Address, kept: &mut Kept, step: &Step<'_>) {
         let stack = self.stacks.number(address.place.trace, step.event.stack);
         self.balance.step(&mut kept.account, step);

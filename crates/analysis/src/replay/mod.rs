@@ -38,6 +38,9 @@ const MOST_WAITING: usize = 1 << 20;
 /// The same where it is known that some are missing.
 const MOST_WAITING_OF_LOSSY: usize = 1 << 16;
 
+/// So many events are looked up together, so that waiting for one address in memory is waiting for all of them.
+const AT_ONCE: usize = 16;
+
 /// A map that costs little.
 pub(crate) type Map<K, V> = HashMap<K, V, FixedState>;
 
@@ -69,6 +72,11 @@ pub(crate) trait Follower {
 
     /// An address of a forked child, and what the child inherited there.
     fn inherits(&mut self, kept: &mut Self::Kept, inherited: &Walk);
+
+    /// Reads a little of everything that the next step needs.
+    fn touch(&self, _kept: &Self::Kept) -> u64 {
+        0
+    }
 
     /// The next event of an address.
     fn step(&mut self, address: &Address, kept: &mut Self::Kept, step: &Step<'_>);
@@ -202,13 +210,19 @@ impl<F: Follower> Replay<'_, F> {
     /// Replays all events; returns how many cannot be read.
     fn run(mut self, source: &Source<'_>) -> u64 {
         let mut untold = 0;
+        let mut together = Vec::with_capacity(AT_ONCE);
         let unread = merge::each_event(source.events, |index, event| {
             if index >= MOST_EVENTS {
                 untold += 1;
-            } else {
-                self.event(index, event);
+                return;
+            }
+            together.push((index, *event));
+            if together.len() == AT_ONCE {
+                self.events(&together);
+                together.clear();
             }
         });
+        self.events(&together);
         let waiting: Vec<u32> = self.waiting.keys().copied().collect();
         for slot in waiting {
             self.judge_waiting(slot, 0);
@@ -217,7 +231,28 @@ impl<F: Follower> Replay<'_, F> {
         unread + untold
     }
 
-    fn event(&mut self, index: u64, event: &Event) {
+    /// The next events; at most [`AT_ONCE`].
+    fn events(&mut self, events: &[(u64, Event)]) {
+        let mut slots = [0; AT_ONCE];
+        for (slot, (_, event)) in slots.iter_mut().zip(events) {
+            if has_order(event) {
+                *slot = self.slot(event);
+            }
+        }
+        // What is read here comes from memory at the same time, and is there when its turn comes.
+        let mut touched = 0;
+        for (&slot, _) in slots.iter().zip(events) {
+            if let Some(slot) = self.slots.get(slot as usize) {
+                touched ^= slot.walk.touch() ^ self.follower.touch(&slot.kept);
+            }
+        }
+        std::hint::black_box(touched);
+        for (&slot, (index, event)) in slots.iter().zip(events) {
+            self.event(slot, *index, event);
+        }
+    }
+
+    fn event(&mut self, number: u32, index: u64, event: &Event) {
         let at = EventRef::new(self.trace, index);
         if matches!(event.kind, EventKind::DeviceReset | EventKind::DeviceClose) {
             let reset = (self.trace, event.device, event.epoch);
@@ -227,7 +262,6 @@ impl<F: Follower> Replay<'_, F> {
             self.follower.loose(at, event);
             return;
         }
-        let number = self.slot(event);
         let slot = &self.slots[number as usize];
         if event.step > slot.walk.expected {
             self.wait(number, index, event);

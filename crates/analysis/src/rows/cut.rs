@@ -31,17 +31,17 @@ const MOST_OPEN: usize = 8;
 const MOST_OF_PIECE: usize = 4096;
 
 /// The end of an address's text, and what is still to be decided of it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Cut {
     /// How many tokens at the front belong to the piece.
-    piece: usize,
+    piece: u32,
     /// The quiet segments behind it: length, and number for [`Rows::quiet`].
     waiting: [(u8, u32); WAITING],
-    waiting_count: usize,
+    waiting_count: u8,
     /// The sum of their lengths.
-    waiting_len: usize,
+    waiting_len: u8,
     /// How many lives are open in the current segment, and whether it has an excess free.
-    open: usize,
+    open: u32,
     is_noisy: bool,
     /// Lives that were open before it and hardly end, the oldest first.
     below: Vec<Token>,
@@ -49,8 +49,26 @@ pub(super) struct Cut {
     odd: Vec<Odd>,
     /// How many segments have waited long enough.
     passed: u64,
-    /// The last lives before the piece, or before the first segment that waits; the oldest first.
-    context: [Option<Code>; CONTEXT],
+    /// The last lives before the piece, or before the first segment that waits; the oldest first. Resets stand for
+    /// none.
+    context: [Code; CONTEXT],
+}
+
+impl Default for Cut {
+    fn default() -> Self {
+        Self {
+            piece: 0,
+            waiting: [(0, 0); WAITING],
+            waiting_count: 0,
+            waiting_len: 0,
+            open: 0,
+            is_noisy: false,
+            below: Vec::new(),
+            odd: Vec::new(),
+            passed: 0,
+            context: [Code::RESET; CONTEXT],
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -63,18 +81,22 @@ struct Odd {
 impl Cut {
     /// The lives before the piece.
     pub(super) fn context(&self) -> impl Iterator<Item = Code> {
-        self.context.iter().flatten().copied()
+        self.context
+            .iter()
+            .copied()
+            .filter(|code| code.is_allocate())
     }
 
     fn lived(&mut self, code: Code) {
         if code.is_allocate() {
             self.context.rotate_left(1);
-            self.context[CONTEXT - 1] = Some(code);
+            self.context[CONTEXT - 1] = code;
         }
     }
 
+    /// How many tokens lie before the current segment.
     fn current(&self) -> usize {
-        self.piece + self.waiting_len
+        self.piece as usize + usize::from(self.waiting_len)
     }
 
     fn forget_waiting(&mut self) {
@@ -142,12 +164,12 @@ impl Cutter<'_> {
             self.keep();
             return;
         };
-        let len = segment.len();
-        if self.cut.waiting_count == WAITING {
+        let len = segment.len() as u8;
+        if usize::from(self.cut.waiting_count) == WAITING {
             self.end_piece();
             self.pass_first();
         }
-        self.cut.waiting[self.cut.waiting_count] = (len as u8, number);
+        self.cut.waiting[usize::from(self.cut.waiting_count)] = (len, number);
         self.cut.waiting_count += 1;
         self.cut.waiting_len += len;
     }
@@ -164,9 +186,9 @@ impl Cutter<'_> {
             }
             self.tokens.splice(0..0, before);
         }
-        self.cut.piece = self.tokens.len();
+        self.cut.piece = self.tokens.len() as u32;
         self.cut.forget_waiting();
-        if self.cut.piece > MOST_OF_PIECE {
+        if self.tokens.len() > MOST_OF_PIECE {
             self.end_piece();
         }
     }
@@ -176,9 +198,9 @@ impl Cutter<'_> {
         if self.cut.piece == 0 {
             return;
         }
-        let piece = &self.tokens[..self.cut.piece];
-        self.rows.piece(self.place, self.cut, piece);
-        for token in self.tokens.drain(..self.cut.piece) {
+        let len = self.cut.piece as usize;
+        self.rows.piece(self.place, self.cut, &self.tokens[..len]);
+        for token in self.tokens.drain(..len) {
             self.cut.lived(token.code);
         }
         self.cut.piece = 0;
@@ -186,8 +208,8 @@ impl Cutter<'_> {
 
     /// The first quiet segment has waited long enough.
     fn pass_first(&mut self) {
-        let (len, number) = self.cut.waiting[0];
-        let len = usize::from(len);
+        let (short, number) = self.cut.waiting[0];
+        let len = usize::from(short);
         self.rows.passed(number, self.counts);
         self.cut.passed += 1;
         if self.rows.is_odd(number) {
@@ -205,7 +227,7 @@ impl Cutter<'_> {
         }
         self.cut.waiting.rotate_left(1);
         self.cut.waiting_count -= 1;
-        self.cut.waiting_len -= len;
+        self.cut.waiting_len -= short;
     }
 
     /// A segment that does not end has lives in it that nobody ends. From here on they count as lying below.

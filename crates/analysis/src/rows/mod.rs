@@ -45,6 +45,14 @@ pub(crate) struct Builder {
     place: u32,
 }
 
+impl Builder {
+    /// Reads a little of everything that the next step needs.
+    pub(crate) fn touch(&self) -> u64 {
+        let last = self.tokens.last().map_or(0, |token| token.at.trace());
+        u64::from(last ^ self.place)
+    }
+}
+
 impl Default for Builder {
     fn default() -> Self {
         Self {

@@ -184,17 +184,17 @@ impl Stories {
         labels: &[Label],
         model: &model::Model,
     ) {
-        let mut ended_at: BTreeMap<usize, usize> = BTreeMap::new();
-        let mut began_by_end: BTreeMap<usize, usize> = BTreeMap::new();
-        let mut surplus_origin: BTreeMap<usize, Option<usize>> = BTreeMap::new();
+        // By token: what ended the life that it began, what began the life that it ended, and what began the life that
+        // it freed again.
+        let mut ended_at: Vec<Option<usize>> = vec![None; tokens.len()];
+        let mut began_by_end = ended_at.clone();
+        let mut surplus_origin = ended_at.clone();
         label::tell(model, context, tokens, labels, |fact| match fact {
             Fact::Ended { token, began, .. } => {
-                ended_at.insert(began, token);
-                began_by_end.insert(token, began);
+                ended_at[began] = Some(token);
+                began_by_end[token] = Some(began);
             }
-            Fact::Surplus(surplus) => {
-                surplus_origin.insert(surplus.token, surplus.origin_began);
-            }
+            Fact::Surplus(surplus) => surplus_origin[surplus.token] = surplus.origin_began,
             _ => {}
         });
         let case = |surplus: usize, allocated: Option<usize>, freed: Option<usize>| {
@@ -217,7 +217,7 @@ impl Stories {
             };
             let chain = text.chain(row.codes[index]);
             let is_excess = matches!(row.codes[index].meaning(), Meaning::Excess(_));
-            let ends_life = began_by_end.contains_key(&index);
+            let ends_life = began_by_end[index].is_some();
             if ends_life {
                 *self.innocent.entry(chain).or_default() += 1;
             }
@@ -240,10 +240,10 @@ impl Stories {
             let Token::Free(by_group) = tokens[by] else {
                 continue;
             };
-            let origin = surplus_origin.get(&by).copied().flatten();
-            let freed = origin.and_then(|began| ended_at.get(&began).copied());
+            let origin = surplus_origin[by];
+            let freed = origin.and_then(|began| ended_at[began]);
             let freed = freed.filter(|&end| end < by);
-            let struck = began_by_end.get(&index).copied().or(origin);
+            let struck = began_by_end[index].or(origin);
             let freed_before = if by == index { freed } else { Some(by) };
             let kind = Kind {
                 group: by_group,

@@ -11,7 +11,7 @@ use crate::sites::SiteId;
 use crate::sites::Sites;
 
 /// A log of so many tokens is fitted as it is.
-const MOST_FITTED: usize = 1 << 18;
+const MOST_FITTED: usize = 1 << 17;
 /// At least so many of those that look alike.
 const LEAST: usize = 32;
 
