@@ -155,6 +155,11 @@ impl Rows {
         }
     }
 
+    /// Whether the log was too long to be remembered as it is.
+    pub(crate) fn are_cut(&self) -> bool {
+        self.whole >= self.most_whole
+    }
+
     /// All rows that are to be used.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Row<'_>> {
         let used = |head: &&Head| self.places[head.place as usize].1;
@@ -222,7 +227,7 @@ impl Rows {
     }
 
     fn push(&mut self, address: &Address, builder: &mut Builder, token: Token) {
-        if self.whole < self.most_whole {
+        if !self.are_cut() {
             self.whole += 1;
             builder.tokens.push(token);
             return;

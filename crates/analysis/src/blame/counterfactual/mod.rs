@@ -90,9 +90,8 @@ impl Engine for Counterfactual {
         let mut sentences: BTreeMap<u32, Sentence> =
             judge::judge(&problem, &solution).into_iter().collect();
         let model = &solution.fit.model;
-        let is_cut = tally.rows.quiet().next().is_some();
         sentences.retain(|&group, _| {
-            let can_be_another_s = is_cut && is_struck(&solution.fit.counts, group);
+            let can_be_another_s = tally.rows.are_cut() && is_struck(&solution.fit.counts, group);
             is_seen_enough(&problem, model, group) && !can_be_another_s
         });
         let mut stories = Stories::default();

@@ -10,10 +10,10 @@ use crate::rows::Row;
 use crate::sites::SiteId;
 use crate::sites::Sites;
 
-/// A log of so many tokens is fitted as it is.
-const MOST_FITTED: usize = 1 << 17;
+/// So many tokens of a log that was cut are fitted.
+const MOST_FITTED: usize = 1 << 16;
 /// At least so many of those that look alike.
-const LEAST: usize = 32;
+const LEAST: usize = 8;
 
 /// A row, and for how many it stands.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +37,7 @@ pub(super) fn sample<'a>(text: &Text<'a>, sites: &Sites<'_>) -> Vec<Sampled<'a>>
         *len += row.codes.len();
         tokens += row.codes.len();
     }
-    if tokens <= MOST_FITTED {
+    if tokens <= MOST_FITTED || !text.tally.rows.are_cut() {
         return rows().map(|row| Sampled { row, weight: 1.0 }).collect();
     }
     let mut most = alike.values().map(|(count, _)| *count).max().unwrap_or(0);
