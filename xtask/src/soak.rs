@@ -22,7 +22,7 @@ struct Section {
     measure: fn() -> Outcome<String>,
 }
 
-const SECTIONS: [Section; 5] = [
+const SECTIONS: [Section; 6] = [
     Section {
         name: "model-like-ratio",
         about: "The real runtime's decode loop (400 iterations, 4 layers, 2x4 mesh), alone and under whofreed with all stacks, by turns.",
@@ -48,12 +48,22 @@ const SECTIONS: [Section; 5] = [
         about: "Programs whose culprit is known by construction (corpus/hosts), at -O0 and -O2, with many seeds: how many reports name exactly the culprits, one or the other, not all, or an innocent (BAD), and what share of the excess is explained. And who is accused of a stale free by other tools.",
         measure: || tests_at_full_size("corpus_hosts"),
     },
+    Section {
+        name: "analysis-scale",
+        about: "The analysis of made-up logs (`crates/analysis/examples/scale.rs`: 600 pools, four threads, two \
+                culprits with 4.5 surplus frees for 100 allocations, no owners) on one core. Times are those on the core; \
+                the peak is that of the process, 45 MiB of it the generator's.",
+        measure: analysis_scale,
+    },
 ];
 
 const DOCUMENT: Document = Document {
     name: "SOAK.md",
     head: "# Soak\n\nWritten by `cargo xtask soak`, which runs what is too long for every test run.\n",
 };
+
+/// Events of the logs that are analysed.
+const SIZES: [u64; 3] = [1_000_000, 10_000_000, 100_000_000];
 
 const RUNS: usize = 5;
 
@@ -129,6 +139,48 @@ fn steady(runtime: &Runtime, mut launcher: Command) -> Outcome<f64> {
             .ok()
     });
     figure.ok_or_else(|| format!("model_like printed no steady= figure:\n{output}"))
+}
+
+/// Analyses logs of several sizes, each in a process of its own.
+fn analysis_scale() -> Outcome<String> {
+    let mut table = String::from(
+        "| events | excess frees | replay, s | events/s | with the blame, s | peak, MiB | culprits | explained |\n\
+         |---|---|---|---|---|---|---|---|\n",
+    );
+    for size in SIZES {
+        let said = run::quiet(
+            Command::new("cargo")
+                .args(["run", "--release", "-p", "whofreed-analysis"])
+                .args(["--example", "scale", "--", &size.to_string()])
+                .current_dir(paths::root()),
+        )?;
+        let figure = |name: &str| -> Outcome<&str> {
+            let mut lines = said.lines();
+            let figure = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+            figure.ok_or_else(|| format!("scale printed no {name}:\n{said}"))
+        };
+        let number = |name: &str| -> Outcome<f64> {
+            let figure = figure(name)?;
+            figure
+                .parse()
+                .map_err(|_| format!("scale printed {name}={figure}"))
+        };
+        let (excess, replay) = (number("excess")?, number("replay_s")?);
+        let explained = 100.0 * (excess - number("unexplained")?) / excess.max(1.0);
+        let culprits = if figure("exact")? == "true" {
+            "exact"
+        } else {
+            "not those"
+        };
+        let _ = writeln!(
+            table,
+            "| {size} | {excess} | {replay:.1} | {:.1} M | {} | {} | {culprits} | {explained:.1} % |",
+            size as f64 / replay.max(0.01) / 1e6,
+            figure("whole_s")?,
+            figure("peak_mib")?,
+        );
+    }
+    Ok(table)
 }
 
 /// Runs the tests that have a word in their names at their full size, and collects the figures they give.

@@ -2,16 +2,15 @@
 
 use whofreed_trace::Event;
 use whofreed_trace::EventKind;
-use whofreed_trace::Trace;
 use whofreed_trace::Verdict;
 
 use crate::Buffers;
 use crate::Totals;
 use crate::Verdicts;
 use crate::WorstBuffer;
-use crate::replay::AddressLog;
-use crate::replay::Replay;
+use crate::replay::Place;
 use crate::replay::Step;
+use crate::replay::Walk;
 
 /// How many of the buffers with excess frees are listed.
 const WORST: usize = 20;
@@ -25,46 +24,82 @@ pub(crate) struct Balance {
     pub(crate) worst_buffers: Vec<WorstBuffer>,
 }
 
-impl Balance {
-    /// Adds everything up. `unexplained` is left for the blame.
-    pub(crate) fn new(traces: &[Trace], replay: &Replay) -> Self {
-        let mut balance = Self::default();
-        for trace in traces {
-            balance.totals.events += trace.events.len() as u64;
-            balance.totals.dropped_events += trace.dropped_events;
-            balance.totals.untracked += trace.events.iter().filter(|e| e.untracked).count() as u64;
+/// What happened at one address so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Account {
+    /// Allocates and retains, inherited instances among them.
+    allocated: u64,
+    freed: u64,
+    excess: u64,
+    blocked: u64,
+    was_allocated: bool,
+    inherited_live: u64,
+    /// Ancestors allocated here.
+    inherited_known: bool,
+    ended_inherited: u64,
+}
+
+impl Account {
+    /// Where a forked child begins.
+    pub(crate) fn inherited(inherited: &Walk) -> Self {
+        let live = inherited.live().len() as u64;
+        Self {
+            allocated: live,
+            inherited_live: live,
+            inherited_known: inherited.has_lived(),
+            ..Self::default()
         }
-        for &loose in &replay.loose {
-            let event = loose.of(traces);
-            // Where the ledger had no room there is no answer: such a free is of an address that nobody knows.
-            let verdict = if event.untracked && event.verdict != Verdict::Invalid {
-                match event.kind {
-                    EventKind::Deallocate => Verdict::Unknown,
-                    _ => Verdict::Ok,
-                }
-            } else {
-                event.verdict
-            };
-            balance.count(event.kind, verdict, event.late, event);
-        }
-        for address in &replay.addresses {
-            let pid = traces[address.trace as usize].process.pid;
-            let steps = replay.steps_of(address);
-            for step in steps {
-                let event = step.event.of(traces);
-                balance.count(step.kind, step.verdict, step.late, event);
+    }
+
+    pub(crate) const fn touch(&self) -> u64 {
+        self.freed
+    }
+
+    fn step(&mut self, step: &Step<'_>) {
+        match step.event.kind {
+            EventKind::Allocate => {
+                self.was_allocated = true;
+                self.allocated += 1;
             }
-            balance.count_buffer(traces, replay, address, pid, steps);
+            EventKind::Retain if step.verdict == Verdict::Ok => self.allocated += 1,
+            EventKind::Deallocate => {
+                self.freed += 1;
+                self.excess += u64::from(step.verdict.is_excess());
+                self.blocked += u64::from(step.event.blocked);
+                let inherited = step.life.is_some_and(|life| life.inherited);
+                self.ended_inherited += u64::from(step.verdict == Verdict::Ok && inherited);
+            }
+            _ => {}
         }
-        balance.totals.leaked = replay
-            .lives
-            .iter()
-            .filter(|life| life.freed.is_none() && !life.inherited)
-            .count() as u64;
-        let worst = &mut balance.worst_buffers;
-        worst.sort_by_key(|b| (std::cmp::Reverse(b.excess), b.pid, b.device, b.address));
-        worst.truncate(WORST);
-        balance
+    }
+}
+
+impl Balance {
+    /// An event without an order at an address.
+    pub(crate) fn loose(&mut self, event: &Event) {
+        self.totals.untracked += u64::from(event.untracked);
+        // Where the ledger had no room there is no answer: such a free is of an address that nobody knows.
+        let verdict = if event.untracked && event.verdict != Verdict::Invalid {
+            match event.kind {
+                EventKind::Deallocate => Verdict::Unknown,
+                _ => Verdict::Ok,
+            }
+        } else {
+            event.verdict
+        };
+        self.count(event.kind, verdict, event.late, event);
+    }
+
+    /// The next event of an address.
+    pub(crate) fn step(&mut self, account: &mut Account, step: &Step<'_>) {
+        self.count(step.event.kind, step.verdict, step.late, step.event);
+        account.step(step);
+    }
+
+    /// All is told. `unexplained` is left for the blame.
+    pub(crate) fn end(&mut self, leaked: u64) {
+        self.totals.leaked = leaked;
+        self.keep_worst();
     }
 
     fn count(&mut self, kind: EventKind, verdict: Verdict, late: bool, event: &Event) {
@@ -103,55 +138,15 @@ impl Balance {
         }
     }
 
-    fn count_buffer(
-        &mut self,
-        traces: &[Trace],
-        replay: &Replay,
-        address: &AddressLog,
-        pid: u32,
-        steps: &[Step],
-    ) {
-        let mut buffer = WorstBuffer {
-            pid,
-            device: address.device,
-            address: address.address,
-            allocated: address.inherited_live,
-            freed: 0,
-            excess: 0,
-            forwarded: 0,
-            blocked: 0,
-        };
+    /// All events of an address were told.
+    pub(crate) fn buffer(&mut self, place: Place, pid: u32, account: &Account) {
         // A child may free what it inherited; that its parent's instances go on is none of its account.
-        let mut was_allocated = false;
-        let mut was_freed = false;
-        let mut ended_inherited = 0;
-        for step in steps {
-            match step.kind {
-                EventKind::Allocate => {
-                    was_allocated = true;
-                    buffer.allocated += 1;
-                }
-                EventKind::Retain if step.verdict == Verdict::Ok => buffer.allocated += 1,
-                EventKind::Deallocate => {
-                    was_freed = true;
-                    buffer.freed += 1;
-                    buffer.excess += u64::from(step.verdict.is_excess());
-                    let blocked = step.event.of(traces).blocked;
-                    buffer.blocked += u64::from(blocked);
-                    buffer.forwarded += u64::from(!blocked);
-                    let inherited = |life: u32| replay.lives[life as usize].inherited;
-                    ended_inherited +=
-                        u64::from(step.verdict == Verdict::Ok && step.life.is_some_and(inherited));
-                }
-                _ => {}
-            }
-        }
-        if was_allocated || was_freed && address.inherited_known {
+        if account.was_allocated || account.freed > 0 && account.inherited_known {
             let buffers = &mut self.buffers;
             buffers.unique += 1;
-            let own = buffer.allocated - address.inherited_live;
-            let freed_of_own = buffer.freed - ended_inherited;
-            *if buffer.freed > buffer.allocated {
+            let own = account.allocated - account.inherited_live;
+            let freed_of_own = account.freed - account.ended_inherited;
+            *if account.freed > account.allocated {
                 &mut buffers.over_freed
             } else if own > freed_of_own {
                 &mut buffers.under_freed
@@ -159,14 +154,27 @@ impl Balance {
                 &mut buffers.balanced
             } += 1;
         }
-        if buffer.excess > 0 {
-            self.worst_buffers.push(buffer);
+        if account.excess > 0 {
+            self.worst_buffers.push(WorstBuffer {
+                pid,
+                device: place.device,
+                address: place.address,
+                allocated: account.allocated,
+                freed: account.freed,
+                excess: account.excess,
+                forwarded: account.freed - account.blocked,
+                blocked: account.blocked,
+            });
             // Keeps a run with excess everywhere from growing a list of all buffers.
             if self.worst_buffers.len() > 64 * WORST {
-                self.worst_buffers
-                    .sort_by_key(|b| (std::cmp::Reverse(b.excess), b.pid, b.device, b.address));
-                self.worst_buffers.truncate(WORST);
+                self.keep_worst();
             }
         }
+    }
+
+    fn keep_worst(&mut self) {
+        let worst = &mut self.worst_buffers;
+        worst.sort_by_key(|b| (std::cmp::Reverse(b.excess), b.pid, b.device, b.address));
+        worst.truncate(WORST);
     }
 }

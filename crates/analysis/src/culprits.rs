@@ -6,9 +6,8 @@ use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use whofreed_trace::EventKind;
+use whofreed_trace::Event;
 use whofreed_trace::Frame;
-use whofreed_trace::Trace;
 
 use crate::Confidence;
 use crate::Culprit;
@@ -16,34 +15,27 @@ use crate::Example;
 use crate::Site;
 use crate::Victim;
 use crate::blame::Accused;
-use crate::blame::Charge;
+use crate::blame::Case;
 use crate::classify::classify;
-use crate::replay::EventRef;
-use crate::replay::Replay;
+use crate::replay::Place;
 use crate::sites::ChainId;
 use crate::sites::Noise;
 use crate::sites::SiteId;
 use crate::sites::Sites;
+use crate::sources::EventRef;
+use crate::tally::Tally;
 
 /// Culprits and victims, and how many excess frees the culprits explain.
 pub(crate) fn assemble(
-    traces: &[Trace],
-    replay: &Replay,
+    tally: &Tally<'_>,
     accused: Vec<Accused>,
     sites: &mut Sites<'_>,
 ) -> (Vec<Culprit>, Vec<Victim>, u64) {
     let accused = merge(accused, sites);
-    let chain_of_step = |sites: &mut Sites<'_>, step: usize| -> ChainId {
-        let event = replay.step(step).event;
-        sites.chain_of(event.trace, event.of(traces))
-    };
     let mut guilty: HashMap<ChainId, usize> = HashMap::new();
-    let mut charged: HashMap<usize, usize> = HashMap::new();
     for (index, accused) in accused.iter().enumerate() {
         for charge in &accused.charges {
-            let chain = chain_of_step(sites, charge.surplus);
-            guilty.entry(chain).or_insert(index);
-            charged.insert(charge.excess, index);
+            guilty.entry(charge.surplus).or_insert(index);
         }
     }
     // Whoever could have done it as well is no victim.
@@ -52,33 +44,30 @@ pub(crate) fn assemble(
         .flat_map(|accused| accused.alternatives.iter().copied())
         .collect();
     let mut observed = vec![0u64; accused.len()];
-    let mut victim_chains: BTreeMap<ChainId, (u64, BTreeMap<usize, u64>)> = BTreeMap::new();
-    for (index, step) in replay.steps.iter().enumerate() {
-        if step.kind != EventKind::Deallocate || !step.verdict.is_excess() {
-            continue;
-        }
-        let chain = chain_of_step(sites, index);
-        if let Some(&culprit) = guilty.get(&chain) {
-            observed[culprit] += 1;
-        } else if let Some(&culprit) = charged.get(&index)
-            && !sites
-                .sites(chain)
-                .iter()
-                .any(|site| suspects.contains(site))
-        {
-            let entry = victim_chains.entry(chain).or_default();
-            entry.0 += 1;
-            *entry.1.entry(culprit).or_default() += 1;
+    if !accused.is_empty() {
+        for (chain, count) in tally.by_chain(&tally.excess, sites) {
+            if let Some(&culprit) = guilty.get(&chain) {
+                observed[culprit] += count;
+            }
         }
     }
-    let explained = accused
-        .iter()
-        .map(|accused| accused.charges.len() as u64)
-        .sum();
+    let mut victim_chains: BTreeMap<ChainId, (u64, BTreeMap<usize, u64>)> = BTreeMap::new();
+    for (index, accused) in accused.iter().enumerate() {
+        for charge in &accused.charges {
+            let sites = sites.sites(charge.excess);
+            let is_suspect = sites.iter().any(|site| suspects.contains(site));
+            if !guilty.contains_key(&charge.excess) && !is_suspect {
+                let entry = victim_chains.entry(charge.excess).or_default();
+                entry.0 += charge.count;
+                *entry.1.entry(index).or_default() += charge.count;
+            }
+        }
+    }
+    let explained = accused.iter().map(Accused::explains).sum();
     let culprits: Vec<Culprit> = accused
         .iter()
         .zip(observed)
-        .map(|(accused, observed)| culprit(traces, replay, accused, observed, sites))
+        .map(|(accused, observed)| culprit(tally, accused, observed, sites))
         .collect();
     let guilty_counts = guilty.keys().map(|&chain| (chain, 1)).collect();
     let victims = victims(&victim_chains, &guilty_counts, sites);
@@ -89,7 +78,7 @@ pub(crate) fn assemble(
 fn merge(accused: Vec<Accused>, sites: &Sites<'_>) -> Vec<Accused> {
     let mut merged: BTreeMap<(SiteId, Confidence), Accused> = BTreeMap::new();
     for mut next in accused {
-        if next.charges.is_empty() {
+        if next.explains() == 0 {
             continue;
         }
         match merged.entry((next.site, next.confidence)) {
@@ -112,43 +101,25 @@ fn merge(accused: Vec<Accused>, sites: &Sites<'_>) -> Vec<Accused> {
         one.alternatives.dedup();
     }
     accused.sort_by(|a, b| {
-        let most = b.charges.len().cmp(&a.charges.len());
+        let most = b.explains().cmp(&a.explains());
         most.then_with(|| sites.frame(a.site).cmp(sites.frame(b.site)))
             .then_with(|| a.confidence.cmp(&b.confidence))
     });
     accused
 }
 
-fn culprit(
-    traces: &[Trace],
-    replay: &Replay,
-    accused: &Accused,
-    observed: u64,
-    sites: &Sites<'_>,
-) -> Culprit {
-    let surplus = |charge: &Charge| replay.step(charge.surplus).event;
-    let mut buffers: BTreeSet<(u32, u32, u64)> = BTreeSet::new();
-    let mut devices: BTreeSet<u32> = BTreeSet::new();
-    for charge in &accused.charges {
-        let at = surplus(charge);
-        let event = at.of(traces);
-        buffers.insert((at.trace, event.device, event.address));
-        devices.insert(event.device);
-    }
-    // The example that tells most, and of those the first in time.
-    let best = accused.charges.iter().min_by_key(|charge| {
-        let at = surplus(charge);
-        let untold = u8::from(charge.allocated.is_none()) + u8::from(charge.freed.is_none());
-        (untold, at.of(traces).time_ns, at)
-    });
-    let example = best.map_or_else(Example::default, |charge| {
-        example(traces, surplus(charge), charge, sites)
-    });
+fn culprit(tally: &Tally<'_>, accused: &Accused, observed: u64, sites: &Sites<'_>) -> Culprit {
+    let all = || accused.charges.iter().flat_map(|charge| &charge.buffers);
+    let buffers: BTreeSet<Place> = all().copied().collect();
+    let devices: BTreeSet<u32> = all().map(|place| place.device).collect();
+    let cases = accused.charges.iter().filter_map(|charge| charge.case);
+    let best = cases.min_by_key(Case::order);
+    let example = best.map_or_else(Example::default, |case| example(tally, &case, sites));
     let frame = sites.frame(accused.site).clone();
     Culprit {
         class: classify(&frame, &example.excess),
         site: Site { frame },
-        explains: accused.charges.len() as u64,
+        explains: accused.explains(),
         observed,
         buffers: buffers.len() as u64,
         devices: devices.into_iter().collect(),
@@ -164,33 +135,39 @@ fn culprit(
     }
 }
 
-fn example(traces: &[Trace], at: EventRef, charge: &Charge, sites: &Sites<'_>) -> Example {
-    let trace = &traces[at.trace as usize];
-    let event = at.of(traces);
-    let stack = |of: Option<EventRef>| -> Arc<[Frame]> {
+fn example(tally: &Tally<'_>, case: &Case, sites: &Sites<'_>) -> Example {
+    let sources = tally.sources;
+    let source = &sources[case.surplus.trace() as usize];
+    // Where the file cannot be read any more there is nothing to show.
+    let Some(event) = case.surplus.of(sources) else {
+        return Example::default();
+    };
+    let read = |of: Option<EventRef>| of.and_then(|of| Some((of.trace(), of.of(sources)?)));
+    let stack = |of: Option<(u32, Event)>| -> Arc<[Frame]> {
         of.map_or_else(
             || Arc::from([]),
-            |of| sites.stack(of.trace, of.of(traces).stack),
+            |(trace, event)| sites.stack(trace, event.stack),
         )
     };
-    let allocation = charge.allocated.map(|of| of.of(traces));
+    let allocated = read(case.allocated);
+    let allocation = allocated.map(|(_, event)| event);
     let label = |names: &BTreeMap<u32, String>, number: u32| {
         names.get(&number).cloned().unwrap_or_default()
     };
     Example {
-        pid: trace.process.pid,
+        pid: source.process.pid,
         device: event.device,
         address: event.address,
         size: allocation.map_or(0, |allocation| allocation.size),
         kind: label(
-            &trace.kind_names,
+            source.kind_names,
             allocation.map_or(event.kind_label, |allocation| allocation.kind_label),
         ),
-        scope: label(&trace.scopes, event.scope),
+        scope: label(source.scopes, event.scope),
         thread: event.thread,
-        allocated: stack(charge.allocated),
-        freed: stack(charge.freed),
-        excess: stack(Some(at)),
+        allocated: stack(allocated),
+        freed: stack(read(case.freed)),
+        excess: sites.stack(case.surplus.trace(), event.stack),
     }
 }
 

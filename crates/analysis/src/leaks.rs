@@ -3,35 +3,31 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use whofreed_trace::Trace;
-
 use crate::Leak;
 use crate::Site;
-use crate::replay::Replay;
 use crate::sites::ChainId;
 use crate::sites::SiteId;
 use crate::sites::Sites;
+use crate::tally::Tally;
 
 /// The allocation sites of all instances that no deallocate of their own ended, most instances first.
-pub(crate) fn leaks(traces: &[Trace], replay: &Replay, sites: &mut Sites<'_>) -> Vec<Leak> {
+pub(crate) fn leaks(tally: &Tally<'_>, sites: &mut Sites<'_>) -> Vec<Leak> {
     let mut found: BTreeMap<SiteId, Leak> = BTreeMap::new();
-    for life in &replay.lives {
-        if life.freed.is_some() || life.inherited {
-            continue;
-        }
-        let event = life.began.of(traces);
-        let chain = sites.chain_of(life.began.trace, event);
+    for (stack, leaked) in tally.leaks.iter().filter(|(_, leaked)| leaked.count > 0) {
+        let chain = tally.chain(stack, sites);
         let site = allocating_site(sites, chain);
+        let (trace, stack) = tally.stacks.of(stack);
         let leak = found.entry(site).or_insert_with(|| Leak {
             site: Site {
                 frame: sites.frame(site).clone(),
             },
             count: 0,
             bytes: 0,
-            stack: Arc::clone(&sites.stack(life.began.trace, event.stack)),
+            stack: Arc::clone(&sites.stack(trace, stack)),
         });
-        leak.count += 1;
-        leak.bytes = leak.bytes.saturating_add(event.size);
+        leak.count += leaked.count;
+        let bytes = u64::try_from(leaked.bytes).unwrap_or(u64::MAX);
+        leak.bytes = leak.bytes.saturating_add(bytes);
     }
     let mut leaks: Vec<Leak> = found.into_values().collect();
     leaks.sort_by(|a, b| {

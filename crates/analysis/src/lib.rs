@@ -1,8 +1,9 @@
 //! The replay and blame stops of an event's way: traces in, an [`Analysis`] out.
 //!
-//! `replay` judges every event again, address by address; `balance` adds up; `sites` tells which frame of a
-//! stack is a call site, by `rules`; `blame` charges excess frees to sites; `culprits`, `unexplained` and `leaks`
-//! word the result. `diff` holds two results against each other.
+//! `replay` judges every event again, address by address, as they come; `tally` remembers what is needed of them:
+//! `balance` the sums, `rows` the text for the blame. `sites` tells which frame of a stack is a call site, by `rules`;
+//! `blame` charges excess frees to sites; `culprits`, `unexplained` and `leaks` word the result. `diff` holds two
+//! results against each other.
 //!
 //! **Architecture Invariant:** pure functions; no terminal, no files, no clock.
 
@@ -16,9 +17,13 @@ mod leaks;
 mod model;
 mod names;
 mod replay;
+mod rows;
 mod rules;
 mod short_stacks;
 mod sites;
+mod sources;
+mod stacks;
+mod tally;
 mod unexplained;
 
 pub use model::*;
@@ -26,95 +31,120 @@ pub use rules::RuleError;
 pub use rules::Rules;
 
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 
 use whofreed_trace::Coverage;
 use whofreed_trace::Damage;
+use whofreed_trace::Events;
 use whofreed_trace::StackNames;
 use whofreed_trace::Trace;
 
-use crate::balance::Balance;
 use crate::blame::Counterfactual;
 use crate::blame::Engine;
-use crate::blame::Log;
 use crate::blame::Proven;
-use crate::replay::Replay;
+use crate::replay::Findings;
+use crate::rows::Rows;
 use crate::sites::Sites;
+use crate::sources::Source;
+use crate::tally::Tally;
 
 /// Replays the traces together and names the culprits, by the rules that come along.
 #[must_use]
-pub fn analyse(traces: &[Trace], names: &dyn StackNames) -> Analysis {
+pub fn analyse<E: Events>(traces: &[Trace<E>], names: &dyn StackNames) -> Analysis {
     analyse_by(traces, names, &Rules::of(traces))
 }
 
 /// Replays the traces together and names the culprits, by `rules`.
 #[must_use]
-pub fn analyse_by(traces: &[Trace], names: &dyn StackNames, rules: &Rules) -> Analysis {
-    let replay = Replay::new(traces);
-    let mut balance = Balance::new(traces, &replay);
+pub fn analyse_by<E: Events>(
+    traces: &[Trace<E>],
+    names: &dyn StackNames,
+    rules: &Rules,
+) -> Analysis {
+    let sources: Vec<Source<'_>> = traces.iter().map(Source::of).collect();
+    let short_stacks = short_stacks::short_stacks(traces);
+    Analysis {
+        short_stacks,
+        ..analyse_sources(&sources, names, rules, Rows::default())
+    }
+}
+
+/// The same as of a long log: beyond `most_whole` allocates and frees, only what is around something unusual is looked
+/// at. For tests.
+#[doc(hidden)]
+#[must_use]
+pub fn analyse_cut<E: Events>(
+    traces: &[Trace<E>],
+    names: &dyn StackNames,
+    most_whole: usize,
+) -> Analysis {
+    let sources: Vec<Source<'_>> = traces.iter().map(Source::of).collect();
+    analyse_sources(&sources, names, &Rules::of(traces), Rows::uncut(most_whole))
+}
+
+/// Replays the traces and adds up, without a word about who did it: nothing is symbolized.
+#[must_use]
+pub fn sums<E: Events>(traces: &[Trace<E>]) -> Totals {
+    let sources: Vec<Source<'_>> = traces.iter().map(Source::of).collect();
+    Tally::new(&sources, Rows::default()).balance.totals
+}
+
+fn analyse_sources(
+    sources: &[Source<'_>],
+    names: &dyn StackNames,
+    rules: &Rules,
+    rows: Rows,
+) -> Analysis {
+    let tally = Tally::new(sources, rows);
+    let mut totals = tally.balance.totals;
     let mut sites = Sites::new(names, rules);
-    let untracked: BTreeSet<(u32, u32, u64)> = replay
-        .loose
-        .iter()
-        .map(|loose| (loose.trace, loose.of(traces)))
-        .filter(|(_, event)| event.untracked)
-        .map(|(trace, event)| (trace, event.device, event.address))
-        .collect();
-    let log = Log {
-        traces,
-        replay: &replay,
-        untracked: &untracked,
-    };
     let mut accused = Vec::new();
-    if balance.totals.excess > 0 {
+    if totals.excess > 0 {
         for engine in [&Proven as &dyn Engine, &Counterfactual] {
-            accused.append(&mut engine.accuse(&log, &mut sites));
+            accused.append(&mut engine.accuse(&tally, &mut sites));
         }
     }
-    let unexplained = unexplained::unexplained(
-        traces,
-        &replay,
-        &unexplained::explained(&accused),
-        &mut sites,
-    );
-    let (mut culprits, victims, explained) =
-        culprits::assemble(traces, &replay, accused, &mut sites);
+    let unexplained = unexplained::unexplained(&tally, &accused, &mut sites);
+    let (mut culprits, victims, explained) = culprits::assemble(&tally, accused, &mut sites);
     for culprit in &mut culprits {
         culprit.class = rules.class(&culprit.site.frame, &culprit.example.excess);
     }
-    balance.totals.unexplained = balance.totals.excess - explained;
-    let most = traces
+    totals.unexplained = totals.excess - explained;
+    let most = sources
         .iter()
         .enumerate()
-        .max_by_key(|&(index, trace)| (trace.events.len(), std::cmp::Reverse(index)));
+        .max_by_key(|&(index, source)| (source.events.len(), std::cmp::Reverse(index)));
     Analysis {
-        processes: traces.iter().map(|trace| trace.process.clone()).collect(),
+        processes: sources
+            .iter()
+            .map(|source| source.process.clone())
+            .collect(),
         main_process: most.map_or(0, |(index, _)| index),
-        coverage: coverage(traces),
-        damage: damage(traces, &replay),
-        totals: balance.totals,
-        verdicts: balance.verdicts,
-        buffers: balance.buffers,
-        device_names: device_names(traces),
-        worst_buffers: balance.worst_buffers,
+        coverage: coverage(sources),
+        damage: damage(sources, &tally.findings),
+        totals,
+        verdicts: tally.balance.verdicts,
+        buffers: tally.balance.buffers,
+        device_names: device_names(sources),
         culprits,
         victims,
         unexplained,
-        leaks: leaks::leaks(traces, &replay, &mut sites),
-        short_stacks: short_stacks::short_stacks(traces),
+        leaks: leaks::leaks(&tally, &mut sites),
+        worst_buffers: tally.balance.worst_buffers,
+        short_stacks: ShortStacks::default(),
     }
 }
 
 /// The whole life of one address, process by process, in the order of its steps.
 #[must_use]
-pub fn history(traces: &[Trace], device: u32, address: u64) -> Vec<HistoryStep> {
-    history::history(traces, device, address)
+pub fn history<E: Events>(traces: &[Trace<E>], device: u32, address: u64) -> Vec<HistoryStep> {
+    let sources: Vec<Source<'_>> = traces.iter().map(Source::of).collect();
+    history::history(&sources, device, address)
 }
 
 /// What was bound or could not be seen in any of the processes, once.
-fn coverage(traces: &[Trace]) -> Vec<Coverage> {
+fn coverage(sources: &[Source<'_>]) -> Vec<Coverage> {
     let mut all: Vec<Coverage> = Vec::new();
-    for coverage in traces.iter().flat_map(|trace| &trace.coverage) {
+    for coverage in sources.iter().flat_map(|source| source.coverage) {
         if !all.contains(coverage) {
             all.push(coverage.clone());
         }
@@ -122,10 +152,10 @@ fn coverage(traces: &[Trace]) -> Vec<Coverage> {
     all
 }
 
-fn device_names(traces: &[Trace]) -> BTreeMap<u32, String> {
+fn device_names(sources: &[Source<'_>]) -> BTreeMap<u32, String> {
     let mut names = BTreeMap::new();
-    for trace in traces {
-        for (&device, name) in &trace.device_names {
+    for source in sources {
+        for (&device, name) in source.device_names {
             names.entry(device).or_insert_with(|| name.clone());
         }
     }
@@ -133,15 +163,15 @@ fn device_names(traces: &[Trace]) -> BTreeMap<u32, String> {
 }
 
 /// The faults of the files, and verdicts that the replay does not come to: a bug of ours that must not hide.
-fn damage(traces: &[Trace], replay: &Replay) -> Vec<(usize, Damage)> {
-    let of_files = traces.iter().enumerate().flat_map(|(index, trace)| {
-        trace
+fn damage(sources: &[Source<'_>], findings: &Findings) -> Vec<(usize, Damage)> {
+    let of_files = sources.iter().enumerate().flat_map(|(index, source)| {
+        source
             .damage
             .iter()
             .map(move |damage| (index, damage.clone()))
     });
-    let of_replay = replay.mismatches.iter().map(|(&trace, &(count, first, verdict))| {
-        let event = first.of(traces);
+    let of_replay = findings.mismatches.iter().map(|(&trace, (count, first))| {
+        let event = &first.event;
         let what = format!(
             "{count} recorded verdict(s) differ from the replay's; the first is a {} of device {} address {} at \
              step {}: recorded {}, replayed {}",
@@ -150,9 +180,15 @@ fn damage(traces: &[Trace], replay: &Replay) -> Vec<(usize, Damage)> {
             event.address,
             event.step,
             event.verdict.name(),
-            verdict.name(),
+            first.verdict.name(),
         );
         (trace as usize, Damage { offset: 0, what })
     });
-    of_files.chain(of_replay).collect()
+    let unread = findings.unread.iter().map(|(&trace, count)| {
+        let what = format!(
+            "{count} event(s) could not be read any more, or are too many to be told apart"
+        );
+        (trace as usize, Damage { offset: 0, what })
+    });
+    of_files.chain(of_replay).chain(unread).collect()
 }

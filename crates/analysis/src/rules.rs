@@ -135,7 +135,7 @@ impl Rules {
     /// The rules that come along, with those of the shipped adapters that `traces` were recorded with. Where no trace
     /// names an adapter at all, with those of all: the host may wrap any runtime.
     #[must_use]
-    pub fn of(traces: &[Trace]) -> Self {
+    pub fn of<E>(traces: &[Trace<E>]) -> Self {
         let named = traces.iter().flat_map(|trace| &trace.process.adapters);
         let named: BTreeSet<&str> = named.map(String::as_str).collect();
         if named.is_empty() {

@@ -9,7 +9,7 @@ use crate::ShortStacks;
 const ENOUGH: usize = 16;
 
 /// Counts the different stacks of allocates and legitimate frees that were cut.
-pub(crate) fn short_stacks(traces: &[Trace]) -> ShortStacks {
+pub(crate) fn short_stacks<E>(traces: &[Trace<E>]) -> ShortStacks {
     let all = || {
         let stacks = traces.iter().flat_map(|trace| &trace.stacks);
         stacks.filter(|stack| !stack.native.is_empty())

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use whofreed_trace::Event;
 use whofreed_trace::Frame;
 use whofreed_trace::Language;
 use whofreed_trace::StackId;
@@ -122,10 +121,6 @@ impl<'a> Sites<'a> {
         });
         self.of_stack.insert((trace, stack), chain);
         chain
-    }
-
-    pub(crate) fn chain_of(&mut self, trace: u32, event: &Event) -> ChainId {
-        self.chain(trace, event.stack)
     }
 
     fn intern(&mut self, frame: &Frame) -> (SiteId, bool) {

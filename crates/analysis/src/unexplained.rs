@@ -2,63 +2,47 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::collections::HashSet;
-
-use whofreed_trace::EventKind;
-use whofreed_trace::Trace;
 
 use crate::Seen;
 use crate::Site;
 use crate::Unexplained;
 use crate::blame::Accused;
-use crate::replay::EventRef;
-use crate::replay::Replay;
 use crate::sites::ChainId;
 use crate::sites::Noise;
 use crate::sites::SiteId;
 use crate::sites::Sites;
+use crate::stacks::StackNumber;
+use crate::tally::Tally;
 
 /// So many sites are listed; the others are only counted.
 const MOST: usize = 20;
 
-/// The steps that somebody is charged with.
-pub(crate) fn explained(accused: &[Accused]) -> HashSet<usize> {
-    let charges = accused.iter().flat_map(|accused| &accused.charges);
-    charges.map(|charge| charge.excess).collect()
-}
-
-/// The sites of all excess frees that are not among the `explained`, most frees first.
+/// The sites of all excess frees that nobody is charged with, most frees first.
 pub(crate) fn unexplained(
-    traces: &[Trace],
-    replay: &Replay,
-    explained: &HashSet<usize>,
+    tally: &Tally<'_>,
+    accused: &[Accused],
     sites: &mut Sites<'_>,
 ) -> Unexplained {
-    let is_unexplained = |index: usize| {
-        let step = replay.step(index);
-        step.kind == EventKind::Deallocate
-            && step.verdict.is_excess()
-            && !explained.contains(&index)
-    };
     // Before any stack is named: most runs have none.
-    if !(0..replay.steps.len()).any(is_unexplained) {
+    let charged: u64 = accused.iter().map(Accused::explains).sum();
+    if charged == tally.balance.totals.excess {
         return Unexplained::default();
     }
-    let mut seen: BTreeMap<ChainId, (u64, EventRef)> = BTreeMap::new();
-    let mut innocent: BTreeMap<ChainId, u64> = BTreeMap::new();
-    for (index, step) in replay.steps.iter().enumerate() {
-        if step.kind != EventKind::Deallocate {
-            continue;
-        }
-        let chain = sites.chain_of(step.event.trace, step.event.of(traces));
-        if is_unexplained(index) {
-            seen.entry(chain).or_insert((0, step.event)).0 += 1;
-        } else {
-            *innocent.entry(chain).or_default() += 1;
+    let mut innocent = tally.by_chain(&tally.rightful, sites);
+    let mut seen: BTreeMap<ChainId, (u64, StackNumber)> = BTreeMap::new();
+    for (stack, &count) in tally.excess.iter().filter(|(_, count)| **count > 0) {
+        let chain = tally.chain(stack, sites);
+        seen.entry(chain).or_insert((0, stack)).0 += count;
+    }
+    for charge in accused.iter().flat_map(|accused| &accused.charges) {
+        *innocent.entry(charge.excess).or_default() += charge.count;
+        if let Some((count, _)) = seen.get_mut(&charge.excess) {
+            *count = count.saturating_sub(charge.count);
         }
     }
+    seen.retain(|_, (count, _)| *count > 0);
     let names = names(&seen, &innocent, sites);
-    let mut by_site: BTreeMap<SiteId, (u64, EventRef)> = BTreeMap::new();
+    let mut by_site: BTreeMap<SiteId, (u64, StackNumber)> = BTreeMap::new();
     for (chain, &(count, first)) in &seen {
         by_site.entry(names[chain]).or_insert((0, first)).0 += count;
     }
@@ -69,7 +53,10 @@ pub(crate) fn unexplained(
                 frame: sites.frame(site).clone(),
             },
             observed,
-            stack: sites.stack(first.trace, first.of(traces).stack),
+            stack: {
+                let (trace, stack) = tally.stacks.of(first);
+                sites.stack(trace, stack)
+            },
         })
         .collect();
     found.sort_by(|a, b| {
@@ -87,7 +74,7 @@ pub(crate) fn unexplained(
 /// Which site names each of the chains: as everywhere the first that tells it from the innocent, but none that
 /// all frees of the log have in common.
 fn names(
-    seen: &BTreeMap<ChainId, (u64, EventRef)>,
+    seen: &BTreeMap<ChainId, (u64, StackNumber)>,
     innocent: &BTreeMap<ChainId, u64>,
     sites: &Sites<'_>,
 ) -> BTreeMap<ChainId, SiteId> {

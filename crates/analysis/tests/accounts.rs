@@ -337,9 +337,12 @@ fn the_history_has_every_event_of_its_address_and_no_other() {
                             && event.kind != EventKind::DeviceReset
                             && (event.device, event.address) == (device, address)
                     });
+                    // Without an order, they come as time has it.
+                    let mut loose: Vec<Event> = loose.copied().collect();
+                    loose.sort_by_key(|event| event.time_ns);
                     let pid = recorder.wanted.pid;
                     steps
-                        .chain(loose.copied())
+                        .chain(loose)
                         .map(move |event| (trace, pid, event))
                         .collect::<Vec<_>>()
                 })

@@ -130,7 +130,7 @@ fn stack(frames: usize, truncated: bool) -> Stack {
 }
 
 fn short_stacks(stacks: Vec<Stack>) -> ShortStacks {
-    let trace = Trace {
+    let trace: Trace = Trace {
         stacks,
         ..Trace::default()
     };

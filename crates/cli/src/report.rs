@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use clap::Args;
 use whofreed_analysis::Rules;
 use whofreed_symbols::Resolver;
-use whofreed_trace::Trace;
 
 use crate::failure::Failure;
 use crate::output;
@@ -40,7 +39,7 @@ pub(crate) struct ReportArgs {
 /// Reports on the traces.
 pub(crate) fn report(args: &ReportArgs) -> Result<u8, Failure> {
     let own = rules::of_files(&args.rules)?;
-    let traces: Vec<Trace> = traces::load(&args.traces)?;
+    let traces = traces::load(&args.traces)?;
     let names = Resolver::new(&traces);
     let rules = Rules::of(&traces).and(own);
     let analysis = whofreed_analysis::analyse_by(&traces, &names, &rules);

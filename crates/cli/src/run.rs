@@ -23,6 +23,7 @@ use whofreed_analysis::Rules;
 use whofreed_report::Found;
 use whofreed_report::TextOptions;
 use whofreed_symbols::Resolver;
+use whofreed_trace::FileEvents;
 use whofreed_trace::Process;
 use whofreed_trace::Trace;
 use whofreed_trace::layout;
@@ -276,7 +277,7 @@ fn note_exit(path: &Path, ended: &Ended) {
 }
 
 /// Reads what can be read of the run, the command's own trace first.
-fn load(paths: &[PathBuf], pid: u32) -> Vec<Trace> {
+fn load(paths: &[PathBuf], pid: u32) -> Vec<Trace<FileEvents>> {
     let mut traces = Vec::new();
     for path in paths {
         match traces::load(std::slice::from_ref(path)) {

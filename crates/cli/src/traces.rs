@@ -8,6 +8,7 @@ use std::io::Read;
 use std::path::Path;
 use std::path::PathBuf;
 
+use whofreed_trace::FileEvents;
 use whofreed_trace::Trace;
 use whofreed_trace::layout::FileHeader;
 use whofreed_trace::layout::HEADER_SIZE;
@@ -19,8 +20,8 @@ use crate::output::complain;
 use crate::output::shown;
 
 /// Reads all of them. When some cannot be read, the failure tells of each of those.
-pub(crate) fn load(paths: &[PathBuf]) -> Result<Vec<Trace>, Failure> {
-    let mut traces: Vec<Trace> = Vec::new();
+pub(crate) fn load(paths: &[PathBuf]) -> Result<Vec<Trace<FileEvents>>, Failure> {
+    let mut traces: Vec<Trace<FileEvents>> = Vec::new();
     let mut messages = Vec::new();
     let mut known = HashSet::new();
     for path in paths {
@@ -43,7 +44,7 @@ pub(crate) fn load(paths: &[PathBuf]) -> Result<Vec<Trace>, Failure> {
     }
 }
 
-fn load_one(path: &Path) -> Result<Trace, String> {
+fn load_one(path: &Path) -> Result<Trace<FileEvents>, String> {
     let unreadable = |error: io::Error| format!("cannot be read: {error}");
     let metadata = fs::metadata(path).map_err(unreadable)?;
     if metadata.is_dir() {
@@ -52,8 +53,8 @@ fn load_one(path: &Path) -> Result<Trace, String> {
     if !metadata.is_file() {
         return Err("is no regular file, so it is no trace".to_owned());
     }
-    let bytes = fs::read(path).map_err(unreadable)?;
-    read::read(&bytes).map_err(|error| error.to_string())
+    let file = File::open(path).map_err(unreadable)?;
+    read::read_file(file).map_err(|error| error.to_string())
 }
 
 /// So many files of other names are looked into, for a folder may hold any number of them.

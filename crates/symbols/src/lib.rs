@@ -23,6 +23,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use whofreed_trace::Coverage;
+use whofreed_trace::Event;
 use whofreed_trace::Frame;
 use whofreed_trace::Language;
 use whofreed_trace::Module;
@@ -41,8 +42,8 @@ use crate::tail_calls::Left;
 use crate::tail_calls::Target;
 
 /// Resolves the stacks of several traces, each stack at most once.
-pub struct Resolver<'traces> {
-    traces: &'traces [Trace],
+pub struct Resolver<'traces, E = Vec<Event>> {
+    traces: &'traces [Trace<E>],
     found: RefCell<Found>,
 }
 
@@ -79,7 +80,7 @@ struct Known {
     notes: RefCell<Vec<String>>,
 }
 
-impl fmt::Debug for Resolver<'_> {
+impl<E> fmt::Debug for Resolver<'_, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let found = self.found.borrow();
         f.debug_struct("Resolver")
@@ -91,10 +92,10 @@ impl fmt::Debug for Resolver<'_> {
     }
 }
 
-impl<'traces> Resolver<'traces> {
+impl<'traces, E> Resolver<'traces, E> {
     /// Prepares to resolve stacks of `traces`. Nothing is read before the first stack is asked for.
     #[must_use]
-    pub fn new(traces: &'traces [Trace]) -> Self {
+    pub fn new(traces: &'traces [Trace<E>]) -> Self {
         Self {
             traces,
             found: RefCell::default(),
@@ -109,7 +110,7 @@ impl<'traces> Resolver<'traces> {
     }
 }
 
-impl StackNames for Resolver<'_> {
+impl<E> StackNames for Resolver<'_, E> {
     fn frames(&self, trace: usize, stack: StackId) -> Arc<[Frame]> {
         let mut found = self.found.borrow_mut();
         if let Some(frames) = found.stacks.get(&(trace, stack)) {
@@ -126,7 +127,7 @@ impl StackNames for Resolver<'_> {
 }
 
 impl Found {
-    fn resolve(&mut self, number: usize, trace: &Trace, stack: StackId) -> Arc<[Frame]> {
+    fn resolve<E>(&mut self, number: usize, trace: &Trace<E>, stack: StackId) -> Arc<[Frame]> {
         let Some(stack) = usize::try_from(stack.0)
             .ok()
             .and_then(|index| trace.stacks.get(index))
@@ -151,7 +152,7 @@ impl Found {
     }
 
     /// The frames of one return address: at least one.
-    fn native(&mut self, number: usize, trace: &Trace, frame: NativeFrame) -> Arc<[Frame]> {
+    fn native<E>(&mut self, number: usize, trace: &Trace<E>, frame: NativeFrame) -> Arc<[Frame]> {
         // The recorded address is the one behind the call, which may already belong to the next line.
         let offset = frame.offset.saturating_sub(1);
         let Some(known) = self.module_of(number, trace, frame) else {
@@ -197,10 +198,10 @@ impl Found {
 
     /// The functions that were called at `outer`, but left by tail calls before `inner` was called; without an
     /// `inner`, before one of our functions was.
-    fn left_between(
+    fn left_between<E>(
         &mut self,
         number: usize,
-        trace: &Trace,
+        trace: &Trace<E>,
         inner: Option<NativeFrame>,
         outer: NativeFrame,
     ) -> TailCalled {
@@ -298,7 +299,12 @@ impl Found {
         }])
     }
 
-    fn module_of(&mut self, number: usize, trace: &Trace, frame: NativeFrame) -> Option<Rc<Known>> {
+    fn module_of<E>(
+        &mut self,
+        number: usize,
+        trace: &Trace<E>,
+        frame: NativeFrame,
+    ) -> Option<Rc<Known>> {
         let index = frame.module?;
         let module = trace.modules.get(usize::try_from(index).ok()?)?;
         Some(self.module(number, index, module, trace.process.started_at_ns))
@@ -348,7 +354,12 @@ impl Found {
     }
 
     /// A frame whose function is not in the trace still has its place: it may be the last of its loop.
-    fn python(&mut self, trace: &Trace, frame: &PythonFrame, nowhere: &Arc<str>) -> PythonLine {
+    fn python<E>(
+        &mut self,
+        trace: &Trace<E>,
+        frame: &PythonFrame,
+        nowhere: &Arc<str>,
+    ) -> PythonLine {
         let code = usize::try_from(frame.code)
             .ok()
             .and_then(|index| trace.codes.get(index));
@@ -371,7 +382,7 @@ impl Found {
 }
 
 /// Whether the frame is the recorder's own: its library, or the one with the hooks.
-fn is_ours(trace: &Trace, frame: &NativeFrame) -> bool {
+fn is_ours<E>(trace: &Trace<E>, frame: &NativeFrame) -> bool {
     let module = frame
         .module
         .and_then(|index| trace.modules.get(usize::try_from(index).ok()?));
@@ -385,7 +396,7 @@ fn is_our_file(path: &str) -> bool {
 }
 
 /// Whether a call of `symbol` is an event: one of our own functions, or one that is hooked.
-fn is_hook(trace: &Trace, symbol: &str) -> bool {
+fn is_hook<E>(trace: &Trace<E>, symbol: &str) -> bool {
     symbol.starts_with("wf_")
         || trace.coverage.iter().any(|coverage| match coverage {
             Coverage::Bound { symbol: bound, .. } => bound == symbol,

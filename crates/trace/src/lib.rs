@@ -2,14 +2,18 @@
 //!
 //! [`layout`] and [`blob`] say what lies in the file, byte by byte (in words: `docs/trace-format.md`).
 //! [`read`] turns the bytes of a file, however it ended, into a [`Trace`]; [`frame`] is the vocabulary in which
-//! symbols are told later. The shim uses `layout` and `blob` alone.
+//! symbols are told later. [`Events`] are read a few at a time. The shim uses `layout` and `blob` alone.
 
 pub mod blob;
+mod events;
 pub mod frame;
 pub mod layout;
 pub mod read;
 mod trace;
 
+pub use events::Events;
+pub use events::FileEvents;
+pub use events::Run;
 pub use frame::Frame;
 pub use frame::Language;
 pub use frame::StackNames;

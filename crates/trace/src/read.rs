@@ -1,10 +1,13 @@
 //! The reader's half: turns the bytes of a file, however its process ended, into a [`Trace`].
 //!
 //! Nothing in the file is trusted: every length is checked against what is there, and memory is bounded by a
-//! small multiple of the file's size.
+//! small multiple of the file's size. Of a file, the events stay where they are.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
 
 use zerocopy::FromBytes;
 
@@ -23,6 +26,8 @@ use crate::blob::blob_kind;
 use crate::blob::blob_size;
 use crate::blob::checksum;
 use crate::blob::text_of;
+use crate::events::FileEvents;
+use crate::events::Table;
 use crate::layout::BYTE_ORDER_MARK;
 use crate::layout::CHUNK_HEADER_SIZE;
 use crate::layout::CHUNK_MAGIC;
@@ -119,30 +124,109 @@ pub fn read_header(bytes: &[u8]) -> Result<FileHeader, ReadError> {
 /// further in stands in [`Trace::damage`].
 pub fn read(bytes: &[u8]) -> Result<Trace, ReadError> {
     let header = read_header(bytes)?;
-    let mut reader = Reader {
-        trace: trace_of(&header),
-        ..Reader::default()
-    };
-    let mut offset = HEADER_SIZE;
-    while let Some(rest) = bytes.get(offset..) {
-        if rest.is_empty() {
-            break;
-        }
-        reader.chunk(offset, &rest[..rest.len().min(CHUNK_SIZE)]);
-        offset += CHUNK_SIZE;
+    let mut reader = Reader::<Vec<Event>>::new(&header);
+    let rest = bytes.get(HEADER_SIZE..).unwrap_or_default();
+    for (index, chunk) in rest.chunks(CHUNK_SIZE).enumerate() {
+        reader.chunk(HEADER_SIZE + index * CHUNK_SIZE, chunk);
     }
-    let whole = HEADER_SIZE + (header.chunks as usize).saturating_mul(CHUNK_SIZE);
-    if bytes.len() < whole && reader.faults == 0 {
-        let missing = whole - bytes.len();
-        reader.fault(
-            bytes.len(),
-            format!("the file ends here, {missing} bytes are missing"),
-        );
-    }
-    Ok(reader.finish(bytes.len()))
+    reader.check_size(&header, bytes.len());
+    let (trace, events) = reader.finish(bytes.len());
+    Ok(with_events(trace, events))
 }
 
-fn trace_of(header: &FileHeader) -> Trace {
+/// Reads the trace in `file`, but for its events, of which it only notes where they are.
+///
+/// # Errors
+/// As [`read`]; those of the file itself tell what the system said.
+pub fn read_file(file: File) -> Result<Trace<FileEvents>, ReadError> {
+    let said = |offset: usize| {
+        move |error: io::Error| ReadError {
+            offset: offset as u64,
+            reason: format!("cannot be read: {error}"),
+        }
+    };
+    let mut bytes = vec![0; CHUNK_SIZE.max(HEADER_SIZE)];
+    let len = read_some(&file, &mut bytes[..HEADER_SIZE], 0).map_err(said(0))?;
+    let header = read_header(&bytes[..len])?;
+    let mut reader = Reader::<Table>::new(&header);
+    let mut size = len;
+    // Where a read comes back short the file ends, whatever its size was before.
+    while size >= HEADER_SIZE {
+        let chunk = &mut bytes[..CHUNK_SIZE];
+        let len = read_some(&file, chunk, size as u64).map_err(said(size))?;
+        if len > 0 {
+            reader.chunk(size, &chunk[..len]);
+        }
+        size += len;
+        if len < CHUNK_SIZE {
+            break;
+        }
+    }
+    reader.check_size(&header, size);
+    let (trace, events) = reader.finish(size);
+    Ok(with_events(trace, events.of(file)))
+}
+
+/// Fills `bytes` from `offset` on, or as much of them as the file has.
+fn read_some(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut len = 0;
+    while len < bytes.len() {
+        match file.read_at(&mut bytes[len..], offset + len as u64) {
+            Ok(0) => break,
+            Ok(more) => len += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(len)
+}
+
+/// The trace with the events that belong to it.
+fn with_events<E>(trace: Trace<()>, events: E) -> Trace<E> {
+    Trace {
+        id: trace.id,
+        session: trace.session,
+        process: trace.process,
+        events,
+        stacks: trace.stacks,
+        modules: trace.modules,
+        codes: trace.codes,
+        device_names: trace.device_names,
+        kind_names: trace.kind_names,
+        scopes: trace.scopes,
+        coverage: trace.coverage,
+        dropped_events: trace.dropped_events,
+        unjudged_events: trace.unjudged_events,
+        damage: trace.damage,
+    }
+}
+
+/// What becomes of the events of a file.
+trait Collect: Default {
+    /// Takes the event at `offset`; whether it is one.
+    fn add(&mut self, offset: usize, record: &EventRecord, thread: u32) -> bool;
+}
+
+impl Collect for Vec<Event> {
+    fn add(&mut self, _offset: usize, record: &EventRecord, thread: u32) -> bool {
+        let event = event_of(record, thread);
+        self.extend(event);
+        event.is_some()
+    }
+}
+
+impl Collect for Table {
+    fn add(&mut self, offset: usize, record: &EventRecord, thread: u32) -> bool {
+        let is_event = EventKind::from_number(record.kind).is_some()
+            && Verdict::from_number(record.verdict).is_some();
+        if is_event {
+            self.add(offset as u64, record, thread);
+        }
+        is_event
+    }
+}
+
+fn trace_of(header: &FileHeader) -> Trace<()> {
     let mut trace = Trace {
         id: header.trace_id,
         session: header.session,
@@ -177,8 +261,9 @@ fn trace_of(header: &FileHeader) -> Trace {
 }
 
 #[derive(Default)]
-struct Reader {
-    trace: Trace,
+struct Reader<E> {
+    trace: Trace<()>,
+    events: E,
     faults: usize,
     modules: BTreeMap<u32, crate::Module>,
     stacks: BTreeMap<u32, crate::Stack>,
@@ -186,7 +271,26 @@ struct Reader {
     command: BTreeMap<u32, String>,
 }
 
-impl Reader {
+impl<E: Collect> Reader<E> {
+    fn new(header: &FileHeader) -> Self {
+        Self {
+            trace: trace_of(header),
+            ..Self::default()
+        }
+    }
+
+    /// A file that merely ends early tells by its header that it did.
+    fn check_size(&mut self, header: &FileHeader, size: usize) {
+        let whole = HEADER_SIZE + (header.chunks as usize).saturating_mul(CHUNK_SIZE);
+        if size < whole && self.faults == 0 {
+            let missing = whole - size;
+            self.fault(
+                size,
+                format!("the file ends here, {missing} bytes are missing"),
+            );
+        }
+    }
+
     fn fault(&mut self, offset: usize, what: impl Into<String>) {
         self.faults += 1;
         if self.faults <= TOLD_FAULTS {
@@ -241,15 +345,15 @@ impl Reader {
                 thread = record.address as u32;
                 continue;
             }
-            match event_of(&record, thread) {
-                Some(event) => self.trace.events.push(event),
-                None => self.fault(
-                    offset + index * EVENT_SIZE,
+            let offset = offset + index * EVENT_SIZE;
+            if !self.events.add(offset, &record, thread) {
+                self.fault(
+                    offset,
                     format!(
                         "no event has kind {} and verdict {}",
                         record.kind, record.verdict
                     ),
-                ),
+                );
             }
         }
     }
@@ -297,7 +401,7 @@ impl Reader {
         Some(())
     }
 
-    fn finish(mut self, file_size: usize) -> Trace {
+    fn finish(mut self, file_size: usize) -> (Trace<()>, E) {
         if self.faults > TOLD_FAULTS {
             let more = self.faults - TOLD_FAULTS;
             self.trace.damage.push(Damage {
@@ -326,7 +430,7 @@ impl Reader {
         self.trace.process.command = self.command.into_values().collect();
         self.trace.process.adapters.sort();
         self.trace.process.adapters.dedup();
-        self.trace
+        (self.trace, self.events)
     }
 }
 
@@ -347,7 +451,7 @@ fn dense<T>(numbered: BTreeMap<u32, T>, largest: usize, nothing: impl Fn() -> T)
     list
 }
 
-fn event_of(record: &EventRecord, thread: u32) -> Option<Event> {
+pub(crate) fn event_of(record: &EventRecord, thread: u32) -> Option<Event> {
     let kind = EventKind::from_number(record.kind)?;
     let has = |flag: u16| record.flags & flag != 0;
     let is_sized = matches!(kind, EventKind::Allocate | EventKind::DeviceOpen);

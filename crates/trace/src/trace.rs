@@ -235,9 +235,9 @@ pub struct Damage {
     pub what: String,
 }
 
-/// Everything one process recorded.
+/// Everything one process recorded. Its events lie in memory, or wherever else an [`Events`](crate::Events) has them.
 #[derive(Clone, Debug, Default)]
-pub struct Trace {
+pub struct Trace<E = Vec<Event>> {
     /// A random number that tells traces apart.
     pub id: u64,
     /// The number that the launcher gave to everything it started, 0 without a launcher.
@@ -245,7 +245,7 @@ pub struct Trace {
     /// Who was recorded.
     pub process: Process,
     /// Every event that the host had returned from; in the order of the threads' chunks, not of time.
-    pub events: Vec<Event>,
+    pub events: E,
     /// Stacks by [`StackId`]; number 0 is the empty stack.
     pub stacks: Vec<Stack>,
     /// Loaded objects.

@@ -1,7 +1,14 @@
 //! The reader against whole, cut and broken files.
 
+use std::fs;
+use std::fs::File;
+
 use proptest::prelude::*;
+use tempfile::NamedTempFile;
+use whofreed_trace::Event;
 use whofreed_trace::EventKind;
+use whofreed_trace::Events;
+use whofreed_trace::FileEvents;
 use whofreed_trace::StackId;
 use whofreed_trace::Trace;
 use whofreed_trace::Verdict;
@@ -21,6 +28,7 @@ use whofreed_trace::layout::FileHeader;
 use whofreed_trace::layout::HEADER_SIZE;
 use whofreed_trace::layout::chunk_kind;
 use whofreed_trace::read::read;
+use whofreed_trace::read::read_file;
 use zerocopy::FromZeros;
 use zerocopy::IntoBytes;
 
@@ -176,6 +184,93 @@ fn a_whole_trace_is_read_back() {
     check_sample(&trace);
 }
 
+/// The bytes as a file.
+fn file_of(bytes: &[u8]) -> NamedTempFile {
+    let file = NamedTempFile::new().expect("a temporary file");
+    fs::write(&file, bytes).expect("room for it");
+    file
+}
+
+/// Every event of every run, by its number.
+fn all_events(events: &FileEvents) -> Vec<Event> {
+    let mut all = Vec::new();
+    for run in events.runs() {
+        assert_eq!(run.first, all.len() as u64);
+        events.read(run.first, usize::MAX, &mut all);
+        assert_eq!(run.first + run.count, all.len() as u64);
+        let first = all[run.first as usize];
+        assert_eq!((run.thread, run.time_ns), (first.thread, first.time_ns));
+    }
+    assert_eq!(events.len(), all.len() as u64);
+    for (index, event) in all.iter().enumerate() {
+        assert_eq!(events.event(index as u64).as_ref(), Some(event));
+    }
+    assert_eq!(events.event(events.len()), None);
+    all
+}
+
+/// Reads the bytes as a file and in memory: both say the same.
+fn check_both(bytes: &[u8]) -> Option<Trace> {
+    let file = file_of(bytes);
+    let of_file = read_file(File::open(&file).expect("it was just written"));
+    match (read(bytes), of_file) {
+        (Ok(trace), Ok(of_file)) => {
+            assert_eq!(trace.damage, of_file.damage);
+            assert_eq!(trace.stacks, of_file.stacks);
+            assert_eq!(trace.process, of_file.process);
+            assert_eq!(trace.events, all_events(&of_file.events));
+            Some(trace)
+        }
+        (Err(one), Err(other)) => {
+            assert_eq!(one.to_string(), other.to_string());
+            None
+        }
+        (one, other) => panic!("{:?} in memory, {:?} as a file", one.is_ok(), other.is_ok()),
+    }
+}
+
+/// More chunks than one, of several threads.
+#[test]
+fn events_stay_in_the_file_until_they_are_asked_for() {
+    let mut bytes = sample();
+    let mut events = Vec::new();
+    for number in 0..900 {
+        if number % 300 == 0 {
+            events.push(EventRecord {
+                kind: layout::KIND_THREAD,
+                address: 20 + number / 600,
+                ..EventRecord::default()
+            });
+        }
+        let mut event = event(EventKind::Allocate, number);
+        event.time = 1000 + number;
+        // One that nobody can read leaves a hole.
+        if number == 120 {
+            event.verdict = 99;
+        }
+        events.push(event);
+    }
+    bytes.extend(chunk(chunk_kind::EVENTS, events.as_bytes()));
+    bytes.extend(chunk(chunk_kind::EVENTS, events[..70].as_bytes()));
+    let trace = check_both(&bytes).expect("a sound trace");
+    assert_eq!(trace.events.len(), 2 + 899 + 69);
+    assert_eq!(trace.damage.len(), 1);
+    assert_eq!(trace.events[2 + 750].thread, 21);
+}
+
+/// A file that gets shorter while it is being read is no crash.
+#[test]
+fn what_was_cut_off_since_cannot_be_read() {
+    let file = file_of(&sample());
+    let trace = read_file(File::open(&file).expect("it is there")).expect("a sound trace");
+    assert_eq!(trace.events.len(), 2);
+    file.as_file().set_len(HEADER_SIZE as u64).expect("a cut");
+    assert_eq!(trace.events.event(0), None);
+    let mut events = Vec::new();
+    trace.events.read(0, 2, &mut events);
+    assert_eq!(events, []);
+}
+
 #[test]
 fn what_is_no_trace_is_refused_with_its_place() {
     let refused = |bytes: &[u8]| read(bytes).expect_err("no trace").to_string();
@@ -209,7 +304,7 @@ fn a_trace_that_ends_anywhere_is_read_up_to_there() {
         .chain(HEADER_SIZE + CHUNK_SIZE - 2..events_start + 400)
         .chain((0..whole.len()).step_by(97));
     for len in interesting {
-        let Ok(trace) = read(&whole[..len]) else {
+        let Some(trace) = check_both(&whole[..len]) else {
             assert!(
                 len < size_of::<FileHeader>(),
                 "{len} bytes hold the whole header"
@@ -235,7 +330,7 @@ proptest! {
             let place = if place > HEADER_SIZE + 1024 { HEADER_SIZE + CHUNK_SIZE + place % 300 } else { place };
             bytes[place] ^= value;
         }
-        if let Ok(trace) = read(&bytes) {
+        if let Some(trace) = check_both(&bytes) {
             prop_assert!(trace.events.len() <= 3);
             prop_assert!(trace.stacks.len() <= bytes.len() / 16 + 1);
         }
@@ -246,7 +341,7 @@ proptest! {
         let mut bytes = header().as_bytes().to_vec();
         bytes.resize(HEADER_SIZE, 0);
         bytes.extend(noise);
-        drop(read(&bytes));
+        drop(check_both(&bytes));
     }
 }
 

@@ -1,43 +1,97 @@
 //! The blame stop of an event's way: which call sites the excess frees are charged to.
 //!
-//! Every engine takes the judged log and hands back whom it accuses of what; [`culprits`](crate::culprits)
-//! makes the report's culprits and victims of that. An engine may stay silent about any excess free, and has to
-//! where it would have to guess.
+//! Every engine takes what is left of the judged log and hands back whom it accuses of what;
+//! [`culprits`](crate::culprits) makes the report's culprits and victims of that. An engine may stay silent about any
+//! excess free, and has to where it would have to guess.
 
 mod counterfactual;
 mod proven;
 
 pub(crate) use counterfactual::Counterfactual;
 pub(crate) use proven::Proven;
+pub(crate) use proven::Seen;
+pub(crate) use proven::Unproven;
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
-use whofreed_trace::Trace;
-
 use crate::Confidence;
-use crate::replay::EventRef;
-use crate::replay::Replay;
+use crate::replay::Place;
+use crate::sites::ChainId;
 use crate::sites::SiteId;
 use crate::sites::Sites;
+use crate::sources::EventRef;
+use crate::sources::Source;
+use crate::tally::Tally;
 
-/// What an engine works on.
-pub(crate) struct Log<'a> {
-    pub(crate) traces: &'a [Trace],
-    pub(crate) replay: &'a Replay,
-    /// Addresses (trace, device, address) with events that the ledger had no room to judge.
-    pub(crate) untracked: &'a BTreeSet<(u32, u32, u64)>,
+/// Excess frees that are charged alike.
+#[derive(Clone, Debug)]
+pub(crate) struct Charge {
+    /// The chain of the frees that got an excess verdict.
+    pub(crate) excess: ChainId,
+    /// The chain of the surplus frees that made them so: the same ones, or some before that took somebody else's
+    /// instances.
+    pub(crate) surplus: ChainId,
+    /// How many there are.
+    pub(crate) count: u64,
+    /// Where the surplus frees were.
+    pub(crate) buffers: BTreeSet<Place>,
+    /// The one that tells most, and of those the first in time.
+    pub(crate) case: Option<Case>,
 }
 
-/// One excess free, charged to a surplus free.
+impl Charge {
+    pub(crate) fn new(excess: ChainId, surplus: ChainId) -> Self {
+        Self {
+            excess,
+            surplus,
+            count: 0,
+            buffers: BTreeSet::new(),
+            case: None,
+        }
+    }
+
+    /// Charges one more.
+    pub(crate) fn add(&mut self, buffer: Place, case: Option<Case>) {
+        self.count += 1;
+        self.buffers.insert(buffer);
+        let better = |case: &Case| self.case.is_none_or(|best| case.order() < best.order());
+        if let Some(case) = case.filter(better) {
+            self.case = Some(case);
+        }
+    }
+}
+
+/// A surplus free, to show.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Charge {
-    /// Index into [`Replay::steps`] of the free that got an excess verdict.
-    pub(crate) excess: usize,
-    /// The surplus free that made it so: the same one, or one before that took somebody else's instance.
-    pub(crate) surplus: usize,
-    /// Where the buffer that the surplus free frees again was allocated and first freed.
+pub(crate) struct Case {
+    pub(crate) surplus: EventRef,
+    pub(crate) time_ns: u64,
+    /// Where the buffer that it frees again was allocated and first freed.
     pub(crate) allocated: Option<EventRef>,
     pub(crate) freed: Option<EventRef>,
+}
+
+impl Case {
+    pub(crate) fn new(
+        sources: &[Source<'_>],
+        surplus: EventRef,
+        allocated: Option<EventRef>,
+        freed: Option<EventRef>,
+    ) -> Self {
+        Self {
+            surplus,
+            time_ns: surplus.of(sources).map_or(u64::MAX, |event| event.time_ns),
+            allocated,
+            freed,
+        }
+    }
+
+    /// The smallest is shown.
+    pub(crate) fn order(&self) -> (u8, u64, EventRef) {
+        let untold = u8::from(self.allocated.is_none()) + u8::from(self.freed.is_none());
+        (untold, self.time_ns, self.surplus)
+    }
 }
 
 /// A call site and what it is charged with.
@@ -50,8 +104,18 @@ pub(crate) struct Accused {
     pub(crate) charges: Vec<Charge>,
 }
 
+impl Accused {
+    /// How many excess frees it is charged with.
+    pub(crate) fn explains(&self) -> u64 {
+        self.charges.iter().map(|charge| charge.count).sum()
+    }
+}
+
 /// A way to find culprits.
 pub(crate) trait Engine {
     /// Charges excess frees to call sites; no excess free is charged twice.
-    fn accuse(&self, log: &Log<'_>, sites: &mut Sites<'_>) -> Vec<Accused>;
+    fn accuse(&self, tally: &Tally<'_>, sites: &mut Sites<'_>) -> Vec<Accused>;
 }
+
+/// Sums of frees by chain.
+pub(crate) type Counts = BTreeMap<ChainId, u64>;

@@ -2,87 +2,124 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use whofreed_trace::EventKind;
-use whofreed_trace::Verdict;
 
 use super::Accused;
+use super::Case;
 use super::Charge;
+use super::Counts;
 use super::Engine;
-use super::Log;
 use crate::Confidence;
-use crate::replay::AddressLog;
-use crate::replay::EventRef;
+use crate::replay::Place;
+use crate::replay::Reset;
 use crate::replay::Step;
 use crate::sites::ChainId;
 use crate::sites::Noise;
 use crate::sites::SiteId;
 use crate::sites::Sites;
+use crate::sources::EventRef;
+use crate::stacks::ByStack;
+use crate::stacks::StackNumber;
+use crate::tally::Tally;
 
 /// The engine for addresses whose owners are all known and unique.
 #[derive(Debug)]
 pub(crate) struct Proven;
 
+/// An excess free by a known owner, as long as it may turn out that others at its address are not known.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unproven {
+    at: EventRef,
+    time_ns: u64,
+    stack: StackNumber,
+    allocated: Option<EventRef>,
+    freed: Option<EventRef>,
+    released: Option<Reset>,
+    owner: u64,
+    /// The owner has had a life here.
+    is_own: bool,
+}
+
+impl Unproven {
+    pub(crate) fn new(step: &Step<'_>, stack: StackNumber) -> Self {
+        let life = step.life;
+        let is_own = life.is_some_and(|life| life.owner == step.event.root_owner);
+        Self {
+            at: step.at,
+            time_ns: step.event.time_ns,
+            stack,
+            allocated: life.map(|life| life.began),
+            freed: step.freed,
+            released: life.and_then(|life| life.released),
+            owner: step.event.root_owner,
+            is_own,
+        }
+    }
+}
+
+/// What happened where owners are known.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    excess: Vec<(Place, Unproven)>,
+    rightful: ByStack<u64>,
+    /// Traces in which something was freed that was never allocated, and the buffers that were, by their owners.
+    late: BTreeSet<u32>,
+    freed_before: BTreeSet<(Place, u64)>,
+}
+
+impl Seen {
+    /// A legitimate free.
+    pub(crate) fn rightful(&mut self, stack: StackNumber) {
+        *self.rightful.of(stack) += 1;
+    }
+
+    /// A free of what was never allocated while tracking.
+    pub(crate) fn unknown(&mut self, place: Place, owner: u64) {
+        self.late.insert(place.trace);
+        if owner != 0 {
+            self.freed_before.insert((place, owner));
+        }
+    }
+
+    /// The excess frees of an address at which all owners are known.
+    pub(crate) fn take(&mut self, place: Place, excess: Vec<Unproven>) {
+        self.excess.extend(excess.into_iter().map(|e| (place, e)));
+    }
+}
+
 impl Engine for Proven {
-    fn accuse(&self, log: &Log<'_>, sites: &mut Sites<'_>) -> Vec<Accused> {
-        let replay = log.replay;
-        let strangers = Strangers::new(log);
-        let is_stranger = |address: &AddressLog, step: &Step| {
-            let owner = step.event.of(log.traces).root_owner;
-            let strangers = strangers.as_ref();
-            strangers.is_some_and(|strangers| strangers.may_have_held(address, owner))
-        };
-        let known = || replay.addresses.iter().filter(|a| a.owners_known);
-        let mut charges: Vec<(ChainId, Charge)> = Vec::new();
-        for address in known() {
-            let place = (address.trace, address.device, address.address);
-            for index in address.steps.clone() {
-                let step = &replay.steps[index];
-                if step.kind == EventKind::Deallocate
-                    && step.verdict.is_excess()
-                    && !log.untracked.contains(&place)
-                    && !is_stranger(address, step)
-                {
-                    let event = step.event.of(log.traces);
-                    let life = step.life.map(|life| &replay.lives[life as usize]);
-                    // What a stranger freed while it was live may have come to its rightful end later.
-                    let was_before = |end: &EventRef| {
-                        let ended = end.of(log.traces);
-                        end.trace != address.trace
-                            || ended.step < event.step && ended.epoch <= event.epoch
-                    };
-                    let charge = Charge {
-                        excess: index,
-                        surplus: index,
-                        allocated: life.map(|life| life.began),
-                        freed: life
-                            .and_then(|life| life.freed.or(life.released))
-                            .filter(was_before),
-                    };
-                    charges.push((sites.chain_of(address.trace, event), charge));
-                }
+    fn accuse(&self, tally: &Tally<'_>, sites: &mut Sites<'_>) -> Vec<Accused> {
+        let strangers = Strangers::new(tally);
+        let mut charges: BTreeMap<(ChainId, u32), Charge> = BTreeMap::new();
+        for (place, free) in &tally.seen.excess {
+            if tally.untracked.contains(place) || strangers.may_have_held(*place, free) {
+                continue;
             }
+            let chain = tally.chain(free.stack, sites);
+            let released = || tally.findings.reset(place.device, free.released?);
+            let case = Case {
+                surplus: free.at,
+                time_ns: free.time_ns,
+                allocated: free.allocated,
+                freed: free.freed.or_else(released),
+            };
+            let charge = charges.entry((chain, place.trace));
+            let charge = charge.or_insert_with(|| Charge::new(chain, chain));
+            charge.add(*place, Some(case));
         }
         if charges.is_empty() {
             return Vec::new();
         }
-        let mut guilty: BTreeMap<ChainId, u64> = BTreeMap::new();
-        for (chain, _) in &charges {
-            *guilty.entry(*chain).or_default() += 1;
+        let mut guilty = Counts::new();
+        for ((chain, _), charge) in &charges {
+            *guilty.entry(*chain).or_default() += charge.count;
         }
-        let mut innocent: BTreeMap<ChainId, u64> = BTreeMap::new();
-        for address in known() {
-            for step in replay.steps_of(address) {
-                if step.kind == EventKind::Deallocate && step.verdict == Verdict::Ok {
-                    let chain = sites.chain_of(address.trace, step.event.of(log.traces));
-                    *innocent.entry(chain).or_default() += 1;
-                }
-            }
-        }
+        let innocent = tally.by_chain(&tally.seen.rightful, sites);
         let naming = sites.naming(&guilty, &innocent, Noise::NONE);
         let mut accused: BTreeMap<SiteId, Accused> = BTreeMap::new();
-        for (chain, charge) in charges {
+        for (chain, charge) in beyond_doubt(tally, charges, &naming) {
             if sites.is_nameless(chain) {
                 continue;
             }
@@ -95,65 +132,73 @@ impl Engine for Proven {
             });
             entry.charges.push(charge);
         }
-        let accused = accused.into_values();
-        accused.filter_map(|it| beyond_doubt(log, it)).collect()
+        accused.into_values().collect()
     }
 }
 
 /// Who never got anything while tracking, where the tracking began late: something was freed that was never allocated, so
 /// they may hold buffers from before it, too.
-struct Strangers {
-    late: BTreeSet<u32>,
-    known: HashSet<(u32, u64)>,
-    /// Those from before the tracking that were freed, by place and owner.
-    freed: HashSet<(u32, u32, u64, u64)>,
+struct Strangers<'a> {
+    seen: &'a Seen,
+    /// Who frees somebody else's buffer there and did get something.
+    known: BTreeSet<(u32, u64)>,
 }
 
-impl Strangers {
-    fn new(log: &Log<'_>) -> Option<Self> {
-        let steps = || log.replay.steps.iter();
-        let is_unknown =
-            |step: &&Step| step.kind == EventKind::Deallocate && step.verdict == Verdict::Unknown;
-        let unknown = || steps().filter(is_unknown);
-        let late: BTreeSet<u32> = unknown().map(|step| step.event.trace).collect();
-        if late.is_empty() {
-            return None;
+impl<'a> Strangers<'a> {
+    fn new(tally: &'a Tally<'_>) -> Self {
+        let seen = &tally.seen;
+        let mut unknown: BTreeSet<(u32, u64)> = seen
+            .excess
+            .iter()
+            .filter(|(place, free)| !free.is_own && seen.late.contains(&place.trace))
+            .map(|(place, free)| (place.trace, free.owner))
+            .collect();
+        let mut known = BTreeSet::new();
+        for &trace in &seen.late {
+            let events = tally.sources[trace as usize].events;
+            for index in 0..events.len() {
+                if unknown.is_empty() {
+                    break;
+                }
+                let Some(event) = events.event(index) else {
+                    continue;
+                };
+                let owner = (trace, event.root_owner);
+                let gets = matches!(event.kind, EventKind::Allocate | EventKind::Retain);
+                if gets && unknown.remove(&owner) {
+                    known.insert(owner);
+                }
+            }
         }
-        let gets = |step: &&Step| matches!(step.kind, EventKind::Allocate | EventKind::Retain);
-        let owner = |step: &Step| (step.event.trace, step.event.of(log.traces).root_owner);
-        let freed = unknown().map(|step| {
-            let event = step.event.of(log.traces);
-            let place = (step.event.trace, event.device, event.address);
-            (place.0, place.1, place.2, event.root_owner)
-        });
-        Some(Self {
-            late,
-            known: steps().filter(gets).map(owner).collect(),
-            freed: freed.collect(),
-        })
+        Self { seen, known }
     }
 
     /// Whether this free may be the first one of a buffer from before the tracking.
-    fn may_have_held(&self, address: &AddressLog, owner: u64) -> bool {
-        let trace = address.trace;
-        let free = (trace, address.device, address.address, owner);
-        self.late.contains(&trace)
-            && !self.known.contains(&(trace, owner))
-            && !self.freed.contains(&free)
+    fn may_have_held(&self, place: Place, free: &Unproven) -> bool {
+        self.seen.late.contains(&place.trace)
+            && !free.is_own
+            && !self.known.contains(&(place.trace, free.owner))
+            && !self.seen.freed_before.contains(&(place, free.owner))
     }
 }
 
-/// What of an accusation stands. Each event that was lost before it was judged may have given the right that one free
-/// seems to lack; where those of a process would do for all that the site did in it, nothing does.
-fn beyond_doubt(log: &Log<'_>, mut accused: Accused) -> Option<Accused> {
-    let mut counts: BTreeMap<u32, u64> = BTreeMap::new();
-    let trace_of = |charge: &Charge| log.replay.step(charge.excess).event.trace;
-    for charge in &accused.charges {
-        *counts.entry(trace_of(charge)).or_default() += 1;
+/// What of the charges against each site stands. Each event that was lost before it was judged may have given the right
+/// that one free seems to lack; where those of a process would do for all that a site did in it, nothing does.
+fn beyond_doubt(
+    tally: &Tally<'_>,
+    charges: BTreeMap<(ChainId, u32), Charge>,
+    naming: &HashMap<ChainId, SiteId>,
+) -> Vec<(ChainId, Charge)> {
+    let mut counts: BTreeMap<(SiteId, u32), u64> = BTreeMap::new();
+    for ((chain, trace), charge) in &charges {
+        *counts.entry((naming[chain], *trace)).or_default() += charge.count;
     }
-    accused.charges.retain(|charge| {
-        let trace = trace_of(charge);
-        counts[&trace] > log.traces[trace as usize].unjudged_events
-    });
-    (!accused.charges.is_empty()).then_some(accused)
+    let stands = |chain: &ChainId, trace: u32| {
+        counts[&(naming[chain], trace)] > tally.sources[trace as usize].unjudged_events
+    };
+    charges
+        .into_iter()
+        .filter(|((chain, trace), _)| stands(chain, *trace))
+        .map(|((chain, _), charge)| (chain, charge))
+        .collect()
 }

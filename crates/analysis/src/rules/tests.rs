@@ -96,7 +96,7 @@ fn layers_between_a_free_and_the_allocator_are_machinery() {
 #[test]
 fn rules_of_an_adapter_are_for_its_traces_and_for_those_of_no_adapter() {
     let by = |adapters: &[&str]| {
-        let mut trace = Trace::default();
+        let mut trace: Trace = Trace::default();
         trace.process.adapters = adapters.iter().map(|name| (*name).to_owned()).collect();
         Rules::of(&[trace])
     };

@@ -103,7 +103,7 @@ fn traces_in(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
 }
 
 /// Traces of several runs may be meant, and mostly are not.
-fn check_sessions(given: &OsStr, traces: &[Trace]) {
+fn check_sessions<E>(given: &OsStr, traces: &[Trace<E>]) {
     let sessions = traces.iter().map(|trace| trace.session);
     let sessions: BTreeSet<u64> = sessions.filter(|session| *session != 0).collect();
     if sessions.len() > 1 {

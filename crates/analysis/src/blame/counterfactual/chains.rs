@@ -153,8 +153,9 @@ pub(super) fn chains(problem: &Problem, solution: &Solution) -> BTreeMap<u32, Ch
         if !segments.iter().any(|segment| segment.has_excess) {
             continue;
         }
-        let weight = pattern.rows.len() as f64;
-        let labels = labeller.label(tokens);
+        let weight = pattern.weight;
+        let is_start = pattern.context.is_empty();
+        let labels = labeller.label(&pattern.context, tokens);
         for free in surplus_after_usual(tokens, &labels, &usual) {
             *after_usual.entry(free).or_default() += weight;
         }
@@ -168,7 +169,10 @@ pub(super) fn chains(problem: &Problem, solution: &Solution) -> BTreeMap<u32, Ch
                 let segment = at.checked_sub(1).and_then(|at| segments.get(at));
                 token != by && segment.is_some_and(|segment| usual.has(segment.ordinary))
             };
-            let of = suspects(tokens, chain, &usual, accused, is_usual);
+            let is_start = is_start && chain.start == 0;
+            let of = suspects(&tokens[chain.clone()], is_start, &usual, accused, |token| {
+                is_usual(chain.start + token)
+            });
             let entry = chains.entry(accused).or_default();
             entry.push((of, weight));
         }
@@ -302,7 +306,7 @@ impl Usual {
     fn new(problem: &Problem) -> Self {
         let mut usual = Self::default();
         for pattern in &problem.patterns {
-            let weight = pattern.rows.len() as f64;
+            let weight = pattern.weight;
             let segments = segments(&pattern.tokens);
             for (index, segment) in segments.iter().enumerate() {
                 let Some((a, f)) = segment.ordinary else {
@@ -375,18 +379,17 @@ struct Suspects {
     better_without: bool,
 }
 
-/// Who can have freed once too often in a chain.
+/// Who can have freed once too often in a chain; `is_start` if nothing has lived there before.
 fn suspects(
     tokens: &[Token],
-    chain: Range<usize>,
+    is_start: bool,
     usual: &Usual,
     accused: u32,
     is_usual: impl Fn(usize) -> bool,
 ) -> Suspects {
-    let chain_starts_the_address = chain.start == 0;
     let (mut frees, mut most) = (Vec::new(), Vec::new());
-    for index in chain.clone() {
-        if let Token::Free(f) = tokens[index] {
+    for (index, &token) in tokens.iter().enumerate() {
+        if let Token::Free(f) = token {
             frees.push(f);
             most.push(if is_usual(index) {
                 SUSPECT_OF_USUAL
@@ -395,7 +398,6 @@ fn suspects(
             });
         }
     }
-    let tokens = &tokens[chain];
     let is_short = tokens.len() <= MOST_TOKENS && !tokens.contains(&Token::Reset);
     let costs = |premature: f64| {
         if is_short {
@@ -405,16 +407,12 @@ fn suspects(
         }
     };
     // Without anything that was freed before, a surplus free can only have come too early.
-    let early = if chain_starts_the_address {
+    let early = if is_start {
         costs(PREMATURE)
     } else {
         Vec::new()
     };
-    let costs = costs(if chain_starts_the_address {
-        f64::INFINITY
-    } else {
-        0.0
-    });
+    let costs = costs(if is_start { f64::INFINITY } else { 0.0 });
     let least = |of: &dyn Fn(u32) -> bool| {
         costs
             .iter()

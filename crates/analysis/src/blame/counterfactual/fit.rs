@@ -99,7 +99,7 @@ fn start(problem: &Problem, start: Start) -> (Counts, Vec<f64>) {
     let mut in_passed = vec![0.0f64; problem.frees];
     let mut excess = 0.0;
     for pattern in &problem.patterns {
-        let weight = pattern.rows.len() as f64;
+        let weight = pattern.weight;
         let mut rest = pattern.tokens.as_slice();
         while let Some((first, after)) = rest.split_first() {
             let frees = after

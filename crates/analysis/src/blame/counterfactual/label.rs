@@ -104,19 +104,21 @@ impl<'a> Labeller<'a> {
     pub(super) fn count_all(&mut self) -> Counts {
         let mut counts = Counts::new(self.problem);
         for pattern in &self.problem.patterns {
-            let labels = self.label(&pattern.tokens);
-            let weight = pattern.rows.len() as f64;
-            tell(self.model, &pattern.tokens, &labels, |fact| {
+            let (context, tokens) = (&pattern.context, &pattern.tokens);
+            let labels = self.label(context, tokens);
+            let weight = pattern.weight;
+            tell(self.model, context, tokens, &labels, |fact| {
                 counts.add(fact, weight)
             });
         }
         counts
     }
 
-    /// The cheapest labels of one row of tokens.
-    pub(super) fn label(&mut self, tokens: &[Token]) -> Vec<Label> {
+    /// The cheapest labels of one row of tokens. `context` are the groups of the lives before.
+    pub(super) fn label(&mut self, context: &[u32], tokens: &[Token]) -> Vec<Label> {
         self.story.clear();
         self.lives.clear();
+        self.lives.extend_from_slice(context);
         self.states.clear();
         self.states.push(State {
             open: Open::NOTHING,
@@ -329,20 +331,26 @@ pub(super) struct Surplus {
 }
 
 /// Tells the facts of a labelled row.
-pub(super) fn tell(model: &Model, tokens: &[Token], labels: &[Label], mut fact: impl FnMut(Fact)) {
+pub(super) fn tell(
+    model: &Model,
+    context: &[u32],
+    tokens: &[Token],
+    labels: &[Label],
+    mut fact: impl FnMut(Fact),
+) {
     struct OpenLife {
         alloc: u32,
         began: usize,
         hits: Vec<u32>,
     }
     let mut open: Vec<OpenLife> = Vec::new();
-    let mut lives: Vec<u32> = Vec::new();
-    let mut began: Vec<usize> = Vec::new();
+    let mut lives: Vec<u32> = context.to_vec();
+    let mut began: Vec<Option<usize>> = vec![None; context.len()];
     let mut segment: Vec<u32> = Vec::new();
     let mut last_end: Option<u32> = None;
     // Who freed last since something was allocated.
     let mut before: Option<u32> = None;
-    let mut ended_by: Vec<Option<u32>> = Vec::new();
+    let mut ended_by: Vec<Option<u32>> = vec![None; context.len()];
     let mut freed_again: BTreeSet<(usize, u32)> = BTreeSet::new();
     for (index, (&token, &label)) in tokens.iter().zip(labels).enumerate() {
         if open.is_empty() && !matches!(token, Token::Free(_)) {
@@ -358,7 +366,7 @@ pub(super) fn tell(model: &Model, tokens: &[Token], labels: &[Label], mut fact: 
                     hits: Vec::new(),
                 });
                 lives.push(alloc);
-                began.push(index);
+                began.push(Some(index));
                 ended_by.push(None);
                 last_end = None;
                 before = None;
@@ -371,7 +379,7 @@ pub(super) fn tell(model: &Model, tokens: &[Token], labels: &[Label], mut fact: 
                 if let Some(at) = open.iter().rposition(|life| life.alloc == alloc) {
                     let life = open.remove(at);
                     let late = lives.last() != Some(&alloc);
-                    if let Ok(number) = began.binary_search(&life.began) {
+                    if let Some(number) = began.iter().rposition(|&at| at == Some(life.began)) {
                         ended_by[number] = Some(free);
                     }
                     fact(Fact::Ended {
@@ -403,7 +411,7 @@ pub(super) fn tell(model: &Model, tokens: &[Token], labels: &[Label], mut fact: 
                     free,
                     back,
                     origin: at.map(|at| lives[at]),
-                    origin_began: at.map(|at| began[at]),
+                    origin_began: at.and_then(|at| began[at]),
                     struck: open.last().map(|life| life.alloc),
                     after_end_by: last_end.take().filter(|_| open.is_empty()),
                     in_first_life: lives.len() == 1,

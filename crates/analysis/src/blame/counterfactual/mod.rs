@@ -11,6 +11,7 @@ mod label;
 mod model;
 mod problem;
 mod rivals;
+mod sample;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -23,18 +24,20 @@ use self::label::Label;
 use self::label::Labeller;
 use self::problem::Losses;
 use self::problem::Problem;
-use self::problem::Row;
+use self::problem::Text;
 use self::problem::Token;
-use self::problem::Unknown;
 use super::Accused;
+use super::Case;
 use super::Charge;
 use super::Engine;
-use super::Log;
 use crate::Confidence;
+use crate::rows::Meaning;
+use crate::rows::Row;
 use crate::sites::ChainId;
 use crate::sites::Noise;
 use crate::sites::SiteId;
 use crate::sites::Sites;
+use crate::tally::Tally;
 
 /// By how many of the innermost call sites stacks are grouped; the grouping with the shortest log is taken.
 const DEPTHS: [usize; 6] = [1, 2, 3, 4, 6, usize::MAX];
@@ -44,6 +47,10 @@ const MOST_PAIRS: usize = 4_000_000;
 const LONGER: f64 = 1.1;
 /// Stacks that do not differ so far in are taken for the same.
 const MOST_DEPTH: usize = 64;
+/// A site is named only by so many surplus frees that were looked at, where each stands for several.
+const FEW_LOOKED_AT: f64 = 20.0;
+/// So many of a kind are considered for the example that is shown.
+const MOST_CASES: u64 = 1024;
 /// A single label can err.
 const NOISE: Noise = Noise {
     frees: 2.0,
@@ -55,28 +62,23 @@ const NOISE: Noise = Noise {
 pub(crate) struct Counterfactual;
 
 impl Engine for Counterfactual {
-    fn accuse(&self, log: &Log<'_>, sites: &mut Sites<'_>) -> Vec<Accused> {
-        let unknown = Unknown::new(log, sites);
-        let Some(rows) = problem::rows(log, sites, &unknown) else {
+    fn accuse(&self, tally: &Tally<'_>, sites: &mut Sites<'_>) -> Vec<Accused> {
+        let Some(text) = Text::new(tally, sites) else {
             return Vec::new();
         };
-        let is_excess = |&step: &usize| log.replay.step(step).verdict.is_excess();
-        if !rows.iter().any(|row| row.steps.iter().any(is_excess)) {
-            return Vec::new();
-        }
-        let events: usize = log.traces.iter().map(|trace| trace.events.len()).sum();
-        let dropped: u64 = log.traces.iter().map(|trace| trace.dropped_events).sum();
-        let lost = dropped as f64 + log.untracked.len() as f64;
-        let unjudged: u64 = log.traces.iter().map(|trace| trace.unjudged_events).sum();
+        let totals = &tally.balance.totals;
+        let lost = totals.dropped_events as f64 + tally.untracked.len() as f64;
+        let unjudged: u64 = tally.sources.iter().map(|s| s.unjudged_events).sum();
         let losses = Losses {
-            drop_rate: lost / (events as f64).max(1.0),
+            drop_rate: lost / (totals.events as f64).max(1.0),
             unjudged: unjudged as f64,
         };
+        let sample = sample::sample(&text, sites);
         let ranks = sites.ranks();
         let mut told: Vec<(f64, Problem, fit::Fit)> = Vec::new();
         let mut groups_before = (0, 0);
         for depth in DEPTHS {
-            let problem = Problem::new(&rows, sites, &ranks, depth, losses, &unknown);
+            let problem = Problem::new(&text, &sample, sites, &ranks, depth, losses);
             let groups = (problem.allocs, problem.frees);
             if groups == groups_before || !told.is_empty() && groups.0 * groups.1 > MOST_PAIRS {
                 continue;
@@ -85,16 +87,26 @@ impl Engine for Counterfactual {
             let fit = fit::first_fit(&problem);
             told.push((fit.length + problem.chain_code, problem, fit));
         }
-        let Some((problem, solution, sentences)) = decide(told) else {
+        let Some((problem, solution, mut sentences)) = decide(told) else {
             return Vec::new();
         };
-        let mut stories = Stories::default();
         let model = &solution.fit.model;
+        sentences.retain(|&group, _| {
+            let can_be_another_s = tally.rows.are_cut() && is_struck(&solution.fit.counts, group);
+            is_seen_enough(&problem, model, group) && !can_be_another_s
+        });
+        let mut stories = Stories::default();
         let mut labeller = Labeller::new(&problem, model);
-        for pattern in &problem.patterns {
-            let labels = labeller.label(&pattern.tokens);
-            for &row in &pattern.rows {
-                stories.add(log, &rows[row], &pattern.tokens, &labels, model);
+        let (mut context, mut tokens) = (Vec::new(), Vec::new());
+        for row in tally.rows.iter() {
+            problem.context(row.context, &mut context);
+            problem.tokens(row.codes, &mut tokens);
+            let labels = labeller.label(&context, &tokens);
+            stories.add(&text, &row, &context, &tokens, &labels, model);
+        }
+        for (codes, times) in tally.rows.quiet() {
+            for code in codes.iter().filter(|code| code.freed_by().is_some()) {
+                *stories.innocent.entry(text.chain(*code)).or_default() += times;
             }
         }
         stories.accuse(&problem, &sentences, sites)
@@ -128,15 +140,55 @@ fn decide(
     decided
 }
 
-/// An excess free and what the labels make of it.
-#[derive(Clone, Copy, Debug)]
-struct Told {
-    /// The group of the surplus free.
+/// Whether an accusation rests on enough that was really looked at, where rows stand for others.
+fn is_seen_enough(problem: &Problem, model: &model::Model, accused: u32) -> bool {
+    let mut labeller = Labeller::new(problem, model);
+    let (mut seen, mut weight) = (0.0, 0.0);
+    for pattern in &problem.patterns {
+        if !pattern.tokens.contains(&Token::Free(accused)) {
+            continue;
+        }
+        let labels = labeller.label(&pattern.context, &pattern.tokens);
+        for (&token, &label) in pattern.tokens.iter().zip(&labels) {
+            if token == Token::Free(accused) && label == Label::Surplus {
+                seen += pattern.seen;
+                weight += pattern.weight;
+            }
+        }
+    }
+    seen == weight || seen >= FEW_LOOKED_AT
+}
+
+/// Whether somebody else strikes the lives that the accused ends: then what looks like its own surplus frees can go
+/// back to strikes that lie before the pieces of a log that was cut.
+fn is_struck(counts: &model::Counts, accused: u32) -> bool {
+    let surplus = counts.surplus[accused as usize];
+    let by_others: f64 = counts
+        .hit_then_ended
+        .iter()
+        .filter(|&(&(hitter, ender), _)| ender == accused && hitter != accused)
+        .map(|(_, count)| count)
+        .sum();
+    rivals::is_mixed(counts, accused) && by_others >= 0.1 * surplus
+}
+
+/// What excess frees have in common that the labels make the same of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Kind {
+    /// The group of the surplus free, and its chain.
     group: u32,
-    charge: Charge,
-    /// The chain of the surplus free.
+    chain: ChainId,
+    /// Those of the excess free.
+    excess_group: u32,
+    excess_chain: ChainId,
+}
+
+/// Excess frees and what the labels make of them.
+#[derive(Clone, Debug)]
+struct Told {
     chain: ChainId,
     excess_group: u32,
+    charge: Charge,
     /// The same as the other story has it: the surplus free was the owner's, the excess one came again.
     swapped: Charge,
 }
@@ -144,7 +196,7 @@ struct Told {
 /// All labelled rows, as far as the accusations need them.
 #[derive(Debug, Default)]
 struct Stories {
-    told: Vec<Told>,
+    told: BTreeMap<Kind, Told>,
     guilty: BTreeMap<ChainId, u64>,
     innocent: BTreeMap<ChainId, u64>,
 }
@@ -152,26 +204,35 @@ struct Stories {
 impl Stories {
     fn add(
         &mut self,
-        log: &Log<'_>,
-        row: &Row,
+        text: &Text<'_>,
+        row: &Row<'_>,
+        context: &[u32],
         tokens: &[Token],
         labels: &[Label],
         model: &model::Model,
     ) {
-        let mut ended_at: BTreeMap<usize, usize> = BTreeMap::new();
-        let mut began_by_end: BTreeMap<usize, usize> = BTreeMap::new();
-        let mut surplus_origin: BTreeMap<usize, Option<usize>> = BTreeMap::new();
-        label::tell(model, tokens, labels, |fact| match fact {
+        // By token: what ended the life that it began, what began the life that it ended, and what began the life that
+        // it freed again.
+        let mut ended_at: Vec<Option<usize>> = vec![None; tokens.len()];
+        let mut began_by_end = ended_at.clone();
+        let mut surplus_origin = ended_at.clone();
+        label::tell(model, context, tokens, labels, |fact| match fact {
             Fact::Ended { token, began, .. } => {
-                ended_at.insert(began, token);
-                began_by_end.insert(token, began);
+                ended_at[began] = Some(token);
+                began_by_end[token] = Some(began);
             }
-            Fact::Surplus(surplus) => {
-                surplus_origin.insert(surplus.token, surplus.origin_began);
-            }
+            Fact::Surplus(surplus) => surplus_origin[surplus.token] = surplus.origin_began,
             _ => {}
         });
-        let event = |token: usize| log.replay.step(row.steps[token]).event;
+        let case = |surplus: usize, allocated: Option<usize>, freed: Option<usize>| {
+            let event = |token: usize| row.event(token);
+            Case::new(
+                text.tally.sources,
+                event(surplus),
+                allocated.map(event),
+                freed.map(event),
+            )
+        };
         // Surplus frees that took a live instance, whose owner's free will look excessive. `None`: nobody knows.
         let mut debts: VecDeque<Option<usize>> = VecDeque::new();
         for (index, (&token, &label)) in tokens.iter().zip(labels).enumerate() {
@@ -181,9 +242,9 @@ impl Stories {
                 }
                 continue;
             };
-            let chain = row.tokens[index].1;
-            let is_excess = log.replay.step(row.steps[index]).verdict.is_excess();
-            let ends_life = began_by_end.contains_key(&index);
+            let chain = text.chain(row.codes[index]);
+            let is_excess = matches!(row.codes[index].meaning(), Meaning::Excess(_));
+            let ends_life = began_by_end[index].is_some();
             if ends_life {
                 *self.innocent.entry(chain).or_default() += 1;
             }
@@ -206,32 +267,30 @@ impl Stories {
             let Token::Free(by_group) = tokens[by] else {
                 continue;
             };
-            let origin = surplus_origin.get(&by).copied().flatten();
-            let freed = origin
-                .and_then(|began| ended_at.get(&began))
-                .filter(|&&end| end < by);
-            let struck = began_by_end.get(&index).copied().or(origin);
-            self.told.push(Told {
+            let origin = surplus_origin[by];
+            let freed = origin.and_then(|began| ended_at[began]);
+            let freed = freed.filter(|&end| end < by);
+            let struck = began_by_end[index].or(origin);
+            let freed_before = if by == index { freed } else { Some(by) };
+            let kind = Kind {
                 group: by_group,
-                charge: Charge {
-                    excess: row.steps[index],
-                    surplus: row.steps[by],
-                    allocated: origin.map(event),
-                    freed: freed.map(|&end| event(end)),
-                },
-                chain: row.tokens[by].1,
+                chain: text.chain(row.codes[by]),
                 excess_group: group,
-                swapped: Charge {
-                    excess: row.steps[index],
-                    surplus: row.steps[index],
-                    allocated: struck.map(event),
-                    freed: if by == index {
-                        freed.map(|&end| event(end))
-                    } else {
-                        Some(event(by))
-                    },
-                },
+                excess_chain: chain,
+            };
+            let told = self.told.entry(kind).or_insert_with(|| Told {
+                chain: kind.chain,
+                excess_group: group,
+                charge: Charge::new(chain, kind.chain),
+                swapped: Charge::new(chain, chain),
             });
+            let (mut own, mut swapped) = (None, None);
+            if told.charge.count < MOST_CASES {
+                own = Some(case(by, origin, freed));
+                swapped = Some(case(index, struck, freed_before));
+            }
+            told.charge.add(row.place(), own);
+            told.swapped.add(row.place(), swapped);
         }
     }
 
@@ -242,8 +301,8 @@ impl Stories {
         sites: &Sites<'_>,
     ) -> Vec<Accused> {
         let mut by_group: BTreeMap<u32, Vec<Told>> = BTreeMap::new();
-        for told in std::mem::take(&mut self.told) {
-            by_group.entry(told.group).or_default().push(told);
+        for (kind, told) in std::mem::take(&mut self.told) {
+            by_group.entry(kind.group).or_default().push(told);
         }
         let naming = sites.naming(&self.guilty, &self.innocent, NOISE);
         let mut accused: BTreeMap<(u32, SiteId), Accused> = BTreeMap::new();
@@ -255,7 +314,10 @@ impl Stories {
                 _ => continue,
             };
             // Of two sites that fit alike, the one is shown first where the excess was seen.
-            let seen_at = |wanted: u32| told.iter().filter(|t| t.excess_group == wanted).count();
+            let seen_at = |wanted: u32| -> u64 {
+                let there = told.iter().filter(|told| told.excess_group == wanted);
+                there.map(|told| told.charge.count).sum()
+            };
             let shown = others
                 .iter()
                 .copied()

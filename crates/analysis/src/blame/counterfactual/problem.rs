@@ -7,12 +7,13 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
-use whofreed_trace::EventKind;
-use whofreed_trace::Verdict;
-
-use crate::blame::Log;
+use super::sample::Sampled;
+use crate::rows::Code;
+use crate::rows::Meaning;
 use crate::sites::ChainId;
 use crate::sites::Sites;
+use crate::stacks::StackNumber;
+use crate::tally::Tally;
 
 /// What one step is to the labelling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,100 +26,83 @@ pub(super) enum Token {
     Reset,
 }
 
-/// The steps of one address as chains, before they are grouped.
+/// The log before its stacks are grouped.
 #[derive(Debug)]
-pub(super) struct Row {
-    pub(super) tokens: Vec<(Token, ChainId)>,
-    /// For each token the index of its step in the replay.
-    pub(super) steps: Vec<usize>,
+pub(super) struct Text<'a> {
+    pub(super) tally: &'a Tally<'a>,
+    /// By the number of the stack.
+    pub(super) chains: Vec<ChainId>,
+    /// How often each chain allocates and frees.
+    allocations: BTreeMap<ChainId, f64>,
+    frees: BTreeMap<ChainId, f64>,
+    /// Frees by the chain of the last allocate at their address, and by their own.
+    after: BTreeMap<(Option<ChainId>, ChainId), f64>,
+    /// Frees of what was never allocated while tracking.
+    unknown: BTreeMap<ChainId, u64>,
 }
 
-/// Collects the rows of all addresses that can be judged without owners. `None` where frees without a stack make
-/// every guess about the others worthless.
-pub(super) fn rows(log: &Log<'_>, sites: &mut Sites<'_>, unknown: &Unknown) -> Option<Vec<Row>> {
-    let mut rows = Vec::new();
-    for address in &log.replay.addresses {
-        let place = (address.trace, address.device, address.address);
-        if address.owners_known || log.untracked.contains(&place) {
-            continue;
-        }
-        let mut row = Row {
-            tokens: Vec::new(),
-            steps: Vec::new(),
-        };
-        let nobody = ChainId(0);
-        for index in log.replay.told_of(address) {
-            let step = log.replay.step(index);
-            if step.after_reset {
-                row.tokens.push((Token::Reset, nobody));
-                row.steps.push(index);
-            }
-            let event = step.event.of(log.traces);
-            let token = match (step.kind, step.verdict) {
-                (EventKind::Allocate, _) | (EventKind::Retain, Verdict::Ok) => Token::Allocate(0),
-                (EventKind::Deallocate, Verdict::Ok) if !step.late => Token::Free(0),
-                (EventKind::Deallocate, verdict) if verdict.is_excess() => Token::Free(0),
-                // A late free is legitimate, and a free of a buffer from before the tracking tells nothing.
-                _ => continue,
-            };
-            let chain = sites.chain_of(step.event.trace, event);
-            if token == Token::Free(0) && sites.is_nameless(chain) {
+impl<'a> Text<'a> {
+    /// The rows of all addresses that can be judged without owners. `None` where frees without a stack make every
+    /// guess about the others worthless, or where there is nothing to guess.
+    pub(super) fn new(tally: &'a Tally<'a>, sites: &mut Sites<'_>) -> Option<Self> {
+        let mut of_stack = vec![ChainId(0); tally.stacks.len()];
+        for stack in tally.rows.freed_by() {
+            let chain = tally.chain(stack, sites);
+            if sites.is_nameless(chain) {
                 return None;
             }
-            row.tokens.push((token, chain));
-            row.steps.push(index);
+            of_stack[stack.0 as usize] = chain;
         }
-        // Where events are missing, an instance whose allocate was lost makes the innocent look guilty.
-        let began_late = unknown.began_late.contains(&address.trace);
-        let is_whole = address.whole || began_late && address.is_recorded;
-        if is_whole || !row.tokens.iter().any(|t| matches!(t.0, Token::Free(_))) {
-            rows.push(row);
+        let mut rows = tally.rows.iter();
+        if !rows.any(|row| row.codes.iter().any(|code| code.is_excess())) {
+            return None;
         }
-    }
-    Some(rows)
-}
-
-/// The frees of addresses that were never allocated while tracking.
-#[derive(Debug, Default)]
-pub(super) struct Unknown {
-    pub(super) of_chain: BTreeMap<ChainId, f64>,
-    /// Traces in which some come from those who mostly free what was recorded: these began late, and there may be more
-    /// buffers that are older than the record, where a stale free let the address be handed out again.
-    began_late: BTreeSet<u32>,
-}
-
-impl Unknown {
-    pub(super) fn new(log: &Log<'_>, sites: &mut Sites<'_>) -> Self {
-        let mut unknown: BTreeMap<(u32, ChainId), f64> = BTreeMap::new();
-        for step in &log.replay.steps {
-            if step.kind == EventKind::Deallocate && step.verdict == Verdict::Unknown {
-                let trace = step.event.trace;
-                let chain = sites.chain_of(trace, step.event.of(log.traces));
-                *unknown.entry((trace, chain)).or_default() += 1.0;
+        let mut allocated = vec![0u64; tally.stacks.len()];
+        let mut freed = vec![0u64; tally.stacks.len()];
+        let mut count = |codes: &[Code], times: u64| {
+            for code in codes {
+                match code.meaning() {
+                    Meaning::Allocate(stack) => allocated[stack.0 as usize] += times,
+                    Meaning::Free(stack) | Meaning::Excess(stack) => {
+                        freed[stack.0 as usize] += times
+                    }
+                    Meaning::Reset => {}
+                }
             }
-        }
-        if unknown.is_empty() {
-            return Self::default();
-        }
-        let mut known: BTreeMap<ChainId, f64> = BTreeMap::new();
-        for step in &log.replay.steps {
-            if step.kind == EventKind::Deallocate && step.verdict == Verdict::Ok {
-                let chain = sites.chain_of(step.event.trace, step.event.of(log.traces));
-                *known.entry(chain).or_default() += 1.0;
+        };
+        tally.rows.iter().for_each(|row| count(row.codes, 1));
+        let quiet = tally.rows.quiet();
+        quiet.for_each(|(codes, times)| count(codes, times));
+        let mut by_chain = |counts: &[u64]| {
+            let mut sums: BTreeMap<ChainId, f64> = BTreeMap::new();
+            for (stack, &count) in (0..).map(StackNumber).zip(counts) {
+                if count > 0 {
+                    let chain = tally.chain(stack, sites);
+                    of_stack[stack.0 as usize] = chain;
+                    *sums.entry(chain).or_default() += count as f64;
+                }
             }
-        }
-        let mut this = Self::default();
-        for ((trace, chain), count) in unknown {
-            *this.of_chain.entry(chain).or_default() += count;
-            if known.get(&chain).is_some_and(|&known| known >= count) {
-                this.began_late.insert(trace);
-            }
-        }
-        this
+            sums
+        };
+        let (allocations, frees) = (by_chain(&allocated), by_chain(&freed));
+        Some(Self {
+            tally,
+            after: after(tally, &of_stack),
+            unknown: tally.by_chain(&tally.unknown, sites),
+            chains: of_stack,
+            allocations,
+            frees,
+        })
     }
 
-    pub(super) fn is_late(&self) -> bool {
-        !self.began_late.is_empty()
+    /// The chain of a code.
+    pub(super) fn chain(&self, code: Code) -> ChainId {
+        match code.meaning() {
+            Meaning::Allocate(stack) | Meaning::Free(stack) | Meaning::Excess(stack) => {
+                self.chains[stack.0 as usize]
+            }
+            Meaning::Reset => ChainId(0),
+        }
     }
 }
 
@@ -134,9 +118,13 @@ pub(super) struct Losses {
 /// Rows whose tokens are the same.
 #[derive(Debug)]
 pub(super) struct Pattern {
+    /// The groups of the lives before the row, the oldest first; none at the start of an address.
+    pub(super) context: Vec<u32>,
     pub(super) tokens: Vec<Token>,
-    /// Indices of the rows.
-    pub(super) rows: Vec<usize>,
+    /// How many rows there are,
+    pub(super) weight: f64,
+    /// and how many of them were looked at.
+    pub(super) seen: f64,
 }
 
 /// The rows under one grouping of stacks.
@@ -161,17 +149,20 @@ pub(super) struct Problem {
     pub(super) is_late: bool,
     /// Lost events that nobody has judged: so many frees may look surplus and not be.
     pub(super) unjudged: f64,
+    /// By the number of a stack: its group as one of allocations and as one of frees.
+    alloc_of: Vec<u32>,
+    free_of: Vec<u32>,
 }
 
 impl Problem {
     /// Groups the stacks by their `depth` innermost call sites.
     pub(super) fn new(
-        rows: &[Row],
+        text: &Text<'_>,
+        sample: &[Sampled<'_>],
         sites: &Sites<'_>,
         ranks: &[u32],
         depth: usize,
         losses: Losses,
-        unknown: &Unknown,
     ) -> Self {
         let key = |chain: ChainId| -> Vec<u32> {
             let sites = sites.sites(chain);
@@ -181,50 +172,80 @@ impl Problem {
                 .map(|site| ranks[site.0 as usize])
                 .collect()
         };
-        let mut alloc_chains: BTreeMap<ChainId, f64> = BTreeMap::new();
-        let mut free_chains: BTreeMap<ChainId, f64> = BTreeMap::new();
-        for (token, chain) in rows.iter().flat_map(|row| &row.tokens) {
-            match token {
-                Token::Allocate(_) => *alloc_chains.entry(*chain).or_default() += 1.0,
-                Token::Free(_) => *free_chains.entry(*chain).or_default() += 1.0,
-                Token::Reset => {}
-            }
-        }
-        let (alloc_of, allocations) = groups(&alloc_chains, key);
-        let (free_of, traffic) = groups(&free_chains, key);
+        let (alloc_of, allocations) = groups(&text.allocations, key);
+        let (free_of, traffic) = groups(&text.frees, key);
         let mut chains = vec![BTreeSet::new(); traffic.len()];
         for (&chain, &group) in &free_of {
             chains[group as usize].insert(chain);
         }
-        let of_chain = |chain: &ChainId| unknown.of_chain.get(chain).copied().unwrap_or(0.0);
+        let of_chain = |chain: &ChainId| text.unknown.get(chain).map_or(0.0, |&n| n as f64);
         let of_group = |chains: &BTreeSet<ChainId>| chains.iter().map(of_chain).sum();
         let unknown_frees = chains.iter().map(of_group).collect();
-        let mut sorted: BTreeMap<Vec<Token>, Vec<usize>> = BTreeMap::new();
-        for (index, row) in rows.iter().enumerate() {
-            let tokens = row.tokens.iter().map(|&(token, chain)| match token {
-                Token::Allocate(_) => Token::Allocate(alloc_of[&chain]),
-                Token::Free(_) => Token::Free(free_of[&chain]),
-                Token::Reset => Token::Reset,
-            });
-            sorted.entry(tokens.collect()).or_default().push(index);
-        }
-        let patterns = sorted
-            .into_iter()
-            .map(|(tokens, rows)| Pattern { tokens, rows })
-            .collect();
-        Self {
-            patterns,
+        let of_stack = |groups: &BTreeMap<ChainId, u32>| -> Vec<u32> {
+            let group = |chain| groups.get(chain).copied().unwrap_or(0);
+            text.chains.iter().map(group).collect()
+        };
+        let mut problem = Self {
+            patterns: Vec::new(),
             allocs: allocations.len(),
             frees: traffic.len(),
-            chain_code: chain_code(rows, &free_of),
+            chain_code: chain_code(&text.after, &free_of),
             allocations,
             traffic,
             chains,
             drop_rate: losses.drop_rate,
             unknown: unknown_frees,
-            is_late: unknown.is_late(),
+            is_late: !text.tally.late.is_empty(),
             unjudged: losses.unjudged,
+            alloc_of: of_stack(&alloc_of),
+            free_of: of_stack(&free_of),
+        };
+        let mut sorted: BTreeMap<(Vec<Token>, Vec<u32>), (f64, f64)> = BTreeMap::new();
+        let mut add = |context: &[Code], codes: &[Code], weight: f64, seen: f64| {
+            let mut key = (Vec::new(), Vec::new());
+            problem.tokens(codes, &mut key.0);
+            problem.context(context, &mut key.1);
+            let entry = sorted.entry(key).or_default();
+            entry.0 += weight;
+            entry.1 += seen;
+        };
+        for Sampled { row, weight } in sample {
+            add(row.context, row.codes, *weight, 1.0);
         }
+        for (codes, times) in text.tally.rows.quiet() {
+            add(&[], codes, times as f64, times as f64);
+        }
+        let patterns = sorted.into_iter();
+        problem.patterns = patterns
+            .map(|((tokens, context), (weight, seen))| Pattern {
+                context,
+                tokens,
+                weight,
+                seen,
+            })
+            .collect();
+        problem
+    }
+
+    /// The codes as tokens of their groups.
+    pub(super) fn tokens(&self, codes: &[Code], into: &mut Vec<Token>) {
+        into.clear();
+        into.extend(codes.iter().map(|code| match code.meaning() {
+            Meaning::Allocate(stack) => Token::Allocate(self.alloc_of[stack.0 as usize]),
+            Meaning::Free(stack) | Meaning::Excess(stack) => {
+                Token::Free(self.free_of[stack.0 as usize])
+            }
+            Meaning::Reset => Token::Reset,
+        }));
+    }
+
+    /// The lives before a row as their groups.
+    pub(super) fn context(&self, codes: &[Code], into: &mut Vec<u32>) {
+        into.clear();
+        into.extend(codes.iter().filter_map(|code| match code.meaning() {
+            Meaning::Allocate(stack) => Some(self.alloc_of[stack.0 as usize]),
+            _ => None,
+        }));
     }
 }
 
@@ -247,28 +268,20 @@ fn groups(
 
 /// What it costs, in nats, to tell which chain of its group each free came by, when it is known where the buffer at the
 /// address was allocated last: what a finer grouping knows from that must not count for it.
-fn chain_code(rows: &[Row], group_of: &BTreeMap<ChainId, u32>) -> f64 {
-    let mut by_chain: BTreeMap<(Option<ChainId>, ChainId), f64> = BTreeMap::new();
+fn chain_code(
+    after: &BTreeMap<(Option<ChainId>, ChainId), f64>,
+    group_of: &BTreeMap<ChainId, u32>,
+) -> f64 {
     let mut by_group: BTreeMap<(Option<ChainId>, u32), f64> = BTreeMap::new();
-    for row in rows {
-        let mut allocated = None;
-        for &(token, chain) in &row.tokens {
-            match token {
-                Token::Allocate(_) => allocated = Some(chain),
-                Token::Free(_) => {
-                    *by_chain.entry((allocated, chain)).or_default() += 1.0;
-                    *by_group.entry((allocated, group_of[&chain])).or_default() += 1.0;
-                }
-                Token::Reset => {}
-            }
-        }
+    for (&(allocated, chain), &count) in after {
+        *by_group.entry((allocated, group_of[&chain])).or_default() += count;
     }
     let mut chains: BTreeMap<u32, f64> = BTreeMap::new();
     for group in group_of.values() {
         *chains.entry(*group).or_default() += 1.0;
     }
     let mut terms: Vec<f64> = Vec::new();
-    for (&(allocated, chain), &count) in &by_chain {
+    for (&(allocated, chain), &count) in after {
         let group = group_of[&chain];
         let total = by_group[&(allocated, group)];
         if chains[&group] > 1.0 {
@@ -279,4 +292,33 @@ fn chain_code(rows: &[Row], group_of: &BTreeMap<ChainId, u32>) -> f64 {
     // Chains are numbered as they come; the sum must not depend on it.
     terms.sort_by(f64::total_cmp);
     terms.iter().sum()
+}
+
+/// How often each chain frees after each allocated last.
+fn after(tally: &Tally<'_>, chains: &[ChainId]) -> BTreeMap<(Option<ChainId>, ChainId), f64> {
+    let mut by_stack: BTreeMap<(Option<StackNumber>, StackNumber), u64> = BTreeMap::new();
+    let mut count = |context: &[Code], codes: &[Code], times: u64| {
+        let mut allocated = None;
+        for code in context.iter().chain(codes) {
+            match code.meaning() {
+                Meaning::Allocate(stack) => allocated = Some(stack),
+                Meaning::Free(stack) | Meaning::Excess(stack) => {
+                    *by_stack.entry((allocated, stack)).or_default() += times;
+                }
+                Meaning::Reset => {}
+            }
+        }
+    };
+    let rows = tally.rows.iter();
+    rows.for_each(|row| count(row.context, row.codes, 1));
+    let quiet = tally.rows.quiet();
+    quiet.for_each(|(codes, times)| count(&[], codes, times));
+    let chain = |stack: StackNumber| chains[stack.0 as usize];
+    let mut after = BTreeMap::new();
+    for ((allocated, freed), times) in by_stack {
+        *after
+            .entry((allocated.map(chain), chain(freed)))
+            .or_default() += times as f64;
+    }
+    after
 }

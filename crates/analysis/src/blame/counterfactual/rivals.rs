@@ -27,9 +27,9 @@ pub(super) fn rivals(problem: &Problem, solution: &Solution) -> BTreeMap<u32, BT
     let mut labeller = Labeller::new(problem, &solution.fit.model);
     for pattern in &problem.patterns {
         let tokens = &pattern.tokens;
-        let labels = labeller.label(tokens);
-        let weight = pattern.rows.len() as f64;
-        let mut lives = 0;
+        let labels = labeller.label(&pattern.context, tokens);
+        let weight = pattern.weight;
+        let mut lives = pattern.context.len();
         for (index, (&token, &label)) in tokens.iter().zip(&labels).enumerate() {
             lives += usize::from(matches!(token, Token::Allocate(_)));
             let (Token::Free(accused), Label::Surplus) = (token, label) else {

@@ -1,8 +1,4 @@
-//! The replay stop of an event's way: the events of each address in their order, judged again.
-//!
-//! The verdicts are those of [`whofreed_lifecycle::Address`], as in the host. Where events of an address are
-//! missing from the trace (its steps have a gap) the host knew more than the trace tells, and the recorded
-//! verdicts stand from there on.
+//! The replay as it is easiest to understand, with everything in memory: what the real one is held against.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -14,30 +10,32 @@ use whofreed_trace::EventKind;
 use whofreed_trace::Trace;
 use whofreed_trace::Verdict;
 
+use super::has_order;
+
 /// An event, by the index of its trace and its index in there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct EventRef {
-    pub(crate) trace: u32,
-    pub(crate) event: u32,
+pub(super) struct EventRef {
+    pub(super) trace: u32,
+    pub(super) event: u32,
 }
 
 impl EventRef {
-    pub(crate) fn of(self, traces: &[Trace]) -> &Event {
+    pub(super) fn of(self, traces: &[Trace]) -> &Event {
         &traces[self.trace as usize].events[self.event as usize]
     }
 }
 
 /// One instance: a right to deallocate, from the allocate or retain that gave it to its end.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Life {
-    pub(crate) owner: u64,
-    pub(crate) began: EventRef,
+pub(super) struct Life {
+    pub(super) owner: u64,
+    pub(super) began: EventRef,
     /// The deallocate that ended it, or that came late after a reset had.
-    pub(crate) freed: Option<EventRef>,
+    pub(super) freed: Option<EventRef>,
     /// The reset or close of the device that ended it.
-    pub(crate) released: Option<EventRef>,
+    pub(super) released: Option<EventRef>,
     /// It began in the process that this one was forked from.
-    pub(crate) inherited: bool,
+    pub(super) inherited: bool,
 }
 
 /// How many of the lives that had ended before a fork are remembered.
@@ -45,62 +43,71 @@ const INHERITED_ENDS: usize = 2;
 
 /// One event of an address, judged.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Step {
-    pub(crate) event: EventRef,
-    pub(crate) kind: EventKind,
-    pub(crate) verdict: Verdict,
-    pub(crate) late: bool,
+pub(super) struct Step {
+    pub(super) event: EventRef,
+    pub(super) kind: EventKind,
+    pub(super) verdict: Verdict,
+    pub(super) late: bool,
     /// Index into [`Replay::lives`]: the life that the event began or ended; of an excess free the one that it
     /// frees again, as far as owner and address tell.
-    pub(crate) life: Option<u32>,
+    pub(super) life: Option<u32>,
     /// A reset or close of the device lies between the step before and this one.
-    pub(crate) after_reset: bool,
+    pub(super) after_reset: bool,
 }
 
 /// Everything that happened at one address of one process.
 #[derive(Clone, Debug)]
-pub(crate) struct AddressLog {
-    pub(crate) trace: u32,
-    pub(crate) device: u32,
-    pub(crate) address: u64,
+pub(super) struct AddressLog {
+    pub(super) trace: u32,
+    pub(super) device: u32,
+    pub(super) address: u64,
     /// Indices into [`Replay::steps`].
-    pub(crate) steps: Range<usize>,
+    pub(super) steps: Range<usize>,
     /// What the process inherited here when it was forked, for the blame: indices into [`Replay::inherited`].
-    pub(crate) inherited: Range<usize>,
+    pub(super) inherited: Range<usize>,
     /// How many instances it inherited.
-    pub(crate) inherited_live: u64,
+    pub(super) inherited_live: u64,
     /// Ancestors allocated here.
-    pub(crate) inherited_known: bool,
-    /// Nothing is missing.
-    pub(crate) is_recorded: bool,
-    /// Neither is anything missing, nor was there a buffer from before the tracking.
-    pub(crate) whole: bool,
+    pub(super) inherited_known: bool,
+    /// Nothing is missing, and the first event is not that of a buffer from before the tracking.
+    pub(super) whole: bool,
     /// Owners are known throughout, and unique.
-    pub(crate) owners_known: bool,
+    pub(super) owners_known: bool,
 }
 
 /// All traces, address by address.
 #[derive(Debug, Default)]
-pub(crate) struct Replay {
-    pub(crate) addresses: Vec<AddressLog>,
-    pub(crate) steps: Vec<Step>,
-    pub(crate) lives: Vec<Life>,
+pub(super) struct Replay {
+    pub(super) addresses: Vec<AddressLog>,
+    pub(super) steps: Vec<Step>,
+    pub(super) lives: Vec<Life>,
     /// The allocates, and the frees of the last lives that had ended, of what forked children inherited; none of
     /// them is an event of the child.
-    pub(crate) inherited: Vec<Step>,
+    pub(super) inherited: Vec<Step>,
     /// Events without an order at an address.
-    pub(crate) loose: Vec<EventRef>,
+    pub(super) loose: Vec<EventRef>,
     /// Resets and closes by trace, device and their number.
-    resets: BTreeMap<(u32, u32, u32), EventRef>,
+    pub(super) resets: BTreeMap<(u32, u32, u32), EventRef>,
     /// By trace: how many verdicts differ from the recorded ones, and the first that does.
-    pub(crate) mismatches: BTreeMap<u32, (u64, EventRef, Verdict)>,
+    pub(super) mismatches: BTreeMap<u32, (u64, EventRef, Verdict)>,
 }
 
 impl Replay {
     /// Replays all traces. Addresses come in the order of trace, device and address.
-    pub(crate) fn new(traces: &[Trace]) -> Self {
+    pub(super) fn new(traces: &[Trace]) -> Self {
         let order: Vec<Vec<u32>> = traces.iter().map(ordered_events).collect();
         let mut replay = Self::default();
+        for (trace, events) in (0..).zip(traces.iter().map(|trace| &trace.events)) {
+            for (event, recorded) in (0..).zip(events) {
+                if matches!(
+                    recorded.kind,
+                    EventKind::DeviceReset | EventKind::DeviceClose
+                ) {
+                    let reset = (trace, recorded.device, recorded.epoch);
+                    replay.resets.insert(reset, EventRef { trace, event });
+                }
+            }
+        }
         for (index, trace) in traces.iter().enumerate() {
             let number = index as u32;
             for (event, recorded) in trace.events.iter().enumerate() {
@@ -110,13 +117,6 @@ impl Replay {
                 };
                 if !has_order(recorded) {
                     replay.loose.push(at);
-                }
-                if matches!(
-                    recorded.kind,
-                    EventKind::DeviceReset | EventKind::DeviceClose
-                ) {
-                    let reset = (number, recorded.device, recorded.epoch);
-                    replay.resets.insert(reset, at);
                 }
             }
             let events = &trace.events;
@@ -129,41 +129,6 @@ impl Replay {
         }
         replay
     }
-
-    /// A step of a process, or after all of these one that it inherited.
-    pub(crate) fn step(&self, index: usize) -> &Step {
-        let own = self.steps.len();
-        self.steps
-            .get(index)
-            .unwrap_or_else(|| &self.inherited[index - own])
-    }
-
-    /// The indices for [`Replay::step`] of all that tells about an address, in order.
-    pub(crate) fn told_of(&self, address: &AddressLog) -> impl Iterator<Item = usize> + use<> {
-        let own = self.steps.len();
-        let inherited = address.inherited.start + own..address.inherited.end + own;
-        inherited.chain(address.steps.clone())
-    }
-
-    pub(crate) fn steps_of(&self, address: &AddressLog) -> &[Step] {
-        &self.steps[address.steps.clone()]
-    }
-}
-
-/// Whether the event has its place in the order of an address.
-fn has_order(event: &Event) -> bool {
-    is_of_address(event.kind)
-        && event.step != 0
-        && !event.untracked
-        && event.verdict != Verdict::Invalid
-}
-
-/// Whether events of this kind concern one address, not a whole device.
-pub(crate) fn is_of_address(kind: EventKind) -> bool {
-    !matches!(
-        kind,
-        EventKind::DeviceOpen | EventKind::DeviceReset | EventKind::DeviceClose
-    )
 }
 
 fn place(event: &Event) -> (u32, u64) {
@@ -321,7 +286,6 @@ impl<'a> Walk<'a> {
             inherited,
             inherited_live,
             inherited_known,
-            is_recorded: self.exact,
             whole,
             owners_known,
         });
