@@ -22,7 +22,7 @@ struct Section {
     measure: fn() -> Outcome<String>,
 }
 
-const SECTIONS: [Section; 6] = [
+const SECTIONS: [Section; 7] = [
     Section {
         name: "model-like-ratio",
         about: "The real runtime's decode loop (400 iterations, 4 layers, 2x4 mesh), alone and under whofreed with all stacks, by turns.",
@@ -47,6 +47,15 @@ const SECTIONS: [Section; 6] = [
         name: "corpus-hosts",
         about: "Programs whose culprit is known by construction (corpus/hosts), at -O0 and -O2, with many seeds: how many reports name exactly the culprits, one or the other, not all, or an innocent (BAD), and what share of the excess is explained. And who is accused of a stale free by other tools.",
         measure: || tests_at_full_size("corpus_hosts"),
+    },
+    Section {
+        name: "corpus",
+        about: "Simulated hosts whose culprits are known (corpus/), 2,000 steps each, with seeds that nothing was tuned on. \
+                *Either*: all culprits, some as one or the other. *Missed*: not all, and nobody innocent. The log can tell \
+                where every culprit left ten surplus frees or more and there is no twin of it, the same log with somebody \
+                else at fault. The last four columns are the runs in which other methods name exactly the culprits; \
+                all but the last are told how many there are.",
+        measure: corpus,
     },
     Section {
         name: "analysis-scale",
@@ -181,6 +190,34 @@ fn analysis_scale() -> Outcome<String> {
         );
     }
     Ok(table)
+}
+
+/// Seeds of the corpus that nothing was tuned on.
+const SEEDS: &str = "3000..3034";
+
+fn corpus() -> Outcome<String> {
+    let mut tables = String::new();
+    for (test, owners) in [
+        ("unique_owners_are_exact", "Unique owners"),
+        ("pointers_mislead_nobody", "Object pointers as owners"),
+        ("without_owners_no_innocent_is_named", "No owners"),
+    ] {
+        let mut command = artifacts::cargo();
+        command
+            .args(["test", "--package", "whofreed-corpus", "--test", "table"])
+            .args([test, "--", "--nocapture"])
+            .env("WHOFREED_CORPUS_SEEDS", SEEDS)
+            .env("WHOFREED_CORPUS_STEPS", "2000");
+        let (output, success) = run::tee(&mut command)?;
+        if !success {
+            return Err(format!("{test} failed"));
+        }
+        let mut rows: Vec<&str> = output.lines().filter(|l| l.starts_with('|')).collect();
+        let rule = "|---".repeat(rows.first().map_or(0, |row| row.matches('|').count() - 1)) + "|";
+        rows.insert(rows.len().min(1), &rule);
+        let _ = writeln!(tables, "{owners}, seeds {SEEDS}:\n\n{}\n", rows.join("\n"));
+    }
+    Ok(tables)
 }
 
 /// Runs the tests that have a word in their names at their full size, and collects the figures they give.

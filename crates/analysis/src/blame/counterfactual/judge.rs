@@ -155,7 +155,8 @@ fn confined(problem: &Problem, counts: &Counts, accused: u32) -> Option<BTreeSet
         hits += of_hits;
         share += of_lives;
     }
-    if share >= 0.35 || seldom_twice {
+    let comes_early = comes_early(counts, accused);
+    if !comes_early && (share >= 0.35 || seldom_twice) {
         return None;
     }
     let enders = counts.hit_then_ended.iter();
@@ -164,6 +165,16 @@ fn confined(problem: &Problem, counts: &Counts, accused: u32) -> Option<BTreeSet
         .filter(|(_, count)| **count >= 0.1 * live)
         .map(|(&(_, ender), _)| ender);
     Some(enders.collect())
+}
+
+/// Whether a group ends first lives of an address that others usually end. Nobody can have held the address before, so
+/// these frees are not stale, and the others may be like them.
+fn comes_early(counts: &Counts, accused: u32) -> bool {
+    let frees = counts.surplus.len();
+    counts.ended_first.iter().any(|(&(a, f), _)| {
+        let row = &counts.ended[a as usize * frees..][..frees];
+        f == accused && row[f as usize] < 0.2 * row.iter().sum::<f64>()
+    })
 }
 
 /// Whether lost events alone would make as many of this group's frees look surplus.
@@ -298,7 +309,7 @@ fn is_thin(problem: &Problem, counts: &Counts, accused: u32) -> bool {
     let clean = counts.clean[accused as usize];
     let traffic = problem.traffic[accused as usize];
     let is_mixed = is_mixed(counts, accused);
-    let is_crowded = surplus < 0.6 * traffic && clean < 0.4 * surplus;
+    let is_crowded = (is_mixed || surplus < 0.6 * traffic) && clean < 0.4 * surplus;
     let is_rare = surplus < 0.05 * traffic && (clean < 2.0 || clean < 0.1 * surplus);
     let is_several = problem.chains[accused as usize].len() > 1;
     let few = if is_several {

@@ -295,6 +295,8 @@ pub(super) enum Fact {
         alloc: u32,
         free: u32,
         late: bool,
+        /// Of the address.
+        in_first_life: bool,
     },
     /// The free at `token` is surplus.
     Surplus(Surplus),
@@ -388,6 +390,7 @@ pub(super) fn tell(
                         alloc,
                         free,
                         late,
+                        in_first_life: lives.len() == 1,
                     });
                     for hitter in life.hits {
                         fact(Fact::HitThenEnded {
@@ -454,10 +457,17 @@ impl Counts {
         match fact {
             Fact::Passed { alloc } => self.passed[alloc as usize] += weight,
             Fact::Ended {
-                alloc, free, late, ..
+                alloc,
+                free,
+                late,
+                in_first_life,
+                ..
             } => {
                 let frees = self.surplus.len();
                 self.ended[alloc as usize * frees + free as usize] += weight;
+                if in_first_life {
+                    *self.ended_first.entry((alloc, free)).or_default() += weight;
+                }
                 if late {
                     self.ended_late[alloc as usize] += weight;
                 }

@@ -50,6 +50,7 @@ pub(super) struct Counts {
     pub(super) after_end: BTreeMap<(u32, u32), f64>,
     pub(super) freed_again: BTreeMap<(u32, u32), f64>,
     pub(super) repeated: Vec<f64>,
+    pub(super) ended_first: BTreeMap<(u32, u32), f64>,
     pub(super) after_end_in_first_life: BTreeMap<(u32, u32), f64>,
 }
 
