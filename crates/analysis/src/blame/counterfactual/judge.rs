@@ -263,7 +263,7 @@ fn never_ends_alone(counts: &Counts, ender: u32) -> bool {
         .filter(|((e, f), _)| *e == ender && *f != ender && is_otherwise_right(counts, *f))
         .map(|(_, count)| count)
         .sum();
-    followed >= 0.8 * ended || by_the_mixed >= 0.7 * ended
+    followed >= 0.8 * ended || by_the_mixed >= 0.5 * ended
 }
 
 /// Whether a group also ends lives, as often as that it is no odd one out.
