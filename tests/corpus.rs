@@ -47,9 +47,6 @@ const NAMED_TOO_FAR_OUT: [&str; 2] = ["async_queue", "pool_twice"];
 /// thread, with unique owners, too. (That caller did hand the buffer to both.)
 const NAMED_BY_THREAD: &str = "threads";
 
-/// A known fault: a culprit that has left by a tail call has no frame, and its caller is named.
-const WITHOUT_A_FRAME: (&str, &str) = ("C++ -O2", "tail_called");
-
 /// A program, what to put before the pattern's name, and what it is called in the table.
 struct Program {
     label: &'static str,
@@ -83,7 +80,6 @@ impl Job<'_> {
     fn is_well(&self, marked: &Marked) -> bool {
         match marked.mark {
             Mark::Exact => true,
-            Mark::Bad if (self.program.label, self.pattern) == WITHOUT_A_FRAME => true,
             Mark::Bad => {
                 let known = if self.owners == "unique" {
                     self.pattern == NAMED_BY_THREAD
