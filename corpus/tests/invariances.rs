@@ -43,10 +43,13 @@ fn named(analysis: &Analysis) -> BTreeMap<String, u64> {
         .collect()
 }
 
+/// How many events an address has had, and its state.
+type Kept = (u64, Address<Vec<Holder>>);
+
 /// The events in their order, judged anew.
 fn judged(events: impl IntoIterator<Item = Event>) -> Trace {
     let mut events: Vec<Event> = events.into_iter().collect();
-    let mut ledger: BTreeMap<(u32, u64), (u64, Address<Vec<Holder>>)> = BTreeMap::new();
+    let mut ledger: BTreeMap<(u32, u64), Kept> = BTreeMap::new();
     for event in &mut events {
         let (step, address) = ledger.entry((event.device, event.address)).or_default();
         let owner = event.root_owner;
