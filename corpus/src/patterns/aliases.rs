@@ -6,106 +6,68 @@ use super::World;
 
 /// Eight more objects at each address of one part, of which each frees, one after the other.
 pub(super) fn alias_objects(world: &mut World) {
-    for _ in 0..world.steps {
-        let born = world.traffic.step(&mut world.host);
-        if born.part == 1
-            && let Some(life) = born.life
-            && world.host.random.chance(0.3)
-        {
-            for _ in 0..8 {
-                let alias = world.host.alias(born.buffer);
-                let after = life + world.host.random.within(0, 50);
-                world
-                    .traffic
-                    .again(after, "Shard::~Shard", alias, When::Within(0));
-            }
+    world.go_with(1, 0.3, |world, buffer, life| {
+        for _ in 0..8 {
+            let alias = world.host.alias(buffer);
+            let after = life + world.host.random.within(0, 50);
+            world
+                .traffic
+                .again(after, "Shard::~Shard", alias, When::Within(0));
         }
-    }
+    });
 }
 
 /// The same, all at once.
 pub(super) fn alias_at_once(world: &mut World) {
-    for _ in 0..world.steps {
-        let born = world.traffic.step(&mut world.host);
-        if born.part == 1
-            && let Some(life) = born.life
-            && world.host.random.chance(0.3)
-        {
-            for _ in 0..8 {
-                let alias = world.host.alias(born.buffer);
-                world
-                    .traffic
-                    .again(life, "Shard::~Shard", alias, When::Within(0));
-            }
+    world.go_with(1, 0.3, |world, buffer, life| {
+        for _ in 0..8 {
+            let alias = world.host.alias(buffer);
+            world
+                .traffic
+                .again(life, "Shard::~Shard", alias, When::Within(0));
         }
-    }
+    });
 }
 
 /// The root is freed, then the view.
 pub(super) fn view_after_root(world: &mut World) {
-    for _ in 0..world.steps {
-        let born = world.traffic.step(&mut world.host);
-        if born.part == 3
-            && let Some(life) = born.life
-            && world.host.random.chance(world.rate)
-        {
-            let view = world.host.view("Tensor::reshape", born.buffer);
-            world
-                .traffic
-                .again(life, "View::release", view, When::Within(0));
-        }
-    }
+    world.go_with(3, world.rate, |world, buffer, life| {
+        let view = world.host.view("Tensor::reshape", buffer);
+        world
+            .traffic
+            .again(life, "View::release", view, When::Within(0));
+    });
 }
 
 /// The view frees what the root holds; the root's own free comes later.
 pub(super) fn root_under_view(world: &mut World) {
-    for _ in 0..world.steps {
-        let born = world.traffic.step(&mut world.host);
-        if born.part == 3
-            && let Some(life) = born.life
-            && world.host.random.chance(world.rate)
-        {
-            let view = world.host.view("Tensor::reshape", born.buffer);
-            let before = life - 1;
-            world
-                .traffic
-                .again(before, "View::release", view, When::Within(0));
-        }
-    }
+    world.go_with(3, world.rate, |world, buffer, life| {
+        let view = world.host.view("Tensor::reshape", buffer);
+        let before = life - 1;
+        world
+            .traffic
+            .again(before, "View::release", view, When::Within(0));
+    });
 }
 
 pub(super) fn view_of_view(world: &mut World) {
-    for _ in 0..world.steps {
-        let born = world.traffic.step(&mut world.host);
-        if born.part == 3
-            && let Some(life) = born.life
-            && world.host.random.chance(world.rate)
-        {
-            let view = world.host.view("Tensor::reshape", born.buffer);
-            let inner = world.host.view("Tensor::squeeze", view);
-            world
-                .traffic
-                .again(life, "View::release", inner, When::Within(0));
-        }
-    }
+    world.go_with(3, world.rate, |world, buffer, life| {
+        let view = world.host.view("Tensor::reshape", buffer);
+        let inner = world.host.view("Tensor::squeeze", view);
+        world
+            .traffic
+            .again(life, "View::release", inner, When::Within(0));
+    });
 }
 
 /// Two control blocks for one pointer: the same destructor, once for each.
 pub(super) fn shared_twice(world: &mut World) {
     let site = "Handle::~Handle";
     world.traffic.parts[1].frees = vec![site.to_owned()];
-    for _ in 0..world.steps {
-        let born = world.traffic.step(&mut world.host);
-        if born.part == 1
-            && let Some(life) = born.life
-            && world.host.random.chance(world.rate)
-        {
-            let after = life + world.host.random.within(0, world.reach);
-            world
-                .traffic
-                .again(after, site, born.buffer, When::Within(0));
-        }
-    }
+    world.go_with(1, world.rate, |world, buffer, life| {
+        let after = life + world.host.random.within(0, world.reach);
+        world.traffic.again(after, site, buffer, When::Within(0));
+    });
 }
 
 /// The object that was moved from still believes to hold the buffer.

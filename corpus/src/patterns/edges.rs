@@ -33,22 +33,16 @@ pub(super) fn wrong_device(world: &mut World) {
     if world.host.devices() < 2 {
         return super::stale::stale(world);
     }
-    for _ in 0..world.steps {
-        let born = world.traffic.step(&mut world.host);
-        if born.part == 1
-            && let Some(life) = born.life
-            && world.host.random.chance(world.rate)
-        {
-            let other = Buffer {
-                device: 1 - born.buffer.device,
-                ..born.buffer
-            };
-            let after = world.host.random.below(life + 1);
-            world
-                .traffic
-                .again(after, "Copy::finish", other, When::Within(0));
-        }
-    }
+    world.go_with(1, world.rate, |world, buffer, life| {
+        let other = Buffer {
+            device: 1 - buffer.device,
+            ..buffer
+        };
+        let after = world.host.random.below(life + 1);
+        world
+            .traffic
+            .again(after, "Copy::finish", other, When::Within(0));
+    });
 }
 
 /// Frees inside of buffers: of addresses that were handed out before with another size.

@@ -8,6 +8,7 @@ mod helpers;
 mod stale;
 mod teardown;
 
+use crate::host::Buffer;
 use crate::host::Hits;
 use crate::host::Host;
 use crate::host::Owners;
@@ -249,6 +250,19 @@ impl World {
     fn go(&mut self) {
         for _ in 0..self.steps {
             self.traffic.step(&mut self.host);
+        }
+    }
+
+    /// The traffic; `act` is told of that share of the buffers of one part that will be freed, and when that is.
+    fn go_with(&mut self, part: usize, rate: f64, mut act: impl FnMut(&mut Self, Buffer, u64)) {
+        for _ in 0..self.steps {
+            let born = self.traffic.step(&mut self.host);
+            if born.part == part
+                && let Some(life) = born.life
+                && self.host.random.chance(rate)
+            {
+                act(self, born.buffer, life);
+            }
         }
     }
 

@@ -16,7 +16,6 @@ use crate::Site;
 use crate::Victim;
 use crate::blame::Accused;
 use crate::blame::Case;
-use crate::classify::classify;
 use crate::replay::Place;
 use crate::sites::ChainId;
 use crate::sites::Noise;
@@ -117,7 +116,7 @@ fn culprit(tally: &Tally<'_>, accused: &Accused, observed: u64, sites: &Sites<'_
     let example = best.map_or_else(Example::default, |case| example(tally, &case, sites));
     let frame = sites.frame(accused.site).clone();
     Culprit {
-        class: classify(&frame, &example.excess),
+        class: sites.class(accused.site, &example.excess),
         site: Site { frame },
         explains: accused.explains(),
         observed,

@@ -9,7 +9,6 @@
 
 mod balance;
 mod blame;
-mod classify;
 mod culprits;
 pub mod diff;
 mod history;
@@ -104,10 +103,7 @@ fn analyse_sources(
         }
     }
     let unexplained = unexplained::unexplained(&tally, &accused, &mut sites);
-    let (mut culprits, victims, explained) = culprits::assemble(&tally, accused, &mut sites);
-    for culprit in &mut culprits {
-        culprit.class = rules.class(&culprit.site.frame, &culprit.example.excess);
-    }
+    let (culprits, victims, explained) = culprits::assemble(&tally, accused, &mut sites);
     totals.unexplained = totals.excess - explained;
     let most = sources
         .iter()

@@ -9,6 +9,7 @@ use whofreed_trace::Language;
 use whofreed_trace::StackId;
 use whofreed_trace::StackNames;
 
+use crate::Class;
 use crate::Rules;
 
 /// A call site's number: function, file and line.
@@ -147,6 +148,11 @@ impl<'a> Sites<'a> {
     /// Whether the site is in a runtime's own library.
     pub(crate) fn is_runtime(&self, site: SiteId) -> bool {
         self.rules.is_runtime(self.frame(site))
+    }
+
+    /// What sort of code `site` is, whose free had `stack`.
+    pub(crate) fn class(&self, site: SiteId, stack: &[Frame]) -> Class {
+        self.rules.class(self.frame(site), stack)
     }
 
     /// The frames of a stack, machinery and all.
