@@ -5,6 +5,7 @@ mod common;
 
 use std::env;
 use std::fs;
+use std::fs::File;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
@@ -22,37 +23,59 @@ struct Toy {
     adapter: String,
 }
 
-/// The runtime, its plugin and the two hosts, compiled once for all tests.
+/// The runtime, its plugin and the two hosts, compiled once for all tests: they may be processes of their own, so the
+/// first builds under a lock and the others wait for it.
 fn built() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("preload");
         fs::create_dir_all(&folder).expect("a folder in target/");
-        let shared = ["-shared", "-fPIC"];
-        compile(
-            &folder,
-            "toy.cpp",
-            "libtoy.so",
-            &[&shared[..], &["-Wl,-soname,libtoy.so"]].concat(),
-        );
-        let library = folder.join("libtoy.so");
-        let linked = [library.to_str().expect("a path"), "-Wl,-rpath,$ORIGIN"];
-        let bound_at_once = ["-Wl,-z,relro,-z,now"];
-        compile(
-            &folder,
-            "plugin.cpp",
-            "plugin.so",
-            &[&shared[..], &linked, &bound_at_once].concat(),
-        );
-        compile(&folder, "host.cpp", "host", &linked);
-        compile(
-            &folder,
-            "host.cpp",
-            "plugin_host",
-            &["-DWITHOUT_RUNTIME", "-ldl"],
-        );
+        let lock = File::create(folder.join("lock")).expect("a file in target/");
+        lock.lock().expect("a lock on it");
+        let whole = folder.join("whole");
+        if !is_fresh(&whole) {
+            compile_all(&folder);
+            File::create(&whole).expect("a file in target/");
+        }
         folder
     })
+}
+
+/// Whether the mark of a whole build is younger than the sources, and than this program with its flags.
+fn is_fresh(mark: &Path) -> bool {
+    let age = |path: &Path| path.metadata().and_then(|it| it.modified()).ok();
+    let sources = fs::read_dir(common::root().join("tests/preload")).expect("the sources");
+    let sources = sources.map(|entry| entry.expect("a source").path());
+    let program = env::current_exe().expect("a test has a path");
+    sources
+        .chain([program])
+        .all(|source| age(&source) < age(mark))
+}
+
+fn compile_all(folder: &Path) {
+    let shared = ["-shared", "-fPIC"];
+    compile(
+        folder,
+        "toy.cpp",
+        "libtoy.so",
+        &[&shared[..], &["-Wl,-soname,libtoy.so"]].concat(),
+    );
+    let library = folder.join("libtoy.so");
+    let linked = [library.to_str().expect("a path"), "-Wl,-rpath,$ORIGIN"];
+    let bound_at_once = ["-Wl,-z,relro,-z,now"];
+    compile(
+        folder,
+        "plugin.cpp",
+        "plugin.so",
+        &[&shared[..], &linked, &bound_at_once].concat(),
+    );
+    compile(folder, "host.cpp", "host", &linked);
+    compile(
+        folder,
+        "host.cpp",
+        "plugin_host",
+        &["-DWITHOUT_RUNTIME", "-ldl"],
+    );
 }
 
 fn compile(folder: &Path, source: &str, name: &str, flags: &[&str]) {
