@@ -237,17 +237,23 @@ class Crew final : public rt::Pattern {
     const Handle both = machine.device().allocate(machine.size());
     const Handle left = machine.device().allocate(machine.size());
     const Handle right = machine.random.percent(40) ? both : machine.device().allocate(machine.size());
+    const bool last = machine.random.percent(50);
     std::thread other([&machine, &left, &right] { work(machine, left, right); });
+    if (last) {
+      other.join();
+    }
     work(machine, both, both);
-    other.join();
+    if (!last) {
+      other.join();
+    }
   }
 
  private:
   NOINLINE static void work(Machine &machine, const Handle &first, const Handle &second) {
     const Culprit here("threads::Crew::work");
-    machine.device_of(first).deallocate(first);
-    if (first.life != second.life) {
-      machine.device_of(second).deallocate(second);
+    const bool differ = first.life != second.life;
+    for (const Handle *handle = &first; handle != nullptr; handle = handle == &first && differ ? &second : nullptr) {
+      machine.device_of(*handle).deallocate(*handle);
     }
   }
 };

@@ -16,9 +16,10 @@ use crate::Site;
 use crate::Victim;
 use crate::blame::Accused;
 use crate::blame::Case;
+use crate::naming::Known;
+use crate::naming::naming;
 use crate::replay::Place;
 use crate::sites::ChainId;
-use crate::sites::Noise;
 use crate::sites::SiteId;
 use crate::sites::Sites;
 use crate::sources::EventRef;
@@ -180,7 +181,7 @@ fn victims(
         .iter()
         .map(|(&chain, seen)| (chain, seen.0))
         .collect();
-    let naming = sites.naming(&looks_guilty, guilty, Noise::NONE);
+    let naming = naming(sites, &Known::plainly(&looks_guilty, guilty));
     let mut by_site: BTreeMap<SiteId, (u64, BTreeMap<usize, u64>)> = BTreeMap::new();
     for (chain, (observed, culprits)) in chains {
         let entry = by_site.entry(naming[chain]).or_default();

@@ -9,12 +9,14 @@
 
 mod balance;
 mod blame;
+mod bunches;
 mod culprits;
 pub mod diff;
 mod history;
 mod leaks;
 mod model;
 mod names;
+mod naming;
 mod replay;
 mod rows;
 mod rules;

@@ -36,6 +36,19 @@ impl Stacks {
         self.meet(trace, stack)
     }
 
+    /// The number of a stack, if it was met.
+    pub(crate) fn find(&self, trace: u32, stack: StackId) -> Option<StackNumber> {
+        let number = if stack.0 >= MOST_DENSE {
+            self.sparse.get(&(trace, stack))
+        } else {
+            let of = self.dense.get(trace as usize);
+            of.and_then(|of| of.get(stack.0 as usize))
+        };
+        number
+            .filter(|&&number| number != NONE)
+            .map(|&number| StackNumber(number))
+    }
+
     fn meet(&mut self, trace: u32, stack: StackId) -> StackNumber {
         let all = &mut self.all;
         let mut add = || {

@@ -7,8 +7,9 @@ use crate::Seen;
 use crate::Site;
 use crate::Unexplained;
 use crate::blame::Accused;
+use crate::naming::Known;
+use crate::naming::naming;
 use crate::sites::ChainId;
-use crate::sites::Noise;
 use crate::sites::SiteId;
 use crate::sites::Sites;
 use crate::stacks::StackNumber;
@@ -79,7 +80,7 @@ fn names(
     sites: &Sites<'_>,
 ) -> BTreeMap<ChainId, SiteId> {
     let counts = seen.iter().map(|(&chain, &(count, _))| (chain, count));
-    let naming = sites.naming(&counts.collect(), innocent, Noise::NONE);
+    let naming = naming(sites, &Known::plainly(&counts.collect(), innocent));
     let common = common(seen.keys().chain(innocent.keys()), sites);
     let name = |(&chain, &site): (&ChainId, &SiteId)| {
         let all = sites.sites(chain);

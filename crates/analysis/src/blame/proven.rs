@@ -12,11 +12,14 @@ use super::Charge;
 use super::Counts;
 use super::Engine;
 use crate::Confidence;
+use crate::bunches::Bunches;
+use crate::naming::Known;
+use crate::naming::Noise;
+use crate::naming::naming;
 use crate::replay::Place;
 use crate::replay::Reset;
 use crate::replay::Step;
 use crate::sites::ChainId;
-use crate::sites::Noise;
 use crate::sites::SiteId;
 use crate::sites::Sites;
 use crate::sources::EventRef;
@@ -117,7 +120,15 @@ impl Engine for Proven {
             *guilty.entry(*chain).or_default() += charge.count;
         }
         let innocent = tally.by_chain(&tally.seen.rightful, sites);
-        let naming = sites.naming(&guilty, &innocent, Noise::NONE);
+        let surplus = tally.seen.excess.iter().map(|(_, free)| free.at).collect();
+        let bunches = Bunches::new(tally, sites, &surplus);
+        let known = Known {
+            guilty: &guilty,
+            innocent: &innocent,
+            bunches: &bunches,
+            noise: Noise::NONE,
+        };
+        let naming = naming(sites, &known);
         let mut accused: BTreeMap<SiteId, Accused> = BTreeMap::new();
         for (chain, charge) in beyond_doubt(tally, charges, &naming) {
             if sites.is_nameless(chain) {

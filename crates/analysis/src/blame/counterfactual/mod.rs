@@ -16,6 +16,7 @@ mod sample;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::collections::VecDeque;
 
 use self::judge::Sentence;
@@ -31,12 +32,16 @@ use super::Case;
 use super::Charge;
 use super::Engine;
 use crate::Confidence;
+use crate::bunches::Bunches;
+use crate::naming::Known;
+use crate::naming::Noise;
+use crate::naming::naming;
 use crate::rows::Meaning;
 use crate::rows::Row;
 use crate::sites::ChainId;
-use crate::sites::Noise;
 use crate::sites::SiteId;
 use crate::sites::Sites;
+use crate::sources::EventRef;
 use crate::tally::Tally;
 
 /// By how many of the innermost call sites stacks are grouped; the grouping with the shortest log is taken.
@@ -51,6 +56,8 @@ const MOST_DEPTH: usize = 64;
 const FEW_LOOKED_AT: f64 = 20.0;
 /// So many of a kind are considered for the example that is shown.
 const MOST_CASES: u64 = 1024;
+/// So many surplus frees are kept.
+const MOST_SURPLUS: usize = 1 << 20;
 /// A single label can err.
 const NOISE: Noise = Noise {
     frees: 2.0,
@@ -109,6 +116,7 @@ impl Engine for Counterfactual {
                 *stories.innocent.entry(text.chain(*code)).or_default() += times;
             }
         }
+        stories.bunches = Bunches::new(tally, sites, &stories.surplus);
         stories.accuse(&problem, &sentences, sites)
     }
 }
@@ -199,6 +207,9 @@ struct Stories {
     told: BTreeMap<Kind, Told>,
     guilty: BTreeMap<ChainId, u64>,
     innocent: BTreeMap<ChainId, u64>,
+    /// The guilty ones, as far as they are many.
+    surplus: HashSet<EventRef>,
+    bunches: Bunches,
 }
 
 impl Stories {
@@ -250,6 +261,9 @@ impl Stories {
             }
             if label == Label::Surplus {
                 *self.guilty.entry(chain).or_default() += 1;
+                if self.surplus.len() < MOST_SURPLUS {
+                    self.surplus.insert(row.event(index));
+                }
             }
             let culprit = (label == Label::Surplus).then_some(index);
             let by = match (is_excess, ends_life) {
@@ -304,7 +318,7 @@ impl Stories {
         for (kind, told) in std::mem::take(&mut self.told) {
             by_group.entry(kind.group).or_default().push(told);
         }
-        let naming = sites.naming(&self.guilty, &self.innocent, NOISE);
+        let naming = self.naming(sites, &self.guilty, &self.innocent);
         let mut accused: BTreeMap<(u32, SiteId), Accused> = BTreeMap::new();
         for (group, told) in by_group {
             let told = self.apart_enough(told, &naming);
@@ -352,6 +366,21 @@ impl Stories {
 }
 
 impl Stories {
+    fn naming(
+        &self,
+        sites: &Sites<'_>,
+        guilty: &BTreeMap<ChainId, u64>,
+        innocent: &BTreeMap<ChainId, u64>,
+    ) -> HashMap<ChainId, SiteId> {
+        let known = Known {
+            guilty,
+            innocent,
+            bunches: &self.bunches,
+            noise: NOISE,
+        };
+        naming(sites, &known)
+    }
+
     /// The names of groups of which any can have done it: told apart where their stacks first differ, so that a
     /// helper that all of them share is not named, nor one site twice for what lies further out.
     fn names_of(
@@ -398,7 +427,7 @@ impl Stories {
             }
         }
         let mut names: BTreeMap<SiteId, u64> = BTreeMap::new();
-        for (chain, site) in sites.naming(&of_group, &of_others, NOISE) {
+        for (chain, site) in self.naming(sites, &of_group, &of_others) {
             *names.entry(site).or_default() += of_group[&chain];
         }
         let most = names.into_iter().max_by(|a, b| {

@@ -1,0 +1,282 @@
+//! Which frame of a stack names it: the innermost call site that tells the guilty stacks from the innocent ones.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+
+use crate::bunches;
+use crate::bunches::Bunches;
+use crate::sites::ChainId;
+use crate::sites::SiteId;
+use crate::sites::Sites;
+
+/// How far an engine may err about a single free.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Noise {
+    /// As many innocent frees through a frame are put up with,
+    pub(crate) frees: f64,
+    /// or as many for one guilty free.
+    pub(crate) share: f64,
+}
+
+impl Noise {
+    /// Every free is known for what it is.
+    pub(crate) const NONE: Self = Self {
+        frees: 0.0,
+        share: 0.0,
+    };
+}
+
+/// As many innocent frees for one guilty free are put up with where both are few.
+const FEW: f64 = 0.4;
+
+/// What it takes to name one more site, in nats.
+const NAME: f64 = 6.0;
+/// What it takes to say that a site is wrong more often on some ways than on others.
+const UNLIKE: f64 = 2.0;
+/// By so many nats the longer story has to be longer before a name moves outward.
+const SLACK: f64 = 2.0;
+
+/// The frees of the chains, as far as they are known to be right or wrong.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Known<'a> {
+    pub(crate) guilty: &'a BTreeMap<ChainId, u64>,
+    pub(crate) innocent: &'a BTreeMap<ChainId, u64>,
+    pub(crate) bunches: &'a Bunches,
+    pub(crate) noise: Noise,
+}
+
+impl<'a> Known<'a> {
+    /// Each free counts, and is known for what it is.
+    pub(crate) fn plainly(
+        guilty: &'a BTreeMap<ChainId, u64>,
+        innocent: &'a BTreeMap<ChainId, u64>,
+    ) -> Self {
+        Self {
+            guilty,
+            innocent,
+            bunches: &bunches::NONE,
+            noise: Noise::NONE,
+        }
+    }
+}
+
+/// Which site of each guilty chain names it: the innermost, or where innocent chains pass through that one
+/// too, the first further out that tells the guilty chain from all of them. Where none does, the innermost.
+///
+/// A chain that is both innocent and guilty is no reason to go outward: nothing further out can part it. Nor is it for the
+/// chains beside it, where they differ no more than by chance.
+pub(crate) fn naming(sites: &Sites<'_>, known: &Known<'_>) -> HashMap<ChainId, SiteId> {
+    let noise = known.noise;
+    let mut tree = Tree::new(sites, known);
+    let is_innocent = |chain: &ChainId, count: u64| {
+        let guilty = known.guilty.get(chain).copied().unwrap_or(0);
+        guilty as f64 <= noise.share / 2.0 * (guilty + count) as f64
+    };
+    let innocent: BTreeMap<ChainId, u64> = known
+        .innocent
+        .iter()
+        .filter(|&(chain, &count)| is_innocent(chain, count))
+        .map(|(&chain, &count)| (chain, count))
+        .collect();
+    let guilty_through = through(sites, known.guilty);
+    let innocent_through = through(sites, &innocent);
+    let separates = |chain: ChainId, prefix: &[SiteId]| {
+        let count = |of: &HashMap<&[SiteId], u64>| of.get(prefix).copied().unwrap_or(0);
+        // Nothing further out parts a chain from itself.
+        let own = innocent.get(&chain).copied().unwrap_or(0);
+        let others = (count(&innocent_through) - own) as f64;
+        let guilty = count(&guilty_through) as f64;
+        // Of little evidence nothing may be put down to noise: the frame may be everybody's.
+        let frees = noise.frees.min(FEW * guilty);
+        others <= frees.max(noise.share * guilty)
+    };
+    let mut name = |chain: ChainId| {
+        let sites = sites.sites(chain);
+        let mut prefixes = (1..=sites.len()).map(|depth| &sites[..depth]);
+        let found = prefixes.find(|prefix| separates(chain, prefix) || tree.is_one(prefix));
+        found.map_or(sites[0], |prefix| prefix[prefix.len() - 1])
+    };
+    known
+        .guilty
+        .keys()
+        .map(|&chain| (chain, name(chain)))
+        .collect()
+}
+
+/// How many frees come through each innermost part of the chains.
+fn through<'a>(
+    sites: &'a Sites<'_>,
+    counts: &BTreeMap<ChainId, u64>,
+) -> HashMap<&'a [SiteId], u64> {
+    let mut through: HashMap<&[SiteId], u64> = HashMap::new();
+    for (&chain, count) in counts {
+        let sites = sites.sites(chain);
+        for depth in 1..=sites.len() {
+            *through.entry(&sites[..depth]).or_default() += count;
+        }
+    }
+    through
+}
+
+/// All chains, by their innermost sites.
+struct Tree<'a> {
+    nodes: HashMap<&'a [SiteId], Node>,
+}
+
+/// The chains that begin with some sites.
+#[derive(Debug, Default)]
+struct Node {
+    frees: Frees,
+    /// Those of the chain that ends here.
+    own: Frees,
+    /// Some chain among them is right and wrong by turns.
+    is_mixed: bool,
+    /// What comes next.
+    ways: Vec<SiteId>,
+    cost: Option<f64>,
+}
+
+impl<'a> Tree<'a> {
+    fn new(sites: &'a Sites<'_>, known: &Known<'_>) -> Self {
+        let mut frees: BTreeMap<ChainId, Frees> = BTreeMap::new();
+        for (&chain, &count) in known.guilty {
+            frees.entry(chain).or_default().guilty += count as f64;
+        }
+        for (&chain, &count) in known.innocent {
+            frees.entry(chain).or_default().innocent += count as f64;
+        }
+        let mut nodes: HashMap<&[SiteId], Node> = HashMap::new();
+        for (chain, of) in frees {
+            let of = of.times(known.bunches.weight(chain));
+            let all = sites.sites(chain);
+            for depth in 0..=all.len() {
+                let is_new = !nodes.contains_key(&all[..depth]);
+                if is_new && depth > 0 {
+                    let inner = nodes.entry(&all[..depth - 1]).or_default();
+                    inner.ways.push(all[depth - 1]);
+                }
+                let node = nodes.entry(&all[..depth]).or_default();
+                node.frees.add(&of);
+                node.is_mixed |= of.guilty > 0.0 && of.innocent > 0.0;
+                if depth == all.len() {
+                    node.own.add(&of);
+                }
+            }
+        }
+        Self { nodes }
+    }
+
+    /// Whether the innermost sites `prefix` are right and wrong by turns, and no way to get there is to be told from the
+    /// others: then one that has only been right so far, or only wrong, has been so by chance.
+    fn is_one(&mut self, prefix: &[SiteId]) -> bool {
+        let Some(node) = self.nodes.get(prefix) else {
+            return false;
+        };
+        let is_mixed = node.is_mixed;
+        let mut prefix = prefix.to_vec();
+        is_mixed && self.named(&mut prefix) <= self.apart(&mut prefix) + SLACK
+    }
+
+    /// What it takes to tell which frees are the guilty ones where they have come by `prefix`.
+    fn cost(&mut self, prefix: &mut Vec<SiteId>) -> f64 {
+        let node = &self.nodes[prefix.as_slice()];
+        if let Some(cost) = node.cost {
+            return cost;
+        }
+        let cost = if node.frees.guilty > 0.0 {
+            self.apart(prefix).min(self.named(prefix))
+        } else {
+            0.0
+        };
+        if let Some(node) = self.nodes.get_mut(prefix.as_slice()) {
+            node.cost = Some(cost);
+        }
+        cost
+    }
+
+    /// The same if the last site of `prefix` is the culprit, no matter how it is reached.
+    fn named(&self, prefix: &mut Vec<SiteId>) -> f64 {
+        let node = &self.nodes[prefix.as_slice()];
+        let alike = node.frees.told();
+        let mut unlike = UNLIKE + node.own.told();
+        for &way in &node.ways {
+            prefix.push(way);
+            unlike += self.nodes[prefix.as_slice()].frees.told();
+            prefix.pop();
+        }
+        NAME + alike.min(unlike)
+    }
+
+    /// The same if culprits are further out, and all else is innocent.
+    fn apart(&mut self, prefix: &mut Vec<SiteId>) -> f64 {
+        let node = &self.nodes[prefix.as_slice()];
+        let own = node.own;
+        let mut sum = if own.guilty > 0.0 {
+            NAME + own.told()
+        } else {
+            0.0
+        };
+        let ways = node.ways.clone();
+        let choice = (ways.len() as f64).ln();
+        for way in ways {
+            prefix.push(way);
+            if self.nodes[prefix.as_slice()].frees.guilty > 0.0 {
+                sum += choice + self.cost(prefix);
+            }
+            prefix.pop();
+        }
+        sum
+    }
+}
+
+/// Guilty and innocent frees.
+#[derive(Clone, Copy, Debug, Default)]
+struct Frees {
+    guilty: f64,
+    innocent: f64,
+}
+
+impl Frees {
+    fn add(&mut self, other: &Self) {
+        self.guilty += other.guilty;
+        self.innocent += other.innocent;
+    }
+
+    fn times(&self, weight: f64) -> Self {
+        Self {
+            guilty: self.guilty * weight,
+            innocent: self.innocent * weight,
+        }
+    }
+
+    /// What it takes to tell which of the frees are the guilty ones, in nats, when all shares of guilty ones are equally
+    /// likely beforehand: ln((n + 1) C(n, k)).
+    fn told(&self) -> f64 {
+        let all = self.guilty + self.innocent;
+        let choices = ln_factorial(all) - ln_factorial(self.guilty) - ln_factorial(self.innocent);
+        (all + 1.0).ln() + choices.max(0.0)
+    }
+}
+
+/// ln(x!), also between the whole numbers: Stirling's series for ln Γ(x + 7), and back.
+fn ln_factorial(x: f64) -> f64 {
+    let z = x + 7.0;
+    let product: f64 = (1..=6).map(|step| x + f64::from(step)).product();
+    (z - 0.5) * z.ln() - z + 0.5 * std::f64::consts::TAU.ln() + 1.0 / (12.0 * z)
+        - 1.0 / (360.0 * z.powi(3))
+        - product.ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn factorials_are_those_of_whole_numbers() {
+        let mut sum = 0.0;
+        for x in 0..200 {
+            sum += f64::from(x.max(1)).ln();
+            assert!((ln_factorial(x.into()) - sum).abs() < 1e-8, "{x}");
+        }
+    }
+}
