@@ -3,6 +3,13 @@
 //! Every name in a report comes from the host (symbols, paths, labels), so none reaches a terminal as it is.
 
 use unicode_width::UnicodeWidthChar;
+use whofreed_names::ANONYMOUS;
+use whofreed_names::MOST_NESTED;
+use whofreed_names::balanced;
+use whofreed_names::behind_parameters;
+use whofreed_names::is_rust_hash;
+use whofreed_names::operator_symbol;
+use whofreed_names::own_type;
 use whofreed_trace::Frame;
 use whofreed_trace::Language;
 
@@ -189,13 +196,7 @@ pub(super) fn short_function(name: &str, language: Language) -> String {
     let bare = without_arguments(name, 0);
     let mut parts: Vec<&str> = bare.split("::").filter(|part| !part.is_empty()).collect();
     // Rust's legacy symbols end in a hash.
-    if parts.len() > 1
-        && parts.last().is_some_and(|last| {
-            last.len() == 17
-                && last.starts_with('h')
-                && last[1..].bytes().all(|b| b.is_ascii_hexdigit())
-        })
-    {
+    if parts.len() > 1 && parts.last().is_some_and(|last| is_rust_hash(last)) {
         parts.pop();
     }
     let mut keep = 1;
@@ -210,15 +211,11 @@ pub(super) fn short_function(name: &str, language: Language) -> String {
     }
 }
 
-/// Types that stand in each other deeper than this are somebody's joke.
-const MOST_NESTED: usize = 8;
-
 /// The name with what stands in `<>` and `()` left out, up to the end of its last parameter list.
 fn without_arguments(name: &str, depth: usize) -> String {
     // `<Type as Trait>::method`: the type says more than nothing.
     if depth < MOST_NESTED
-        && let Some(rest) = name.strip_prefix('<')
-        && let Some((own, after)) = split_qualified(rest)
+        && let Some((own, after)) = own_type(name)
     {
         return format!(
             "{}{}",
@@ -229,15 +226,15 @@ fn without_arguments(name: &str, depth: usize) -> String {
     let mut bare = String::new();
     let mut rest = name;
     while let Some(first) = rest.chars().next() {
-        if let Some(symbol) = operator_at(&bare, rest) {
+        if let Some(symbol) = operator_symbol(&bare, rest) {
             bare.push_str(symbol);
             rest = &rest[symbol.len()..];
             continue;
         }
         match first {
-            '(' if rest.starts_with("(anonymous namespace)") => {
+            '(' if rest.starts_with(ANONYMOUS) => {
                 bare.push_str("(anonymous)");
-                rest = &rest["(anonymous namespace)".len()..];
+                rest = &rest[ANONYMOUS.len()..];
             }
             '{' => {
                 let (inside, after) = balanced(rest, '{', '}');
@@ -245,21 +242,10 @@ fn without_arguments(name: &str, depth: usize) -> String {
                 rest = after;
             }
             '<' => rest = balanced(rest, '<', '>').1,
-            '(' => {
-                rest = balanced(rest, '(', ')').1;
-                // A function inside a function goes on; ` const` and the like do not.
-                let inner = rest.find("::");
-                match inner {
-                    Some(at)
-                        if rest[..at]
-                            .chars()
-                            .all(|c| c == ' ' || c.is_ascii_alphabetic()) =>
-                    {
-                        rest = &rest[at..];
-                    }
-                    _ => break,
-                }
-            }
+            '(' => match behind_parameters(rest) {
+                Some(inner) => rest = inner,
+                None => break,
+            },
             ' ' if !bare.ends_with("operator") => {
                 // What stands before was the return type.
                 bare.clear();
@@ -272,61 +258,6 @@ fn without_arguments(name: &str, depth: usize) -> String {
         }
     }
     bare
-}
-
-/// The symbol of an overloaded operator, where `bare` ends in the word and `rest` goes on with it.
-fn operator_at<'a>(bare: &str, rest: &'a str) -> Option<&'a str> {
-    let before = bare.strip_suffix("operator")?;
-    if before.ends_with(|c: char| c.is_alphanumeric() || c == '_') {
-        return None;
-    }
-    if rest.starts_with("()") || rest.starts_with("[]") {
-        return Some(&rest[..2]);
-    }
-    if rest.starts_with(' ') {
-        let end = rest.find('(').unwrap_or(rest.len());
-        return Some(&rest[..end]);
-    }
-    let end = rest
-        .find(|c: char| !"+-*/%^&|~!=<>,".contains(c))
-        .unwrap_or(rest.len());
-    (end > 0).then(|| &rest[..end])
-}
-
-/// `text`, which begins with `open`, up to its partner, and what follows. All of it where there is none.
-fn balanced(text: &str, open: char, close: char) -> (&str, &str) {
-    let mut depth = 0_usize;
-    let mut before = ' ';
-    for (at, character) in text.char_indices() {
-        if character == open {
-            depth += 1;
-        } else if character == close && before != '-' {
-            depth = depth.saturating_sub(1);
-            if depth == 0 {
-                return text.split_at(at + character.len_utf8());
-            }
-        }
-        before = character;
-    }
-    (text, "")
-}
-
-/// Splits what follows the `<` of `<Type as Trait>::method` into `Type` and `::method`.
-fn split_qualified(rest: &str) -> Option<(&str, &str)> {
-    let mut depth = 1_usize;
-    for (at, character) in rest.char_indices() {
-        match character {
-            '<' => depth += 1,
-            '>' => depth -= 1,
-            _ => {}
-        }
-        if depth == 0 {
-            let inside = &rest[..at];
-            let own = inside.split(" as ").next().unwrap_or(inside);
-            return Some((own, &rest[at + 1..]));
-        }
-    }
-    None
 }
 
 #[cfg(test)]
@@ -434,6 +365,11 @@ mod tests {
         assert_eq!(
             short("<alloc::vec::Vec<T,A> as core::ops::drop::Drop>::drop"),
             "Vec::drop"
+        );
+        // The arrow in a type closes none of its brackets.
+        assert_eq!(
+            short("<host::Lazy<Pool, fn() -> host::Pool<u32>>>::get"),
+            "Lazy::get"
         );
         assert_eq!(short("host::main::{{closure}}"), "main::{{closure}}");
         assert_eq!(short("host::run::h0123456789abcdef"), "host::run");
