@@ -3,6 +3,7 @@
 
 mod accounts;
 mod answer;
+mod case;
 mod culprits;
 mod diff;
 mod headline;
