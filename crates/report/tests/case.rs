@@ -6,23 +6,17 @@ mod common;
 
 use std::sync::Arc;
 
+use common::page::page;
 use whofreed_analysis::Analysis;
 use whofreed_analysis::Verdicts;
 use whofreed_analysis::analyse;
 use whofreed_corpus::Host;
 use whofreed_corpus::Owners;
 use whofreed_corpus::Reuse;
-use whofreed_report::TextOptions;
 use whofreed_report::to_text;
 
 fn text(analysis: &Analysis) -> String {
-    to_text(
-        analysis,
-        &TextOptions {
-            width: 100,
-            ..TextOptions::default()
-        },
-    )
+    to_text(analysis, &page(100))
 }
 
 /// The lines over the stacks of each culprit.
