@@ -48,11 +48,10 @@ fn diff(before: &Path, after: &Path) -> Value {
 /// Each culprit's status, function, and excess frees before and after.
 fn culprits(diff: &Value) -> Vec<(String, String, u64, u64)> {
     let told = |row: &Value| {
-        let text = |key: &str| row[key].as_str().unwrap_or("?").to_owned();
-        let name = text("function");
+        let status = row["status"].as_str().unwrap_or("?").to_owned();
         let count = |side: &str| row[side]["explains"].as_u64().unwrap_or(0);
-        let name = name.split('(').next().unwrap_or(&name).to_owned();
-        (text("status"), name, count("before"), count("after"))
+        let name = common::function(row);
+        (status, name, count("before"), count("after"))
     };
     common::rows(diff, "culprits").iter().map(told).collect()
 }

@@ -7,8 +7,8 @@ use whofreed_trace::layout;
 use super::CallSite;
 use super::Draft;
 use super::MAX_NAME;
-use super::enter;
-use super::world;
+use super::entry::enter;
+use super::entry::world;
 use crate::thread::Inside;
 
 /// A device came up.

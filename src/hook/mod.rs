@@ -8,8 +8,10 @@
 //! from the host's heap, no symbol lookup, and no system call but in the chunk that a thread makes when the
 //! writer has none ready.
 
+mod deallocation;
 mod devices;
 mod draft;
+mod entry;
 mod excess;
 mod listener;
 mod names;
@@ -18,22 +20,20 @@ mod totals;
 use whofreed_lifecycle as lifecycle;
 use whofreed_lifecycle::Verdict;
 use whofreed_trace::EventKind;
-use whofreed_trace::layout;
 
 use self::draft::Draft;
+use self::entry::enter_for_event;
+use self::entry::world_for_event;
 use crate::abi::WF_ADDRESS_UNKNOWN;
 use crate::ledger::Instance;
 use crate::ledger::Scratch;
-use crate::options;
-use crate::process;
 use crate::process::World;
-use crate::tally;
-use crate::thread;
 use crate::thread::Inside;
-use crate::thread::Refused;
 use crate::thread::count;
 
+pub use self::deallocation::*;
 pub use self::devices::*;
+pub use self::entry::enter_for_hook;
 pub use self::excess::on_excess;
 pub use self::names::*;
 pub use self::totals::*;
@@ -48,74 +48,6 @@ pub struct CallSite {
     pub return_address_slot: usize,
     /// The caller's frame pointer register.
     pub frame_pointer: usize,
-}
-
-/// The answer to a deallocate.
-#[derive(Clone, Copy, Debug)]
-pub struct Decision {
-    /// The verdict.
-    pub verdict: Verdict,
-    /// Whether the real function is to be called.
-    pub forward: bool,
-}
-
-/// Goes inside for an event at an address of a device; one that cannot be had is counted.
-fn enter_for_event(device: u32, address: u64) -> Option<Inside> {
-    match thread::try_enter() {
-        Ok(inside) => Some(inside),
-        Err(Refused::Silent) => None,
-        Err(Refused::Asking | Refused::Interrupted | Refused::NoMemory) => {
-            lose(device, address);
-            None
-        }
-    }
-}
-
-/// Goes inside for a hook, which has to look at the host's objects before it knows what the event is.
-pub fn enter_for_hook() -> Option<Inside> {
-    match thread::try_enter() {
-        Ok(inside) => Some(inside),
-        Err(Refused::Silent | Refused::Asking) => None,
-        Err(Refused::Interrupted | Refused::NoMemory) => {
-            process::lose_blindly();
-            None
-        }
-    }
-}
-
-/// Goes inside for what concerns no address; what cannot be had is counted.
-fn enter() -> Option<Inside> {
-    match thread::try_enter() {
-        Ok(inside) => Some(inside),
-        Err(Refused::Silent) => None,
-        Err(Refused::Asking | Refused::Interrupted | Refused::NoMemory) => {
-            process::lose_unjudged(None);
-            None
-        }
-    }
-}
-
-/// An event is lost before it is judged.
-fn lose(device: u32, address: u64) {
-    let is_known = address != WF_ADDRESS_UNKNOWN;
-    process::lose_unjudged(is_known.then_some((device, address)));
-}
-
-fn world_for_event(device: u32, address: u64) -> Option<&'static World> {
-    let world = process::world();
-    if world.is_none() {
-        lose(device, address);
-    }
-    world
-}
-
-/// The world for what concerns no address.
-fn world() -> Option<&'static World> {
-    let world = process::world();
-    if world.is_none() {
-        process::lose_unjudged(None);
-    }
-    world
 }
 
 /// An event that names no address: recorded, and answered so.
@@ -176,131 +108,6 @@ pub fn allocate_inside(
     event.judged(&judged);
     event.finish(world, state, at);
     Verdict::Ok
-}
-
-/// A buffer is about to be freed, or somebody tries to.
-pub fn deallocate(device: u32, address: u64, owner: u64, at: CallSite) -> Decision {
-    let unjudged = Decision {
-        verdict: Verdict::Unknown,
-        forward: true,
-    };
-    enter_for_event(device, address).map_or(unjudged, |mut inside| {
-        deallocate_inside(&mut inside, device, address, owner, at)
-    })
-}
-
-/// See [`deallocate`].
-pub fn deallocate_inside(
-    inside: &mut Inside,
-    device: u32,
-    address: u64,
-    owner: u64,
-    at: CallSite,
-) -> Decision {
-    judge_deallocate(inside, device, address, owner, at, options::get().guard)
-}
-
-/// As [`deallocate_inside`], where the host only tells of the free and nobody can keep it from happening.
-pub fn deallocate_told_inside(
-    inside: &mut Inside,
-    device: u32,
-    address: u64,
-    owner: u64,
-    at: CallSite,
-) -> Verdict {
-    judge_deallocate(inside, device, address, owner, at, false).verdict
-}
-
-/// Whether the guard would hold back a deallocate that happened now. For those who can stop it only before they know
-/// whether it happens at all.
-pub fn guard_holds_inside(inside: &mut Inside, device: u32, address: u64, owner: u64) -> bool {
-    if !options::get().guard || process::is_blind() {
-        return false;
-    }
-    let Some(world) = process::existing_world() else {
-        return false;
-    };
-    let scratch = &mut inside.state().scratch;
-    match resolve(world, scratch, device, address, owner) {
-        None => false,
-        Some(Instance { address, owner }) => {
-            let occurrence = lifecycle::Event::Deallocate { owner };
-            world
-                .ledger
-                .judge(scratch, device, address, occurrence)
-                .is_excess()
-        }
-    }
-}
-
-fn judge_deallocate(
-    inside: &mut Inside,
-    device: u32,
-    address: u64,
-    owner: u64,
-    at: CallSite,
-    is_guarded: bool,
-) -> Decision {
-    let Some(world) = world_for_event(device, address) else {
-        return Decision {
-            verdict: Verdict::Unknown,
-            forward: true,
-        };
-    };
-    let counters = inside.counters();
-    count(&counters.deallocations);
-    let mut event = Draft::new(EventKind::Deallocate, device, address, owner);
-    let is_unknown = address == WF_ADDRESS_UNKNOWN;
-    if is_unknown {
-        event.record.flags |= layout::EVENT_ADDRESS_UNKNOWN;
-    }
-    let scratch = &mut inside.state().scratch;
-    let verdict = match resolve(world, scratch, device, address, owner) {
-        None if owner == 0 => {
-            count(&counters.invalid);
-            Verdict::Invalid
-        }
-        None => {
-            count(&counters.unknown);
-            Verdict::Unknown
-        }
-        Some(Instance {
-            address,
-            owner: root,
-        }) => {
-            event.root(address, root);
-            let occurrence = lifecycle::Event::Deallocate { owner: root };
-            let judged = world
-                .ledger
-                .apply(scratch, device, address, None, occurrence);
-            event.record.label = judged.label;
-            event.judged(&judged);
-            match judged.outcome.verdict {
-                Verdict::Ok => count(&counters.ok),
-                Verdict::Unknown => count(&counters.unknown),
-                _ => count(&counters.excess),
-            }
-            if judged.outcome.late {
-                count(&counters.late);
-            }
-            judged.outcome.verdict
-        }
-    };
-    event.verdict(verdict);
-    let options = options::get();
-    let forward = !(is_guarded && verdict.is_excess()) || process::is_blind();
-    if !forward {
-        count(&counters.blocked);
-        event.record.flags |= layout::EVENT_BLOCKED;
-    }
-    event.finish(world, inside.state(), at);
-    if verdict.is_excess() {
-        if !world.recorder.is_muted {
-            tally::count();
-        }
-        excess::react(inside, world, &event.record, options.on_excess);
-    }
-    Decision { verdict, forward }
 }
 
 /// Which instance a call is about, if it tells.

@@ -4,8 +4,8 @@ use whofreed_trace::blob::PayloadWriter;
 use whofreed_trace::blob::blob_kind;
 
 use super::MAX_NAME;
-use super::enter;
-use super::world;
+use super::entry::enter;
+use super::entry::world;
 use crate::process;
 use crate::thread::Inside;
 use crate::thread::ThreadState;

@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
-use super::enter;
+use super::entry::enter;
 use crate::abi::WfStats;
 use crate::options;
 use crate::process;

@@ -1,11 +1,12 @@
 //! The record stop of an event's way: from a thread's hands into a mapping that outlives the process.
 //!
-//! A [`Recorder`] is one trace. Threads write to chunks of their own ([`pen`]); full ones are sealed. The writer
-//! thread ([`writer`]) makes chunks ahead of need and takes care of the sealed ones; where there is none, as in
-//! a child forked behind our back, a thread makes its own.
+//! A [`Recorder`] is one trace. Threads write to `chunks` of their own by a [`pen`]; full ones are sealed. The
+//! writer thread ([`writer`]) makes chunks ahead of need and takes care of the sealed ones; where there is none, as
+//! in a child forked behind our back, a thread makes its own.
 //!
 //! **Architecture Invariant:** nothing is lost silently. What cannot be written is counted in the trace's header.
 
+mod chunks;
 pub mod dump;
 pub mod intern;
 pub mod pen;
@@ -17,23 +18,18 @@ use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicPtr;
-use std::sync::atomic::AtomicU16;
-use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
 use whofreed_trace::blob::blob_kind;
 use whofreed_trace::layout;
-use whofreed_trace::layout::CHUNK_MAGIC;
 use whofreed_trace::layout::CHUNK_SIZE;
-use whofreed_trace::layout::ChunkHeader;
 use whofreed_trace::layout::EVENT_SIZE;
 use whofreed_trace::layout::FileHeader;
-use whofreed_trace::layout::chunk_kind;
 
+use self::chunks::READY;
 use self::intern::Interner;
 use self::sealed::Sealed;
-use self::sealed::count_events;
 use self::sink::Sink;
 use crate::options;
 use crate::options::Options;
@@ -42,8 +38,6 @@ use crate::sys;
 
 pub use self::pen::Pen;
 
-/// Chunks that are kept ready.
-const READY: usize = 32;
 /// Most different stacks.
 const MAX_STACKS: u32 = 1 << 22;
 /// Most different Python functions, and most labels of scopes.
@@ -239,127 +233,6 @@ impl Recorder {
         }
     }
 
-    /// A chunk for the calling thread to write to.
-    pub fn take_chunk(&self, kind: u16) -> Option<NonNull<u8>> {
-        if let Sink::Memory(_) = self.sink
-            && kind == chunk_kind::EVENTS
-        {
-            return self.take_memory_chunk();
-        }
-        let chunk = match self.take_ready() {
-            Some(chunk) => chunk,
-            None => self.grow(1)?,
-        };
-        claim(chunk, kind);
-        Some(chunk)
-    }
-
-    fn take_ready(&self) -> Option<NonNull<u8>> {
-        self.ready.iter().find_map(|place| {
-            if place.load(Ordering::Relaxed).is_null() {
-                return None;
-            }
-            NonNull::new(place.swap(std::ptr::null_mut(), Ordering::AcqRel))
-        })
-    }
-
-    /// New chunks from the sink. What goes wrong is said once.
-    fn grow(&self, count: u32) -> Option<NonNull<u8>> {
-        let _no_cancel = sys::NoCancel::new();
-        match self.sink.grow(count) {
-            Ok(chunks) => {
-                self.count_chunks();
-                Some(chunks)
-            }
-            Err(error) => {
-                let is_news = !self.complained.swap(true, Ordering::Relaxed);
-                if is_news && !matches!(self.sink, Sink::Nowhere) {
-                    sys::complain(&format!(
-                        "the trace cannot grow: {error}; events from now on are counted, not kept"
-                    ));
-                }
-                None
-            }
-        }
-    }
-
-    /// Writes down how many chunks there are, so that a reader misses those that a cut took away.
-    fn count_chunks(&self) {
-        if let Some(header) = self.header {
-            let offset = std::mem::offset_of!(FileHeader, chunks);
-            // SAFETY: the field is a u32 of the header, which is aligned, mapped for ever, and written by atomics only.
-            let counter = unsafe { header.cast::<u8>().add(offset).cast::<AtomicU32>().as_ref() };
-            counter.fetch_max(self.sink.chunks(), Ordering::Relaxed);
-        }
-    }
-
-    /// Makes sure that chunks are ready before they are needed. For the writer thread.
-    fn prepare_chunks(&self) {
-        if !matches!(self.sink, Sink::File(_)) || self.complained.load(Ordering::Relaxed) {
-            return;
-        }
-        let missing = self
-            .ready
-            .iter()
-            .filter(|place| place.load(Ordering::Relaxed).is_null());
-        let missing = missing.count() as u32;
-        if missing < READY as u32 / 2 {
-            return;
-        }
-        let Some(chunks) = self.grow(missing) else {
-            return;
-        };
-        let mut given = 0;
-        for place in &self.ready {
-            if given == missing {
-                break;
-            }
-            // SAFETY: `grow` has given `missing` chunks in a row.
-            let chunk = unsafe { chunks.add(given as usize * CHUNK_SIZE) };
-            let free = std::ptr::null_mut();
-            if place
-                .compare_exchange(free, chunk.as_ptr(), Ordering::Release, Ordering::Relaxed)
-                .is_ok()
-            {
-                given += 1;
-            }
-        }
-    }
-
-    /// A thread has filled a chunk.
-    pub fn seal(&self, chunk: *mut u8, kind: u16) {
-        if kind != chunk_kind::EVENTS {
-            return;
-        }
-        match &self.sink {
-            Sink::Memory(_) => self.sealed.add(chunk),
-            Sink::File(_) | Sink::Nowhere => {
-                if !self.mail.send(writer::Message::Sealed(chunk as usize)) {
-                    unmap_chunk(chunk);
-                }
-            }
-        }
-    }
-
-    /// Sealed memory keeps the newest events: when it is full, the oldest sealed chunk is used again.
-    fn take_memory_chunk(&self) -> Option<NonNull<u8>> {
-        let sealed = &self.sealed;
-        let number = sealed.taken.load(Ordering::Relaxed);
-        let is_in_limit = number < sink::MEMORY_EVENT_CHUNKS
-            && sealed.taken.fetch_add(1, Ordering::Relaxed) < sink::MEMORY_EVENT_CHUNKS;
-        let chunk = if is_in_limit {
-            let chunk = self.grow(1)?;
-            sealed.announce(chunk);
-            chunk
-        } else {
-            let chunk = sealed.take_oldest()?;
-            self.lose(count_events(chunk));
-            chunk
-        };
-        claim(chunk, chunk_kind::EVENTS);
-        Some(chunk)
-    }
-
     /// Puts what was recorded so far on the disk. 0 or a negative errno.
     #[must_use]
     pub fn sync(&self) -> i32 {
@@ -379,34 +252,6 @@ impl Recorder {
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         self.sink.path()
-    }
-}
-
-/// Begins an empty chunk: everything but the magic number first, so that a reader never sees an old content under
-/// a new header.
-fn claim(chunk: NonNull<u8>, kind: u16) {
-    let at = |offset: usize| {
-        // SAFETY: the offsets are those of fields of the header at the start of the chunk, which the calling
-        // thread alone uses now.
-        unsafe { chunk.add(offset) }
-    };
-    // SAFETY: the fields are aligned for these types; readers of the live mapping use atomics as well.
-    unsafe {
-        let committed = at(std::mem::offset_of!(ChunkHeader, committed)).cast::<AtomicU64>();
-        committed.as_ref().store(0, Ordering::Release);
-        let its_kind = at(std::mem::offset_of!(ChunkHeader, kind)).cast::<AtomicU16>();
-        its_kind.as_ref().store(kind, Ordering::Relaxed);
-        let magic = at(std::mem::offset_of!(ChunkHeader, magic)).cast::<AtomicU32>();
-        magic.as_ref().store(CHUNK_MAGIC, Ordering::Release);
-    }
-}
-
-/// Lets go of a chunk of a file; the kernel has its content.
-fn unmap_chunk(chunk: *mut u8) {
-    if let Some(chunk) = NonNull::new(chunk) {
-        // SAFETY: the chunk is sealed: its thread does not use it any more, and event chunks are read by nobody
-        // else through the mapping.
-        unsafe { sys::release(chunk, CHUNK_SIZE) };
     }
 }
 

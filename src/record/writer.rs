@@ -18,9 +18,9 @@ use crossbeam_channel::Sender;
 use once_cell::race::OnceBox;
 
 use crate::record::Recorder;
+use crate::record::chunks::unmap_chunk;
 use crate::record::dump;
 use crate::record::dump::ExcessNote;
-use crate::record::unmap_chunk;
 use crate::sys;
 use crate::thread;
 

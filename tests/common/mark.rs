@@ -6,6 +6,7 @@ use std::fmt;
 
 use serde_json::Value;
 
+use super::function;
 use super::number;
 use super::rows;
 use super::total;
@@ -116,28 +117,6 @@ impl Marked {
             excess: total(report, "excess"),
         }
     }
-}
-
-/// The function of a site or frame without its return type and parameters; template arguments stay.
-fn function(site: &Value) -> String {
-    let name = site["function"].as_str().unwrap_or("?");
-    let mut bare = String::new();
-    let mut depth = 0usize;
-    for c in name.chars() {
-        match c {
-            '(' if depth == 0 => break,
-            // What stood before was the return type.
-            ' ' if depth == 0 => {
-                bare.clear();
-                continue;
-            }
-            '<' => depth += 1,
-            '>' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        bare.push(c);
-    }
-    bare
 }
 
 /// How many runs got which mark.

@@ -166,13 +166,29 @@ pub fn rows<'report>(report: &'report Value, list: &str) -> &'report [Value] {
 
 /// The functions of the culprits, sorted, without their arguments.
 pub fn culprits(report: &Value) -> Vec<String> {
-    let mut names: Vec<String> = rows(report, "culprits")
-        .iter()
-        .map(|culprit| {
-            let name = culprit["function"].as_str().unwrap_or("?");
-            name.split('(').next().unwrap_or(name).to_owned()
-        })
-        .collect();
+    let mut names: Vec<String> = rows(report, "culprits").iter().map(function).collect();
     names.sort();
     names
+}
+
+/// The function of a site or frame without its return type and parameters; template arguments stay.
+pub fn function(site: &Value) -> String {
+    let name = site["function"].as_str().unwrap_or("?");
+    let mut bare = String::new();
+    let mut depth = 0usize;
+    for c in name.chars() {
+        match c {
+            '(' if depth == 0 => break,
+            // What stood before was the return type.
+            ' ' if depth == 0 => {
+                bare.clear();
+                continue;
+            }
+            '<' => depth += 1,
+            '>' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        bare.push(c);
+    }
+    bare
 }

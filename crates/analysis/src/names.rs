@@ -1,11 +1,14 @@
 //! What the name of a function says: without what the compiler adds, and which words are in it.
 
+use whofreed_names::ANONYMOUS;
+use whofreed_names::operator_length;
+
 /// Words of at most so many letters are found inside of others.
 const SHORT: usize = 4;
 
 /// The name of a demangled function without return type, parameters and template arguments.
 pub(crate) fn bare_name(demangled: &str) -> String {
-    let name = demangled.replace("(anonymous namespace)", "{anonymous}");
+    let name = demangled.replace(ANONYMOUS, "{anonymous}");
     // `<Type as Trait>::method` is a method of `Type`.
     if let Some(rest) = name.strip_prefix('<') {
         return bare_name(
@@ -39,14 +42,6 @@ pub(crate) fn bare_name(demangled: &str) -> String {
     }
     let start = bare.trim_end().rfind(' ').map_or(0, |space| space + 1);
     bare[start..].trim_end().to_owned()
-}
-
-/// The length of an operator's name at the start of `text`, its parameters not counted.
-fn operator_length(text: &str) -> usize {
-    if text.starts_with("operator()") {
-        return "operator()".len();
-    }
-    text.find('(').unwrap_or(text.len())
 }
 
 /// Whether `word` stands in `name`, in lower case. A short word has to begin one, so that `spool` is no pool.

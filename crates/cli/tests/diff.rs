@@ -2,22 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod common;
+
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use std::process::Output;
 
+use common::header;
+use common::printed;
+use common::said;
 use serde_json::Value;
 use tempfile::TempDir;
-use whofreed_trace::layout::BYTE_ORDER_MARK;
-use whofreed_trace::layout::CHUNK_SIZE;
-use whofreed_trace::layout::EVENT_SIZE;
-use whofreed_trace::layout::FileHeader;
-use whofreed_trace::layout::HEADER_SIZE;
-use whofreed_trace::layout::MAGIC;
 use whofreed_trace::layout::VERSION;
-use zerocopy::FromZeros;
-use zerocopy::IntoBytes;
 
 fn diff(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_whofreed"))
@@ -27,31 +24,6 @@ fn diff(arguments: &[&str]) -> Output {
         .env_remove("COLUMNS")
         .output()
         .unwrap()
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-fn printed(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-/// A trace without an event.
-fn header(trace_id: u64, session: u64) -> Vec<u8> {
-    let mut header = FileHeader::new_zeroed();
-    header.magic = MAGIC;
-    header.version = VERSION;
-    header.byte_order = BYTE_ORDER_MARK;
-    header.header_size = HEADER_SIZE as u32;
-    header.chunk_size = CHUNK_SIZE as u32;
-    header.event_size = EVENT_SIZE as u32;
-    header.pid = 77;
-    header.trace_id = trace_id;
-    header.session = session;
-    let mut bytes = header.as_bytes().to_vec();
-    bytes.resize(HEADER_SIZE, 0);
-    bytes
 }
 
 /// A report with these culprits.

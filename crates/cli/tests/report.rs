@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod common;
+
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
@@ -9,16 +11,11 @@ use std::process::Command;
 use std::process::Output;
 use std::process::Stdio;
 
+use common::header;
 use tempfile::TempDir;
-use whofreed_trace::layout::BYTE_ORDER_MARK;
 use whofreed_trace::layout::CHUNK_SIZE;
-use whofreed_trace::layout::EVENT_SIZE;
-use whofreed_trace::layout::FileHeader;
 use whofreed_trace::layout::HEADER_SIZE;
-use whofreed_trace::layout::MAGIC;
 use whofreed_trace::layout::VERSION;
-use zerocopy::FromZeros;
-use zerocopy::IntoBytes;
 
 fn whofreed(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_whofreed"))
@@ -26,22 +23,6 @@ fn whofreed(arguments: &[&str]) -> Output {
         .env_remove("WHOFREED_OPTIONS")
         .output()
         .unwrap()
-}
-
-/// A trace without an event.
-fn header() -> Vec<u8> {
-    let mut header = FileHeader::new_zeroed();
-    header.magic = MAGIC;
-    header.version = VERSION;
-    header.byte_order = BYTE_ORDER_MARK;
-    header.header_size = HEADER_SIZE as u32;
-    header.chunk_size = CHUNK_SIZE as u32;
-    header.event_size = EVENT_SIZE as u32;
-    header.pid = 77;
-    header.trace_id = 5;
-    let mut bytes = header.as_bytes().to_vec();
-    bytes.resize(HEADER_SIZE, 0);
-    bytes
 }
 
 struct Folder(TempDir);
@@ -92,11 +73,14 @@ fn files_that_are_no_traces_are_refused_with_place_and_reason() {
         &folder.file("text.wft", b"not a trace at all, but long enough"),
         "at offset 0: ",
     );
-    refused(&folder.file("short.wft", &header()[..20]), "at offset 20: ");
-    let mut other = header();
+    refused(
+        &folder.file("short.wft", &header(5, 0)[..20]),
+        "at offset 20: ",
+    );
+    let mut other = header(5, 0);
     other[8..12].copy_from_slice(&(VERSION + 1).to_ne_bytes());
     refused(&folder.file("version.wft", &other), "at offset 8: ");
-    let mut sizes = header();
+    let mut sizes = header(5, 0);
     sizes[16..20].fill(0xff);
     refused(&folder.file("sizes.wft", &sizes), "at offset 16: ");
     refused(folder.0.path(), "is a directory");
@@ -107,7 +91,7 @@ fn files_that_are_no_traces_are_refused_with_place_and_reason() {
 #[test]
 fn a_file_cut_off_anywhere_is_refused_or_reported_but_never_worse() {
     let folder = Folder::new();
-    let mut whole = header();
+    let mut whole = header(5, 0);
     whole.resize(HEADER_SIZE + CHUNK_SIZE, 0x5a);
     for length in [
         1,
@@ -132,7 +116,7 @@ fn a_file_cut_off_anywhere_is_refused_or_reported_but_never_worse() {
 fn every_bad_file_has_its_line() {
     let folder = Folder::new();
     let one = folder.file("one.wft", b"");
-    let good = folder.file("good.wft", &header());
+    let good = folder.file("good.wft", &header(5, 0));
     let two = folder.file("two.wft", b"x");
     let output = whofreed(&[
         "report",
@@ -157,7 +141,7 @@ fn a_name_cannot_forge_a_line() {
 #[test]
 fn a_trace_without_events_is_a_report() {
     let folder = Folder::new();
-    let path = folder.file("quiet.wft", &header());
+    let path = folder.file("quiet.wft", &header(5, 0));
     let path = path.to_str().unwrap();
     let output = whofreed(&["report", path]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
@@ -191,7 +175,7 @@ fn a_trace_without_events_is_a_report() {
 #[test]
 fn a_trace_given_twice_is_counted_once() {
     let folder = Folder::new();
-    let path = folder.file("same.wft", &header());
+    let path = folder.file("same.wft", &header(5, 0));
     let path = path.to_str().unwrap();
     let output = whofreed(&["report", path, path, "--format", "json"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
@@ -207,7 +191,7 @@ fn a_trace_given_twice_is_counted_once() {
 #[test]
 fn a_report_can_go_to_a_file() {
     let folder = Folder::new();
-    let path = folder.file("quiet.wft", &header());
+    let path = folder.file("quiet.wft", &header(5, 0));
     let target = folder.0.path().join("report.json");
     let arguments = [
         "report",
@@ -240,7 +224,7 @@ fn a_report_can_go_to_a_file() {
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
     let folder = Folder::new();
-    let path = folder.file("quiet.wft", &header());
+    let path = folder.file("quiet.wft", &header(5, 0));
     let mut child = Command::new(env!("CARGO_BIN_EXE_whofreed"))
         .args(["report", path.to_str().unwrap()])
         .stdout(Stdio::piped())

@@ -3,11 +3,13 @@
 
 mod accounts;
 mod answer;
+mod case;
 mod culprits;
 mod diff;
 mod headline;
 mod history;
 mod names;
+mod numbers;
 mod page;
 mod paths;
 mod stack;
@@ -127,8 +129,8 @@ fn short_stacks(analysis: &Analysis) -> Option<String> {
         format!(
             "{} of {} (allocations and first frees) end at the depth of {depth}: call sites further out cannot be \
              told apart (--depth)",
-            names::number(cut),
-            names::counted(of, "stack")
+            numbers::number(cut),
+            numbers::counted(of, "stack")
         )
     })
 }
@@ -198,7 +200,7 @@ fn summary(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
         return;
     }
     let start = "SUMMARY: whofreed: ";
-    let count = names::counted(excess, "excess free");
+    let count = numbers::counted(excess, "excess free");
     let Some(culprit) = analysis.culprits.first() else {
         page.line(&[plain(start), (Tone::Bad, count), plain(", unexplained")]);
         return;

@@ -5,11 +5,10 @@
 
 mod common;
 
-use std::env;
-use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 
+use common::page::check_lines;
+use common::page::expect;
 use serde_json::Value;
 use whofreed_analysis::Analysis;
 use whofreed_analysis::Class;
@@ -29,35 +28,6 @@ fn page(width: usize) -> TextOptions {
         width,
         trace_hint: Some("whofreed.device_host.4343.wft".to_owned()),
         ..TextOptions::default()
-    }
-}
-
-/// Compares with the file, or writes it.
-fn expect(name: &str, text: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/snapshots")
-        .join(name);
-    if env::var_os("UPDATE_EXPECT").is_some() {
-        fs::write(&path, text).unwrap();
-        return;
-    }
-    let expected = fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        expected == text,
-        "{name} differs; expected:\n{expected}\ngot:\n{text}"
-    );
-}
-
-/// No line is longer than the page, and none does what a terminal would act on.
-fn check_lines(text: &str, width: usize) {
-    for line in text.lines() {
-        let columns = unicode_width::UnicodeWidthStr::width(line);
-        assert!(
-            columns <= width || line.starts_with("HINT: "),
-            "{columns} columns of {width}: {line}"
-        );
-        let hostile = |c: char| c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c);
-        assert!(!line.contains(hostile), "{line:?}");
     }
 }
 

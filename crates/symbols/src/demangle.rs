@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use cpp_demangle::DemangleOptions;
 use cpp_demangle::ParseOptions;
 use cpp_demangle::Symbol;
+use whofreed_names::without_clone;
 
 use crate::abridged::abridged;
 
@@ -20,18 +21,6 @@ pub(crate) const LONGEST_MANGLED: usize = 32 * 1024;
 
 /// Deep enough for real templates, and shallow enough for the stack of any thread.
 const DEEPEST: u32 = 96;
-
-/// What compilers add to the name of a part or copy of a function; the person knows the function.
-const CLONES: [&str; 8] = [
-    ".cold",
-    ".part.",
-    ".isra.",
-    ".constprop.",
-    ".lto_priv.",
-    ".llvm.",
-    ".localalias",
-    ".__uniq.",
-];
 
 /// Writes at most [`LONGEST_NAME`] characters, then refuses.
 struct Bounded {
@@ -86,15 +75,6 @@ pub(crate) fn readable(raw: &str) -> String {
 fn without_version(name: &str) -> &str {
     match name.find('@') {
         Some(at) if at > 0 => &name[..at],
-        _ => name,
-    }
-}
-
-/// The name before the first clone suffix.
-fn without_clone(name: &str) -> &str {
-    let end = CLONES.iter().filter_map(|clone| name.find(clone)).min();
-    match end {
-        Some(end) if end > 0 => &name[..end],
         _ => name,
     }
 }

@@ -1,6 +1,8 @@
 //! Names of a real program that the system's compiler made, with all of its debug information and with less.
 #![expect(clippy::expect_used, reason = "a test may panic")]
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -8,7 +10,12 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
-use object::Object;
+use common::build_id;
+use common::chance;
+use common::folder;
+use common::module;
+use common::run;
+use common::trace;
 use whofreed_symbols::Resolver;
 use whofreed_trace::Frame;
 use whofreed_trace::Language;
@@ -16,10 +23,8 @@ use whofreed_trace::Module;
 use whofreed_trace::NativeFrame;
 use whofreed_trace::PythonCode;
 use whofreed_trace::PythonFrame;
-use whofreed_trace::Stack;
 use whofreed_trace::StackId;
 use whofreed_trace::StackNames;
-use whofreed_trace::Trace;
 
 const SOURCE: &str = include_str!("fixture/host.cpp");
 
@@ -29,21 +34,9 @@ struct Host {
     offsets: BTreeMap<String, u64>,
 }
 
-fn run(command: &mut Command) -> String {
-    let output = command.output().expect("the command starts");
-    assert!(
-        output.status.success(),
-        "{command:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).expect("the output is text")
-}
-
 /// Compiles the fixture with `arguments` in a folder of the test's own.
 fn host(test: &str, arguments: &[&str]) -> Host {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).expect("a folder");
+    let folder = folder(test);
     let source = folder.join("host.cpp");
     fs::write(&source, SOURCE).expect("the source is written");
     let program = folder.join("host");
@@ -71,40 +64,10 @@ fn host(test: &str, arguments: &[&str]) -> Host {
     Host { program, offsets }
 }
 
-fn build_id(path: &Path) -> Vec<u8> {
-    let bytes = fs::read(path).expect("the file is there");
-    let file = object::File::parse(&*bytes).expect("it is an object file");
-    file.build_id().expect("notes").unwrap_or_default().to_vec()
-}
-
-fn module(path: &Path) -> Module {
-    Module {
-        path: path.to_str().expect("text").to_owned(),
-        build_id: build_id(path),
-        load_bias: 0x5555_0000_0000,
-        start: 0x5555_0000_0000,
-        end: 0x5555_0010_0000,
-        generation: 1,
-    }
-}
-
 fn frame(module: u32, offset: u64) -> NativeFrame {
     NativeFrame {
         module: Some(module),
         offset,
-    }
-}
-
-/// A trace with one stack of `native` frames.
-fn trace(modules: Vec<Module>, native: Vec<NativeFrame>) -> Trace {
-    let stack = Stack {
-        native,
-        ..Stack::default()
-    };
-    Trace {
-        modules,
-        stacks: vec![Stack::default(), stack],
-        ..Trace::default()
     }
 }
 
@@ -338,9 +301,7 @@ fn a_file_without_a_build_id_that_is_newer_than_the_recording_is_doubted() {
 
 #[test]
 fn a_module_that_cannot_be_read_gives_no_names_and_one_note() {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("unreadable");
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).expect("a folder");
+    let folder = folder("unreadable");
     let pipe = folder.join("pipe.so");
     run(Command::new("mkfifo").arg(&pipe));
     let text = folder.join("text.so");
@@ -379,13 +340,7 @@ fn damaged_files_never_panic() {
     let bytes = fs::read(&host.program).expect("the program");
     let id = build_id(&host.program);
     let broken = host.program.with_extension("broken");
-    let mut state = 7_u64;
-    let mut next = move |below: usize| {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        usize::try_from(state >> 33).expect("31 bits") % below
-    };
+    let mut next = chance(7);
     let mut resolved = 0;
     for round in 0..150 {
         let mut damaged = bytes.clone();
@@ -450,9 +405,7 @@ fn the_recorders_own_frames_are_dropped_from_the_inner_end_only() {
 
 #[test]
 fn python_frames_take_the_place_of_the_loop() {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python");
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).expect("a folder");
+    let folder = folder("python");
     let source = folder.join("loop.c");
     fs::write(
         &source,

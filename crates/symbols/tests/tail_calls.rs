@@ -1,6 +1,8 @@
 //! Functions that a stack no longer shows, told by the debug information of a real program.
 #![expect(clippy::expect_used, reason = "a test may panic")]
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -8,13 +10,17 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
+use common::chance;
+use common::folder;
+use common::module;
+use common::run;
+use common::trace;
 use object::Object;
 use whofreed_symbols::Resolver;
 use whofreed_trace::Coverage;
 use whofreed_trace::Frame;
 use whofreed_trace::Module;
 use whofreed_trace::NativeFrame;
-use whofreed_trace::Stack;
 use whofreed_trace::StackId;
 use whofreed_trace::StackNames;
 use whofreed_trace::Trace;
@@ -27,23 +33,6 @@ struct Host {
     stacks: BTreeMap<String, Vec<u64>>,
 }
 
-fn run(command: &mut Command) -> String {
-    let output = command.output().expect("the command starts");
-    assert!(
-        output.status.success(),
-        "{command:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).expect("the output is text")
-}
-
-fn folder(test: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("tail_{test}"));
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).expect("a folder");
-    folder
-}
-
 /// Compiles the fixture with `arguments` in a folder of the test's own, and runs it.
 fn host_by(compiler: &str, test: &str, arguments: &[&str]) -> Host {
     let program = compile(compiler, test, arguments);
@@ -52,7 +41,7 @@ fn host_by(compiler: &str, test: &str, arguments: &[&str]) -> Host {
 }
 
 fn compile(compiler: &str, test: &str, arguments: &[&str]) -> PathBuf {
-    let folder = folder(test);
+    let folder = folder(&format!("tail_{test}"));
     let source = folder.join("host.c");
     fs::write(&source, SOURCE).expect("the source is written");
     let program = folder.join("host");
@@ -80,37 +69,12 @@ fn host(test: &str, arguments: &[&str]) -> Host {
     host_by("gcc", test, arguments)
 }
 
-fn module(path: &Path) -> Module {
-    let bytes = fs::read(path).expect("the file is there");
-    let file = object::File::parse(&*bytes).expect("it is an object file");
-    Module {
-        path: path.to_str().expect("text").to_owned(),
-        build_id: file.build_id().expect("notes").unwrap_or_default().to_vec(),
-        load_bias: 0x5555_0000_0000,
-        start: 0x5555_0000_0000,
-        end: 0x5555_0010_0000,
-        generation: 1,
-    }
-}
-
 fn resolve(trace: Trace) -> Arc<[Frame]> {
     let traces = [trace];
     let resolver = Resolver::new(&traces);
     let frames = resolver.frames(0, StackId(1));
     assert_eq!(resolver.notes(), Vec::<String>::new());
     frames
-}
-
-fn trace(modules: Vec<Module>, native: Vec<NativeFrame>) -> Trace {
-    let stack = Stack {
-        native,
-        ..Stack::default()
-    };
-    Trace {
-        modules,
-        stacks: vec![Stack::default(), stack],
-        ..Trace::default()
-    }
 }
 
 fn native(offsets: &[u64]) -> Vec<NativeFrame> {
@@ -366,7 +330,7 @@ void evict(unsigned long handle) { device_free(handle + 2); }
 
 #[test]
 fn tail_calls_from_library_to_library() {
-    let folder = folder("libraries");
+    let folder = folder("tail_libraries");
     let main = "#include <execinfo.h>\n#include <stdio.h>\nextern const char __ehdr_start;
 void evict(unsigned long);
 void wf_deallocate(unsigned long handle) {
@@ -451,7 +415,7 @@ int main(void) { evict(1); return 0; }\n";
 
 #[test]
 fn destructors_are_not_taken_for_their_copies() {
-    let folder = folder("destructors");
+    let folder = folder("tail_destructors");
     let source = folder.join("host.cpp");
     let text = "#include <execinfo.h>\n#include <cstdio>\nextern \"C\" const char __ehdr_start;
 #define KEPT __attribute__((noinline, noclone))
@@ -512,13 +476,7 @@ fn damaged_files_never_panic() {
     let bytes = fs::read(&host.program).expect("the program");
     let known = module(&host.program);
     let broken = host.program.with_extension("broken");
-    let mut state = 11_u64;
-    let mut next = move |below: usize| {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        usize::try_from(state >> 33).expect("31 bits") % below
-    };
+    let mut next = chance(11);
     // The debug information alone: the rest is another test's.
     let file = object::File::parse(&*bytes).expect("it is an object file");
     let debug: Vec<(usize, usize)> = [".debug_info", ".debug_abbrev", ".debug_rnglists"]

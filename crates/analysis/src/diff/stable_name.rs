@@ -1,19 +1,15 @@
 //! The name of a function that stays when it is compiled again: without return type, parameters, template
 //! arguments and clones; a lambda counts as the function that it stands in.
 
+use whofreed_names::ANONYMOUS;
+use whofreed_names::MOST_NESTED;
+use whofreed_names::balanced;
+use whofreed_names::behind_parameters;
+use whofreed_names::is_rust_hash;
+use whofreed_names::operator_at;
+use whofreed_names::own_type;
+use whofreed_names::without_clone;
 use whofreed_trace::Language;
-
-/// What compilers add to the name of a part or copy of a function.
-const CLONES: [&str; 8] = [
-    ".cold",
-    ".part.",
-    ".isra.",
-    ".constprop.",
-    ".lto_priv.",
-    ".llvm.",
-    ".localalias",
-    ".__uniq.",
-];
 
 /// How functions without a name of their own begin: they are numbered, and the numbers move.
 const NAMELESS: [&str; 6] = [
@@ -28,18 +24,12 @@ const NAMELESS: [&str; 6] = [
 /// What a member function is for.
 const QUALIFIERS: [&str; 4] = [" const", " &", " &&", " const &"];
 
-const ANONYMOUS: &str = "(anonymous namespace)";
-
-/// Types that stand in each other deeper than this are somebody's joke.
-const MOST_NESTED: usize = 8;
-
 /// The stable form of a demangled name.
 pub(super) fn stable_name(function: &str, language: Language) -> String {
     if language == Language::Python {
         return function.to_owned();
     }
-    let end = CLONES.iter().filter_map(|clone| function.find(clone)).min();
-    let function = end.map_or(function, |end| &function[..end]);
+    let function = without_clone(function);
     let mut name = native(function.trim_end(), 0);
     if let Some((before, last)) = name.rsplit_once("::")
         && is_rust_hash(last)
@@ -54,19 +44,11 @@ pub(super) fn stable_name(function: &str, language: Language) -> String {
     }
 }
 
-/// Rust's first mangling ends in a hash.
-fn is_rust_hash(part: &str) -> bool {
-    part.len() == 17
-        && part.starts_with('h')
-        && part[1..].bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
 fn native(name: &str, depth: usize) -> String {
     // `<Type as Trait>::method` is a method of the type.
     if depth < MOST_NESTED && name.starts_with('<') {
-        let (inside, after) = balanced(name, '<', '>');
-        let own = inside[1..].strip_suffix('>').unwrap_or(&inside[1..]);
-        let own = own.split(" as ").next().unwrap_or(own);
+        // Of a name that was cut there may be no more than the type.
+        let (own, after) = own_type(name).unwrap_or((&name[1..], ""));
         let after = native(after, depth + 1);
         return format!("{}{after}", native(own, depth + 1));
     }
@@ -88,16 +70,10 @@ fn native(name: &str, depth: usize) -> String {
             '<' => rest = balanced(rest, '<', '>').1,
             // `[abi:cxx11]`, `[clone .part.0]`.
             '[' => rest = balanced(rest, '[', ']').1,
-            '(' => {
-                rest = balanced(rest, '(', ')').1;
-                // A function inside of a function goes on; ` const` and the like do not.
-                let of_qualifiers =
-                    |text: &str| text.chars().all(|c| c == ' ' || c.is_alphabetic());
-                match rest.find("::") {
-                    Some(at) if of_qualifiers(&rest[..at]) => rest = &rest[at..],
-                    _ => break,
-                }
-            }
+            '(' => match behind_parameters(rest) {
+                Some(inner) => rest = inner,
+                None => break,
+            },
             ' ' if QUALIFIERS.contains(&rest) => break,
             ' ' => {
                 // What stands before was the return type.
@@ -111,45 +87,6 @@ fn native(name: &str, depth: usize) -> String {
         }
     }
     stable.trim_end_matches(':').trim_end().to_owned()
-}
-
-/// The name of an operator, where `rest` begins with it: up to its parameters, its own brackets among it.
-fn operator_at<'a>(before: &str, rest: &'a str) -> Option<&'a str> {
-    let after = rest.strip_prefix("operator")?;
-    let inside_of_a_name = |c: char| c.is_alphanumeric() || c == '_';
-    if before.ends_with(inside_of_a_name) || after.starts_with(inside_of_a_name) {
-        return None;
-    }
-    let skip = if after.starts_with("()") {
-        "()".len()
-    } else {
-        0
-    };
-    let length = after[skip..].find('(').unwrap_or(after.len() - skip);
-    let mut end = "operator".len() + skip + length;
-    if skip > 0 {
-        // `operator()<int>`: no bracket is part of the symbol any more.
-        end = "operator()".len();
-    }
-    Some(rest[..end].trim_end())
-}
-
-/// `text`, which begins with `open`, up to its partner, and what follows. All of it where there is none.
-fn balanced(text: &str, open: char, close: char) -> (&str, &str) {
-    let mut depth = 0_usize;
-    let mut before = ' ';
-    for (at, character) in text.char_indices() {
-        if character == open {
-            depth += 1;
-        } else if character == close && before != '-' {
-            depth = depth.saturating_sub(1);
-            if depth == 0 {
-                return text.split_at(at + character.len_utf8());
-            }
-        }
-        before = character;
-    }
-    (text, "")
 }
 
 #[cfg(test)]

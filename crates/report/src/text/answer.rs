@@ -5,9 +5,9 @@ use whofreed_analysis::Confidence;
 use whofreed_analysis::Culprit;
 use whofreed_analysis::Site;
 
-use super::names::counted;
-use super::names::number;
 use super::names::site;
+use super::numbers::counted;
+use super::numbers::number;
 use super::page::NO_BREAK;
 use super::page::Piece;
 use super::page::Tone;

@@ -6,18 +6,18 @@ use whofreed_analysis::Confidence;
 use whofreed_analysis::Culprit;
 
 use super::TextOptions;
+use super::case;
 use super::device;
-use super::names::bytes;
-use super::names::counted;
 use super::names::fit_middle;
-use super::names::number;
 use super::names::printable;
 use super::names::site;
+use super::numbers::bytes;
+use super::numbers::counted;
+use super::numbers::number;
 use super::page::Page;
 use super::page::Tone;
 use super::page::plain;
 use super::page::strong;
-use super::stack::stack;
 
 /// With more culprits than this, only so many are shown with their stacks.
 const IN_FULL: usize = 3;
@@ -39,14 +39,7 @@ pub(super) fn set(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
     for (index, culprit) in analysis.culprits[..in_full].iter().enumerate() {
         page.blank();
         heading(page, analysis, index, culprit);
-        let example = &culprit.example;
-        let frame = Some(&culprit.site.frame);
-        page.line(&[plain(format!("freed again by thread T{}:", example.thread))]);
-        stack(page, &example.excess, frame, again);
-        page.line(&[plain("first freed here:")]);
-        stack(page, &example.freed, frame, before);
-        page.line(&[plain("allocated here:")]);
-        stack(page, &example.allocated, frame, before);
+        case::set(page, analysis, culprit, again, before);
     }
     let rest = &analysis.culprits[in_full..];
     if rest.is_empty() {

@@ -8,11 +8,11 @@ use whofreed_trace::Frame;
 use whofreed_trace::StackNames;
 
 use super::TextOptions;
-use super::names::bytes;
 use super::names::columns;
-use super::names::counted;
-use super::names::number;
 use super::names::site;
+use super::numbers::bytes;
+use super::numbers::counted;
+use super::numbers::number;
 use super::page::Page;
 use super::page::Piece;
 use super::page::Tone;

@@ -1,8 +1,15 @@
-//! Names for people: hostile characters escaped, long names shortened, numbers with thousands separators.
+//! Names for people: hostile characters escaped, long names shortened.
 //!
 //! Every name in a report comes from the host (symbols, paths, labels), so none reaches a terminal as it is.
 
 use unicode_width::UnicodeWidthChar;
+use whofreed_names::ANONYMOUS;
+use whofreed_names::MOST_NESTED;
+use whofreed_names::balanced;
+use whofreed_names::behind_parameters;
+use whofreed_names::is_rust_hash;
+use whofreed_names::operator_symbol;
+use whofreed_names::own_type;
 use whofreed_trace::Frame;
 use whofreed_trace::Language;
 
@@ -120,40 +127,6 @@ pub(super) fn share(room: usize, name: &str, place: &str) -> (usize, usize) {
     }
 }
 
-/// A number with thousands separators.
-pub(super) fn number(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (position, digit) in digits.char_indices() {
-        if position > 0 && (digits.len() - position).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// A number and its noun: `1 buffer`, `2 buffers`.
-pub(super) fn counted(value: u64, noun: &str) -> String {
-    let plural = if value == 1 { "" } else { "s" };
-    format!("{} {noun}{plural}", number(value))
-}
-
-/// A size in bytes, with the unit that fits.
-pub(super) fn bytes(value: u64) -> String {
-    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    if value < 1024 {
-        return counted(value, "byte");
-    }
-    let mut scaled = u128::from(value) * 10 / 1024;
-    let mut unit = 0;
-    while scaled >= 10_240 && unit + 1 < UNITS.len() {
-        scaled /= 1024;
-        unit += 1;
-    }
-    format!("{}.{} {}", scaled / 10, scaled % 10, UNITS[unit])
-}
-
 /// The last component of a path.
 pub(super) fn base(path: &str) -> &str {
     path.rsplit('/')
@@ -189,13 +162,7 @@ pub(super) fn short_function(name: &str, language: Language) -> String {
     let bare = without_arguments(name, 0);
     let mut parts: Vec<&str> = bare.split("::").filter(|part| !part.is_empty()).collect();
     // Rust's legacy symbols end in a hash.
-    if parts.len() > 1
-        && parts.last().is_some_and(|last| {
-            last.len() == 17
-                && last.starts_with('h')
-                && last[1..].bytes().all(|b| b.is_ascii_hexdigit())
-        })
-    {
+    if parts.len() > 1 && parts.last().is_some_and(|last| is_rust_hash(last)) {
         parts.pop();
     }
     let mut keep = 1;
@@ -210,15 +177,11 @@ pub(super) fn short_function(name: &str, language: Language) -> String {
     }
 }
 
-/// Types that stand in each other deeper than this are somebody's joke.
-const MOST_NESTED: usize = 8;
-
 /// The name with what stands in `<>` and `()` left out, up to the end of its last parameter list.
 fn without_arguments(name: &str, depth: usize) -> String {
     // `<Type as Trait>::method`: the type says more than nothing.
     if depth < MOST_NESTED
-        && let Some(rest) = name.strip_prefix('<')
-        && let Some((own, after)) = split_qualified(rest)
+        && let Some((own, after)) = own_type(name)
     {
         return format!(
             "{}{}",
@@ -229,15 +192,15 @@ fn without_arguments(name: &str, depth: usize) -> String {
     let mut bare = String::new();
     let mut rest = name;
     while let Some(first) = rest.chars().next() {
-        if let Some(symbol) = operator_at(&bare, rest) {
+        if let Some(symbol) = operator_symbol(&bare, rest) {
             bare.push_str(symbol);
             rest = &rest[symbol.len()..];
             continue;
         }
         match first {
-            '(' if rest.starts_with("(anonymous namespace)") => {
+            '(' if rest.starts_with(ANONYMOUS) => {
                 bare.push_str("(anonymous)");
-                rest = &rest["(anonymous namespace)".len()..];
+                rest = &rest[ANONYMOUS.len()..];
             }
             '{' => {
                 let (inside, after) = balanced(rest, '{', '}');
@@ -245,21 +208,10 @@ fn without_arguments(name: &str, depth: usize) -> String {
                 rest = after;
             }
             '<' => rest = balanced(rest, '<', '>').1,
-            '(' => {
-                rest = balanced(rest, '(', ')').1;
-                // A function inside a function goes on; ` const` and the like do not.
-                let inner = rest.find("::");
-                match inner {
-                    Some(at)
-                        if rest[..at]
-                            .chars()
-                            .all(|c| c == ' ' || c.is_ascii_alphabetic()) =>
-                    {
-                        rest = &rest[at..];
-                    }
-                    _ => break,
-                }
-            }
+            '(' => match behind_parameters(rest) {
+                Some(inner) => rest = inner,
+                None => break,
+            },
             ' ' if !bare.ends_with("operator") => {
                 // What stands before was the return type.
                 bare.clear();
@@ -274,83 +226,9 @@ fn without_arguments(name: &str, depth: usize) -> String {
     bare
 }
 
-/// The symbol of an overloaded operator, where `bare` ends in the word and `rest` goes on with it.
-fn operator_at<'a>(bare: &str, rest: &'a str) -> Option<&'a str> {
-    let before = bare.strip_suffix("operator")?;
-    if before.ends_with(|c: char| c.is_alphanumeric() || c == '_') {
-        return None;
-    }
-    if rest.starts_with("()") || rest.starts_with("[]") {
-        return Some(&rest[..2]);
-    }
-    if rest.starts_with(' ') {
-        let end = rest.find('(').unwrap_or(rest.len());
-        return Some(&rest[..end]);
-    }
-    let end = rest
-        .find(|c: char| !"+-*/%^&|~!=<>,".contains(c))
-        .unwrap_or(rest.len());
-    (end > 0).then(|| &rest[..end])
-}
-
-/// `text`, which begins with `open`, up to its partner, and what follows. All of it where there is none.
-fn balanced(text: &str, open: char, close: char) -> (&str, &str) {
-    let mut depth = 0_usize;
-    let mut before = ' ';
-    for (at, character) in text.char_indices() {
-        if character == open {
-            depth += 1;
-        } else if character == close && before != '-' {
-            depth = depth.saturating_sub(1);
-            if depth == 0 {
-                return text.split_at(at + character.len_utf8());
-            }
-        }
-        before = character;
-    }
-    (text, "")
-}
-
-/// Splits what follows the `<` of `<Type as Trait>::method` into `Type` and `::method`.
-fn split_qualified(rest: &str) -> Option<(&str, &str)> {
-    let mut depth = 1_usize;
-    for (at, character) in rest.char_indices() {
-        match character {
-            '<' => depth += 1,
-            '>' => depth -= 1,
-            _ => {}
-        }
-        if depth == 0 {
-            let inside = &rest[..at];
-            let own = inside.split(" as ").next().unwrap_or(inside);
-            return Some((own, &rest[at + 1..]));
-        }
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_are_grouped_in_threes() {
-        assert_eq!(number(0), "0");
-        assert_eq!(number(999), "999");
-        assert_eq!(number(1_000), "1,000");
-        assert_eq!(number(u64::MAX), "18,446,744,073,709,551,615");
-        assert_eq!(counted(1, "buffer"), "1 buffer");
-        assert_eq!(counted(2_048, "buffer"), "2,048 buffers");
-    }
-
-    #[test]
-    fn sizes_take_the_unit_that_fits() {
-        assert_eq!(bytes(1), "1 byte");
-        assert_eq!(bytes(1023), "1,023 bytes");
-        assert_eq!(bytes(1536), "1.5 KiB");
-        assert_eq!(bytes(1 << 20), "1.0 MiB");
-        assert_eq!(bytes(u64::MAX), "15.9 EiB");
-    }
 
     #[test]
     fn hostile_characters_are_escaped() {
@@ -434,6 +312,11 @@ mod tests {
         assert_eq!(
             short("<alloc::vec::Vec<T,A> as core::ops::drop::Drop>::drop"),
             "Vec::drop"
+        );
+        // The arrow in a type closes none of its brackets.
+        assert_eq!(
+            short("<host::Lazy<Pool, fn() -> host::Pool<u32>>>::get"),
+            "Lazy::get"
         );
         assert_eq!(short("host::main::{{closure}}"), "main::{{closure}}");
         assert_eq!(short("host::run::h0123456789abcdef"), "host::run");

@@ -5,9 +5,9 @@ use whofreed_analysis::Seen;
 use whofreed_trace::Frame;
 
 use super::TextOptions;
-use super::names::counted;
-use super::names::number;
 use super::names::site;
+use super::numbers::counted;
+use super::numbers::number;
 use super::page::Page;
 use super::page::Tone;
 use super::page::plain;

@@ -1,6 +1,8 @@
 //! Analyses built by hand, as a run on the embedded example or on the real runtime would give them.
 #![allow(dead_code, reason = "each test file uses its own part of it")]
 
+pub mod page;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

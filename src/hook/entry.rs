@@ -1,0 +1,65 @@
+//! The first stop of an event: the guard against re-entrancy, and the process's world. Who is refused is counted.
+
+use crate::abi::WF_ADDRESS_UNKNOWN;
+use crate::process;
+use crate::process::World;
+use crate::thread;
+use crate::thread::Inside;
+use crate::thread::Refused;
+
+/// Goes inside for an event at an address of a device; one that cannot be had is counted.
+pub(super) fn enter_for_event(device: u32, address: u64) -> Option<Inside> {
+    enter_or(|| lose(device, address))
+}
+
+/// Goes inside for a hook, which has to look at the host's objects before it knows what the event is.
+pub fn enter_for_hook() -> Option<Inside> {
+    match thread::try_enter() {
+        Ok(inside) => Some(inside),
+        Err(Refused::Silent | Refused::Asking) => None,
+        Err(Refused::Interrupted | Refused::NoMemory) => {
+            process::lose_blindly();
+            None
+        }
+    }
+}
+
+/// Goes inside for what concerns no address; what cannot be had is counted.
+pub(super) fn enter() -> Option<Inside> {
+    enter_or(|| process::lose_unjudged(None))
+}
+
+fn enter_or(lose: impl FnOnce()) -> Option<Inside> {
+    match thread::try_enter() {
+        Ok(inside) => Some(inside),
+        Err(Refused::Silent) => None,
+        Err(Refused::Asking | Refused::Interrupted | Refused::NoMemory) => {
+            lose();
+            None
+        }
+    }
+}
+
+/// An event is lost before it is judged.
+fn lose(device: u32, address: u64) {
+    let is_known = address != WF_ADDRESS_UNKNOWN;
+    process::lose_unjudged(is_known.then_some((device, address)));
+}
+
+/// The world for an event at an address of a device; one that cannot be had is counted.
+pub(super) fn world_for_event(device: u32, address: u64) -> Option<&'static World> {
+    let world = process::world();
+    if world.is_none() {
+        lose(device, address);
+    }
+    world
+}
+
+/// The world for what concerns no address.
+pub(super) fn world() -> Option<&'static World> {
+    let world = process::world();
+    if world.is_none() {
+        process::lose_unjudged(None);
+    }
+    world
+}
