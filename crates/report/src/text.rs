@@ -5,6 +5,7 @@ mod accounts;
 mod answer;
 mod culprits;
 mod diff;
+mod evidence;
 mod headline;
 mod history;
 mod names;

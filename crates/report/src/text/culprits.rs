@@ -7,6 +7,7 @@ use whofreed_analysis::Culprit;
 
 use super::TextOptions;
 use super::device;
+use super::evidence;
 use super::names::bytes;
 use super::names::counted;
 use super::names::fit_middle;
@@ -39,11 +40,13 @@ pub(super) fn set(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
     for (index, culprit) in analysis.culprits[..in_full].iter().enumerate() {
         page.blank();
         heading(page, analysis, index, culprit);
+        evidence::set(page, analysis, culprit, count > 1 && !options.verbose);
         let example = &culprit.example;
         let frame = Some(&culprit.site.frame);
-        page.line(&[plain(format!("freed again by thread T{}:", example.thread))]);
+        let width = page.width;
+        page.prose(0, 2, &[plain(evidence::freed_again(culprit, width))]);
         stack(page, &example.excess, frame, again);
-        page.line(&[plain("first freed here:")]);
+        page.prose(0, 2, &[plain(evidence::first_freed(culprit))]);
         stack(page, &example.freed, frame, before);
         page.line(&[plain("allocated here:")]);
         stack(page, &example.allocated, frame, before);
