@@ -5,6 +5,8 @@
 //! costs no memory while the traces are replayed.
 
 mod model;
+#[cfg(test)]
+mod tests;
 
 pub use model::ChargedTo;
 pub use model::Evidence;
