@@ -125,6 +125,9 @@ fn what_the_report_hints_at_can_be_pasted() {
     );
     let history = history.expect_code(0).stdout;
     assert!(history.contains(", excess 1\n"), "{history}");
+    let marked = "already_freed, surplus: charged to culprit 1";
+    assert!(history.contains(marked), "{history}");
+    assert_eq!(history.matches("surplus").count(), 1, "{history}");
     // The last line is what the run has left.
     let trace = said
         .lines()

@@ -14,6 +14,10 @@ fn pool_runtime(scratch: &Scratch) -> PathBuf {
     Host::cxx(&["examples/pool_runtime/main.cpp"]).compile(scratch, "pool_runtime")
 }
 
+fn number_of_nats(culprit: &serde_json::Value) -> f64 {
+    culprit["innocence_costs"].as_f64().unwrap_or(0.0)
+}
+
 /// One variant of the embedded example: the culprits exactly, their figures exactly, nobody else.
 fn check_variant(variant: &str, seed: u64) {
     let scratch = Scratch::new(variant);
@@ -46,6 +50,12 @@ fn check_variant(variant: &str, seed: u64) {
             culprit["explains"].as_u64(),
             "{name}"
         );
+        // The record needs it, and every free of it is somewhere in the evidence.
+        assert!(number_of_nats(culprit) >= 6.0, "{culprit:#}");
+        let threads = common::rows(culprit, "threads").iter();
+        let by_threads: u64 = threads.map(|thread| number(thread, &["frees"])).sum();
+        let is_all = number(culprit, &["thread_count"]) <= 3;
+        assert_eq!(is_all, by_threads == number(culprit, &["explains"]));
         assert!(
             culprit["file"]
                 .as_str()

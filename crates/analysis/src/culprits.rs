@@ -11,11 +11,15 @@ use whofreed_trace::Frame;
 
 use crate::Confidence;
 use crate::Culprit;
+use crate::Evidence;
 use crate::Example;
 use crate::Site;
 use crate::Victim;
 use crate::blame::Accused;
 use crate::blame::Case;
+use crate::evidence;
+use crate::evidence::Allocating;
+use crate::evidence::Charged;
 use crate::naming::Known;
 use crate::naming::naming;
 use crate::replay::Place;
@@ -25,12 +29,23 @@ use crate::sites::Sites;
 use crate::sources::EventRef;
 use crate::tally::Tally;
 
-/// Culprits and victims, and how many excess frees the culprits explain.
+/// What becomes of the accusations.
+#[derive(Debug)]
+pub(crate) struct Assembled {
+    pub(crate) culprits: Vec<Culprit>,
+    pub(crate) victims: Vec<Victim>,
+    /// How many excess frees the culprits explain.
+    pub(crate) explained: u64,
+    /// Which frees are charged to them.
+    pub(crate) charged: Charged,
+}
+
+/// Culprits and victims.
 pub(crate) fn assemble(
     tally: &Tally<'_>,
     accused: Vec<Accused>,
     sites: &mut Sites<'_>,
-) -> (Vec<Culprit>, Vec<Victim>, u64) {
+) -> Assembled {
     let accused = merge(accused, sites);
     let mut guilty: HashMap<ChainId, usize> = HashMap::new();
     for (index, accused) in accused.iter().enumerate() {
@@ -64,14 +79,27 @@ pub(crate) fn assemble(
         }
     }
     let explained = accused.iter().map(Accused::explains).sum();
+    let charged = evidence::charged(&accused);
+    let allocating = Allocating::new(&accused, sites);
+    let evidence = evidence::evidence(tally, &accused, &charged, allocating, sites);
     let culprits: Vec<Culprit> = accused
         .iter()
         .zip(observed)
-        .map(|(accused, observed)| culprit(tally, accused, observed, sites))
+        .zip(evidence)
+        .map(|((accused, observed), evidence)| Culprit {
+            observed,
+            evidence,
+            ..culprit(tally, accused, allocating, sites)
+        })
         .collect();
     let guilty_counts = guilty.keys().map(|&chain| (chain, 1)).collect();
     let victims = victims(&victim_chains, &guilty_counts, sites);
-    (culprits, victims, explained)
+    Assembled {
+        culprits,
+        victims,
+        explained,
+        charged,
+    }
 }
 
 /// One entry for each site and confidence, the one that explains most first.
@@ -108,19 +136,28 @@ fn merge(accused: Vec<Accused>, sites: &Sites<'_>) -> Vec<Accused> {
     accused
 }
 
-fn culprit(tally: &Tally<'_>, accused: &Accused, observed: u64, sites: &Sites<'_>) -> Culprit {
+/// The rest of it is up to the caller.
+fn culprit(
+    tally: &Tally<'_>,
+    accused: &Accused,
+    allocating: Allocating,
+    sites: &mut Sites<'_>,
+) -> Culprit {
     let all = || accused.charges.iter().flat_map(|charge| &charge.buffers);
     let buffers: BTreeSet<Place> = all().copied().collect();
     let devices: BTreeSet<u32> = all().map(|place| place.device).collect();
     let cases = accused.charges.iter().filter_map(|charge| charge.case);
     let best = cases.min_by_key(Case::order);
-    let example = best.map_or_else(Example::default, |case| example(tally, &case, sites));
+    let example = best.map_or_else(Example::default, |case| {
+        example(tally, &case, allocating, sites)
+    });
     let frame = sites.frame(accused.site).clone();
     Culprit {
         class: sites.class(accused.site, &example.excess),
         site: Site { frame },
+        evidence: Evidence::default(),
         explains: accused.explains(),
-        observed,
+        observed: 0,
         buffers: buffers.len() as u64,
         devices: devices.into_iter().collect(),
         confidence: accused.confidence,
@@ -135,13 +172,19 @@ fn culprit(tally: &Tally<'_>, accused: &Accused, observed: u64, sites: &Sites<'_
     }
 }
 
-fn example(tally: &Tally<'_>, case: &Case, sites: &Sites<'_>) -> Example {
+fn example(
+    tally: &Tally<'_>,
+    case: &Case,
+    allocating: Allocating,
+    sites: &mut Sites<'_>,
+) -> Example {
     let sources = tally.sources;
     let source = &sources[case.surplus.trace() as usize];
     // Where the file cannot be read any more there is nothing to show.
     let Some(event) = case.surplus.of(sources) else {
         return Example::default();
     };
+    let reuse = evidence::reuse(tally, case, allocating, sites);
     let read = |of: Option<EventRef>| of.and_then(|of| Some((of.trace(), of.of(sources)?)));
     let stack = |of: Option<(u32, Event)>| -> Arc<[Frame]> {
         of.map_or_else(
@@ -168,6 +211,8 @@ fn example(tally: &Tally<'_>, case: &Case, sites: &Sites<'_>) -> Example {
         allocated: stack(allocated),
         freed: stack(read(case.freed)),
         excess: sites.stack(case.surplus.trace(), event.stack),
+        verdict: Some(event.verdict),
+        reuse,
     }
 }
 

@@ -3,6 +3,7 @@
 use whofreed_trace::Event;
 use whofreed_trace::Trace;
 
+use crate::ChargedTo;
 use crate::HistoryStep;
 use crate::replay::Address;
 use crate::replay::Follower;
@@ -14,13 +15,24 @@ use crate::sources::EventRef;
 use crate::sources::Source;
 
 /// The steps of `address` on `device`, process by process; events that the ledger had no room for come last.
-pub(crate) fn history(sources: &[Source<'_>], device: u32, address: u64) -> Vec<HistoryStep> {
+/// `charged_to` knows of each event whether it is charged to somebody.
+pub(crate) fn history(
+    sources: &[Source<'_>],
+    device: u32,
+    address: u64,
+    charged_to: impl Fn(EventRef) -> Option<ChargedTo>,
+) -> Vec<HistoryStep> {
+    let of_sources = sources
+        .iter()
+        .map(|source| of_address(source, device, address));
+    let (numbers, events): (Vec<Vec<u64>>, Vec<Vec<Event>>) = of_sources.unzip();
     let kept: Vec<Trace> = sources
         .iter()
-        .map(|source| Trace {
+        .zip(events)
+        .map(|(source, events)| Trace {
             id: source.id,
             process: source.process.clone(),
-            events: of_address(source, device, address),
+            events,
             ..Trace::default()
         })
         .collect();
@@ -31,17 +43,24 @@ pub(crate) fn history(sources: &[Source<'_>], device: u32, address: u64) -> Vec<
         .judged
         .into_iter()
         .chain(steps.loose)
-        .map(|(trace, event)| HistoryStep {
-            trace: trace as usize,
-            pid: kept[trace as usize].process.pid,
-            event,
+        .map(|(at, event)| {
+            let trace = at.trace();
+            let number = numbers[trace as usize][at.event() as usize];
+            HistoryStep {
+                trace: trace as usize,
+                pid: kept[trace as usize].process.pid,
+                event,
+                charged_to: charged_to(EventRef::new(trace, number)),
+            }
         })
         .collect();
     all.sort_by_key(|step| step.trace);
     all
 }
 
-fn of_address(source: &Source<'_>, device: u32, address: u64) -> Vec<Event> {
+/// The events of an address, and their numbers in the trace before.
+fn of_address(source: &Source<'_>, device: u32, address: u64) -> (Vec<u64>, Vec<Event>) {
+    let mut numbers = Vec::new();
     let mut kept = Vec::new();
     let mut events = Vec::new();
     for run in source.events.runs() {
@@ -52,12 +71,16 @@ fn of_address(source: &Source<'_>, device: u32, address: u64) -> Vec<Event> {
             source
                 .events
                 .read(run.first + read, wanted as usize, &mut events);
-            let here = |event: &&Event| event.device == device && event.address == address;
-            kept.extend(events.iter().filter(here));
+            for (number, event) in (run.first + read..).zip(&events) {
+                if event.device == device && event.address == address {
+                    numbers.push(number);
+                    kept.push(*event);
+                }
+            }
             read += wanted;
         }
     }
-    kept
+    (numbers, kept)
 }
 
 /// So many events are looked at in one go.
@@ -66,8 +89,8 @@ const AT_ONCE: u64 = 1024;
 /// Notes every step.
 #[derive(Default)]
 struct Steps {
-    judged: Vec<(u32, Event)>,
-    loose: Vec<(u32, Event)>,
+    judged: Vec<(EventRef, Event)>,
+    loose: Vec<(EventRef, Event)>,
 }
 
 impl Follower for Steps {
@@ -75,7 +98,7 @@ impl Follower for Steps {
 
     fn loose(&mut self, at: EventRef, event: &Event) {
         if event.untracked && is_of_address(event.kind) {
-            self.loose.push((at.trace(), *event));
+            self.loose.push((at, *event));
         }
     }
 
@@ -85,7 +108,7 @@ impl Follower for Steps {
         let mut event = *step.event;
         event.verdict = step.verdict;
         event.late = step.late;
-        self.judged.push((step.at.trace(), event));
+        self.judged.push((step.at, event));
     }
 
     fn ends(&mut self, _address: &Address, (): ()) {}

@@ -2,8 +2,8 @@
 //!
 //! `replay` judges every event again, address by address, as they come; `tally` remembers what is needed of them:
 //! `balance` the sums, `rows` the text for the blame. `sites` tells which frame of a stack is a call site, by `rules`;
-//! `blame` charges excess frees to sites; `culprits`, `unexplained` and `leaks` word the result. `diff` holds two
-//! results against each other.
+//! `blame` charges excess frees to sites; `culprits`, `unexplained` and `leaks` word the result, with the
+//! `evidence`. `diff` holds two results against each other.
 //!
 //! **Architecture Invariant:** pure functions; no terminal, no files, no clock.
 
@@ -12,6 +12,7 @@ mod blame;
 mod bunches;
 mod culprits;
 pub mod diff;
+mod evidence;
 mod history;
 mod leaks;
 mod model;
@@ -27,6 +28,12 @@ mod stacks;
 mod tally;
 mod unexplained;
 
+pub use evidence::ChargedTo;
+pub use evidence::Evidence;
+pub use evidence::Hits;
+pub use evidence::Moment;
+pub use evidence::Reuse;
+pub use evidence::ThreadFrees;
 pub use model::*;
 pub use rules::RuleError;
 pub use rules::Rules;
@@ -42,6 +49,7 @@ use whofreed_trace::Trace;
 use crate::blame::Counterfactual;
 use crate::blame::Engine;
 use crate::blame::Proven;
+use crate::evidence::Charged;
 use crate::replay::Findings;
 use crate::rows::Rows;
 use crate::sites::Sites;
@@ -65,7 +73,7 @@ pub fn analyse_by<E: Events>(
     let short_stacks = short_stacks::short_stacks(traces);
     Analysis {
         short_stacks,
-        ..analyse_sources(&sources, names, rules, Rows::default())
+        ..analyse_sources(&sources, names, rules, Rows::default()).0
     }
 }
 
@@ -79,7 +87,7 @@ pub fn analyse_cut<E: Events>(
     most_whole: usize,
 ) -> Analysis {
     let sources: Vec<Source<'_>> = traces.iter().map(Source::of).collect();
-    analyse_sources(&sources, names, &Rules::of(traces), Rows::uncut(most_whole))
+    analyse_sources(&sources, names, &Rules::of(traces), Rows::uncut(most_whole)).0
 }
 
 /// Replays the traces and adds up, without a word about who did it: nothing is symbolized.
@@ -89,12 +97,13 @@ pub fn sums<E: Events>(traces: &[Trace<E>]) -> Totals {
     Tally::new(&sources, Rows::default()).balance.totals
 }
 
+/// The analysis, and which frees are charged to its culprits.
 fn analyse_sources(
     sources: &[Source<'_>],
     names: &dyn StackNames,
     rules: &Rules,
     rows: Rows,
-) -> Analysis {
+) -> (Analysis, Charged) {
     let tally = Tally::new(sources, rows);
     let mut totals = tally.balance.totals;
     let mut sites = Sites::new(names, rules);
@@ -105,13 +114,13 @@ fn analyse_sources(
         }
     }
     let unexplained = unexplained::unexplained(&tally, &accused, &mut sites);
-    let (culprits, victims, explained) = culprits::assemble(&tally, accused, &mut sites);
-    totals.unexplained = totals.excess - explained;
+    let assembled = culprits::assemble(&tally, accused, &mut sites);
+    totals.unexplained = totals.excess - assembled.explained;
     let most = sources
         .iter()
         .enumerate()
         .max_by_key(|&(index, source)| (source.events.len(), std::cmp::Reverse(index)));
-    Analysis {
+    let analysis = Analysis {
         processes: sources
             .iter()
             .map(|source| source.process.clone())
@@ -123,20 +132,45 @@ fn analyse_sources(
         verdicts: tally.balance.verdicts,
         buffers: tally.balance.buffers,
         device_names: device_names(sources),
-        culprits,
-        victims,
+        culprits: assembled.culprits,
+        victims: assembled.victims,
         unexplained,
         leaks: leaks::leaks(&tally, &mut sites),
         worst_buffers: tally.balance.worst_buffers,
         short_stacks: ShortStacks::default(),
-    }
+    };
+    (analysis, assembled.charged)
 }
 
 /// The whole life of one address, process by process, in the order of its steps.
 #[must_use]
 pub fn history<E: Events>(traces: &[Trace<E>], device: u32, address: u64) -> Vec<HistoryStep> {
     let sources: Vec<Source<'_>> = traces.iter().map(Source::of).collect();
-    history::history(&sources, device, address)
+    history::history(&sources, device, address, |_| None)
+}
+
+/// The same, and which of its frees are charged to whom as surplus. For that everything is analysed, by `rules`.
+#[must_use]
+pub fn history_with_blame<E: Events>(
+    traces: &[Trace<E>],
+    names: &dyn StackNames,
+    rules: &Rules,
+    device: u32,
+    address: u64,
+) -> Vec<HistoryStep> {
+    let sources: Vec<Source<'_>> = traces.iter().map(Source::of).collect();
+    let (analysis, charged) = analyse_sources(&sources, names, rules, Rows::default());
+    history::history(&sources, device, address, |event| {
+        let at = charged
+            .binary_search_by_key(&event, |&(free, _)| free)
+            .ok()?;
+        let culprit = charged[at].1 as usize;
+        let confidence = analysis.culprits[culprit].confidence;
+        Some(ChargedTo {
+            culprit,
+            confidence,
+        })
+    })
 }
 
 /// What was bound or could not be seen in any of the processes, once.

@@ -7,6 +7,11 @@ use whofreed_trace::Coverage;
 use whofreed_trace::Damage;
 use whofreed_trace::Frame;
 use whofreed_trace::Process;
+use whofreed_trace::Verdict;
+
+use crate::ChargedTo;
+use crate::Evidence;
+use crate::Reuse;
 
 /// Everything a report says.
 #[derive(Clone, Debug, Default)]
@@ -221,6 +226,10 @@ pub struct Example {
     pub freed: Arc<[Frame]>,
     /// Where it was freed again.
     pub excess: Arc<[Frame]>,
+    /// What the excess free was judged; `None` where it cannot be read any more.
+    pub verdict: Option<Verdict>,
+    /// How the pointer outlived the buffer.
+    pub reuse: Reuse,
 }
 
 /// A call site whose surplus frees, taken out of the log, make excess frees vanish.
@@ -242,6 +251,8 @@ pub struct Culprit {
     pub confidence: Confidence,
     /// Other sites that fit as well.
     pub alternatives: Vec<Site>,
+    /// What speaks against it.
+    pub evidence: Evidence,
     /// One case.
     pub example: Example,
 }
@@ -313,4 +324,6 @@ pub struct HistoryStep {
     pub pid: u32,
     /// The event as recorded; its verdict is the replay's.
     pub event: whofreed_trace::Event,
+    /// Whom it is charged to as a surplus free, where it is and that was asked for.
+    pub charged_to: Option<ChargedTo>,
 }

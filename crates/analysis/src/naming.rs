@@ -26,6 +26,13 @@ impl Noise {
     };
 }
 
+impl Noise {
+    /// Whether the guilty ones of these frees can be put down to errors.
+    fn may_be_innocent(self, guilty: f64, innocent: f64) -> bool {
+        guilty <= self.share / 2.0 * (guilty + innocent)
+    }
+}
+
 /// As many innocent frees for one guilty free are put up with where both are few.
 const FEW: f64 = 0.4;
 
@@ -70,7 +77,7 @@ pub(crate) fn naming(sites: &Sites<'_>, known: &Known<'_>) -> HashMap<ChainId, S
     let mut tree = Tree::new(sites, known);
     let is_innocent = |chain: &ChainId, count: u64| {
         let guilty = known.guilty.get(chain).copied().unwrap_or(0);
-        guilty as f64 <= noise.share / 2.0 * (guilty + count) as f64
+        noise.may_be_innocent(guilty as f64, count as f64)
     };
     let innocent: BTreeMap<ChainId, u64> = known
         .innocent
@@ -121,6 +128,7 @@ fn through<'a>(
 /// All chains, by their innermost sites.
 struct Tree<'a> {
     nodes: HashMap<&'a [SiteId], Node>,
+    noise: Noise,
 }
 
 /// The chains that begin with some sites.
@@ -163,7 +171,10 @@ impl<'a> Tree<'a> {
                 }
             }
         }
-        Self { nodes }
+        Self {
+            nodes,
+            noise: known.noise,
+        }
     }
 
     /// Whether the innermost sites `prefix` are right and wrong by turns, and no way to get there is to be told from the
@@ -220,7 +231,10 @@ impl<'a> Tree<'a> {
         let choice = (ways.len() as f64).ln();
         for way in ways {
             prefix.push(way);
-            if self.nodes[prefix.as_slice()].frees.guilty > 0.0 {
+            let frees = self.nodes[prefix.as_slice()].frees;
+            if self.noise.may_be_innocent(frees.guilty, frees.innocent) {
+                sum += frees.told_if_any();
+            } else {
                 sum += choice + self.cost(prefix);
             }
             prefix.pop();
@@ -247,6 +261,11 @@ impl Frees {
             guilty: self.guilty * weight,
             innocent: self.innocent * weight,
         }
+    }
+
+    /// What it takes to tell them where guilty ones are not expected.
+    fn told_if_any(&self) -> f64 {
+        if self.guilty > 0.0 { self.told() } else { 0.0 }
     }
 
     /// What it takes to tell which of the frees are the guilty ones, in nats, when all shares of guilty ones are equally
@@ -276,7 +295,7 @@ mod tests {
         let mut sum = 0.0;
         for x in 0..200 {
             sum += f64::from(x.max(1)).ln();
-            assert!((ln_factorial(x.into()) - sum).abs() < 1e-8, "{x}");
+            assert!((ln_factorial(x.into()) - sum).abs() < 1e-6, "{x}");
         }
     }
 }

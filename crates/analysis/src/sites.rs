@@ -10,6 +10,7 @@ use whofreed_trace::StackNames;
 
 use crate::Class;
 use crate::Rules;
+use crate::Site;
 
 /// A call site's number: function, file and line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -122,6 +123,13 @@ impl<'a> Sites<'a> {
 
     pub(crate) fn frame(&self, site: SiteId) -> &Frame {
         &self.frames[site.0 as usize]
+    }
+
+    /// As a report names it.
+    pub(crate) fn site(&self, site: SiteId) -> Site {
+        Site {
+            frame: self.frame(site).clone(),
+        }
     }
 
     /// Whether the site is in a runtime's own library.

@@ -27,7 +27,8 @@ impl EventRef {
         (self.0 >> EVENT_BITS) as u32
     }
 
-    const fn event(self) -> u64 {
+    /// Its index in its trace.
+    pub(crate) const fn event(self) -> u64 {
         self.0 & (MOST_EVENTS - 1)
     }
 
@@ -39,6 +40,12 @@ impl EventRef {
     /// The event that lies so far behind.
     pub(crate) const fn behind(self, distance: u32) -> Self {
         Self(self.0 + distance as u64)
+    }
+
+    /// Appends the `count` events from this one on, as far as they lie in one run and can be read.
+    pub(crate) fn read(self, sources: &[Source<'_>], count: usize, into: &mut Vec<Event>) {
+        let events = sources[self.trace() as usize].events;
+        events.read(self.event(), count, into);
     }
 
     /// The event itself; `None` where its file cannot be read any more.

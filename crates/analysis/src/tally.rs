@@ -171,12 +171,11 @@ impl Follower for Tally<'_> {
             let life = &ended.life;
             let began = self.stacks.number(life.began.trace(), life.stack);
             let freed = self.stacks.number(ended.by.trace(), ended.stack);
-            let end = Some((freed, ended.by));
-            Rows::inherit(&mut kept.row, (began, life.began), end);
+            Rows::inherit(&mut kept.row, life, began, Some((freed, ended.by)));
         }
         for life in inherited.live() {
             let began = self.stacks.number(life.began.trace(), life.stack);
-            Rows::inherit(&mut kept.row, (began, life.began), None);
+            Rows::inherit(&mut kept.row, life, began, None);
         }
     }
 

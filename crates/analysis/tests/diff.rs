@@ -8,6 +8,7 @@ use whofreed_analysis::Analysis;
 use whofreed_analysis::Class;
 use whofreed_analysis::Confidence;
 use whofreed_analysis::Culprit;
+use whofreed_analysis::Evidence;
 use whofreed_analysis::Example;
 use whofreed_analysis::Leak;
 use whofreed_analysis::Site;
@@ -92,6 +93,7 @@ fn named_in(stack: &[&str], name: &str, explains: u64) -> Culprit {
         devices: vec![0],
         confidence: Confidence::Counterfactual,
         alternatives: Vec::new(),
+        evidence: Evidence::default(),
         example: Example {
             excess: stack.iter().map(|name| frame(name)).collect(),
             ..Example::default()

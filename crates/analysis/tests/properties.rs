@@ -7,6 +7,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use whofreed_analysis::Analysis;
 use whofreed_analysis::Confidence;
+use whofreed_analysis::Culprit;
 use whofreed_analysis::analyse;
 use whofreed_analysis::history;
 use whofreed_corpus::Host;
@@ -256,6 +257,20 @@ fn renumber<'a>(host: &'a Host, trace: &Trace, seed: u64) -> (Trace, Renumbered<
     )
 }
 
+/// The evidence against the culprits, as far as it must not depend on numbering.
+fn evidence(analysis: &Analysis) -> Vec<String> {
+    let told = |culprit: &Culprit| {
+        let evidence = &culprit.evidence;
+        let times = [evidence.first, evidence.last].map(|moment| moment.unwrap().time_ns);
+        let costs = evidence.innocence_costs.map(|nats| format!("{nats:.6}"));
+        let hits = (&evidence.hits, evidence.hit_sites);
+        let reuse = &culprit.example.reuse;
+        let lives = (reuse.life, reuse.hit_life, reuse.lives, &reuse.hit_site);
+        format!("{times:?} {costs:?} {hits:?} {lives:?}")
+    };
+    analysis.culprits.iter().map(told).collect()
+}
+
 #[test]
 fn numbering_makes_no_difference() {
     for name in ["stale", "helper_everywhere", "explicit_then_destructor"] {
@@ -266,6 +281,7 @@ fn numbering_makes_no_difference() {
             let (other, names) = renumber(&host, &trace, 9);
             let (one, two) = (analyse(&[trace], &host.names), analyse(&[other], &names));
             assert_eq!(culprits(&one), culprits(&two), "{name} {owners:?}");
+            assert_eq!(evidence(&one), evidence(&two), "{name} {owners:?}");
             assert_eq!(one.totals, two.totals);
         }
     }

@@ -1,14 +1,16 @@
-//! `whofreed history`: the whole life of one address.
+//! `whofreed history`: the whole life of one address, and which of its frees are charged to a culprit.
 
 use std::io;
 use std::path::PathBuf;
 
 use clap::Args;
+use whofreed_analysis::Rules;
 use whofreed_symbols::Resolver;
 
 use crate::failure::Failure;
 use crate::output;
 use crate::output::Format;
+use crate::rules;
 use crate::traces;
 
 /// The arguments of `whofreed history`.
@@ -26,6 +28,9 @@ pub(crate) struct HistoryArgs {
     /// The form of the history
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+    /// Rules as they were given to the report, so that its culprits have the same numbers here
+    #[arg(long, value_name = "FILE")]
+    rules: Vec<PathBuf>,
     /// Show whole stacks
     #[arg(long, short)]
     verbose: bool,
@@ -33,9 +38,12 @@ pub(crate) struct HistoryArgs {
 
 /// Shows the history.
 pub(crate) fn history(args: &HistoryArgs) -> Result<u8, Failure> {
+    let own = rules::of_files(&args.rules)?;
     let traces = traces::load(&args.traces)?;
     let names = Resolver::new(&traces);
-    let steps = whofreed_analysis::history(&traces, args.device, args.address);
+    let rules = Rules::of(&traces).and(own);
+    let steps =
+        whofreed_analysis::history_with_blame(&traces, &names, &rules, args.device, args.address);
     let text = match args.format {
         Format::Json => whofreed_report::history_to_json(&steps, &names),
         Format::Text => {

@@ -4,6 +4,7 @@
 //! what is hostile is the matter of the JSON writer here, and of whoever shows them there.
 
 mod diff;
+mod evidence;
 mod read;
 
 pub use diff::diff_to_json;
@@ -24,6 +25,9 @@ use whofreed_trace::Frame;
 use whofreed_trace::Language;
 use whofreed_trace::Process;
 use whofreed_trace::StackNames;
+
+use self::evidence::EvidenceView;
+use self::evidence::ReuseView;
 
 /// The name and version of the schema.
 const SCHEMA: &str = "whofreed-report/1";
@@ -55,6 +59,8 @@ pub fn history_to_json(steps: &[HistoryStep], names: &dyn StackNames) -> String 
             pid: step.pid,
             late: step.event.late,
             blocked: step.event.blocked,
+            // The rank, as the report has it.
+            charged_to: step.charged_to.map(|to| to.culprit + 1),
             stack: frames.iter().map(FrameValue::new).collect(),
         })
         .collect();
@@ -369,6 +375,8 @@ struct CulpritView<'a> {
     devices: &'a [u32],
     confidence: &'static str,
     alternatives: Vec<SiteView<'a>>,
+    #[serde(flatten)]
+    evidence: EvidenceView<'a>,
     stacks: StacksView<'a>,
     example: ExampleView<'a>,
 }
@@ -387,6 +395,7 @@ impl<'a> CulpritView<'a> {
             devices: &culprit.devices,
             confidence: culprit.confidence.name(),
             alternatives: culprit.alternatives.iter().map(SiteView::new).collect(),
+            evidence: EvidenceView::new(&culprit.evidence),
             stacks: StacksView {
                 allocated: example.allocated.iter().map(FrameValue::new).collect(),
                 freed: example.freed.iter().map(FrameValue::new).collect(),
@@ -400,6 +409,7 @@ impl<'a> CulpritView<'a> {
                 kind: &example.kind,
                 scope: &example.scope,
                 thread: example.thread,
+                reuse: ReuseView::new(&example.reuse),
             },
         }
     }
@@ -422,6 +432,7 @@ struct ExampleView<'a> {
     kind: &'a str,
     scope: &'a str,
     thread: u32,
+    reuse: ReuseView<'a>,
 }
 
 #[derive(Serialize)]
@@ -506,6 +517,7 @@ struct StepView<'a> {
     pid: u32,
     late: bool,
     blocked: bool,
+    charged_to: Option<usize>,
     stack: Vec<FrameValue<'a>>,
 }
 

@@ -6,6 +6,7 @@ mod answer;
 mod case;
 mod culprits;
 mod diff;
+mod evidence;
 mod headline;
 mod history;
 mod names;

@@ -4,19 +4,17 @@
 
 mod common;
 
-use std::sync::Arc;
-
 use common::page::page;
 use whofreed_analysis::Analysis;
-use whofreed_analysis::Verdicts;
 use whofreed_analysis::analyse;
 use whofreed_corpus::Host;
 use whofreed_corpus::Owners;
 use whofreed_corpus::Reuse;
 use whofreed_report::to_text;
+use whofreed_trace::Verdict;
 
 fn text(analysis: &Analysis) -> String {
-    to_text(analysis, &page(100))
+    to_text(analysis, &page(200))
 }
 
 /// The lines over the stacks of each culprit.
@@ -72,8 +70,8 @@ fn what_was_freed_before_is_freed_again() {
     assert_eq!(
         leads(&text(&analysis)),
         [
-            "freed again by thread T4243:",
-            "first freed here:",
+            "freed again by thread T4243; life 1 had ended:",
+            "first freed here by thread T4243; the pointer is from life 1 of this address:",
             "allocated here:"
         ]
     );
@@ -88,8 +86,8 @@ fn what_another_owner_has_by_now_is_told_as_such() {
     assert_eq!(
         leads(&text(&analysis)),
         [
-            "freed again by thread T4243, when another owner held the address:",
-            "first freed here:",
+            "freed again by thread T4243; hits life 2 of another owner, allocated at dev_alloc (host.cpp:10):",
+            "first freed here by thread T4243; the pointer is from life 1 of this address:",
             "allocated here:"
         ]
     );
@@ -105,7 +103,7 @@ fn what_a_stranger_frees_is_not_freed_again() {
     assert_eq!(
         leads(&text),
         [
-            "freed by thread T4243, for an owner that never held it:",
+            "freed by thread T4243, for an owner that never held it; hits life 1, allocated at dev_alloc (host.cpp:10):",
             "its holder got it here:"
         ]
     );
@@ -118,7 +116,7 @@ fn what_a_stranger_frees_is_not_freed_again() {
 }
 
 #[test]
-fn of_several_verdicts_only_what_holds_for_any_is_told() {
+fn each_culprit_is_told_by_its_own_verdict() {
     let mut host = host();
     for _ in 0..2 {
         free_again(&mut host, "dev_free < evict < step");
@@ -128,40 +126,33 @@ fn of_several_verdicts_only_what_holds_for_any_is_told() {
     assert_eq!(
         leads(&text(&analysis)),
         [
-            "freed again by thread T4243:",
-            "first freed here:",
+            "freed again by thread T4243; life 1 had ended:",
+            "first freed here by thread T4243; the pointer is from life 1 of this address:",
             "allocated here:",
-            "freed by thread T4243, without a right to it:",
-            "allocated here:"
+            "freed by thread T4243, for an owner that never held it; hits life 3, allocated at dev_alloc (host.cpp:10):",
+            "its holder got it here:"
         ]
     );
 }
 
 #[test]
-fn what_no_owner_proves_is_not_told_by_the_verdicts() {
+fn what_no_owner_proves_is_not_told_by_the_verdict() {
     let mut analysis = common::usual();
     analysis.culprits.truncate(1);
-    analysis.verdicts = Verdicts {
-        stale_owner: 1_618,
-        ..Verdicts::default()
-    };
-    let again = [
-        "freed again by thread T4243:",
-        "first freed here:",
-        "allocated here:",
-    ];
-    assert_eq!(leads(&text(&analysis)), again);
-    analysis.verdicts = Verdicts {
-        foreign_owner: 1_618,
-        ..Verdicts::default()
-    };
-    assert_eq!(leads(&text(&analysis)), again);
-    analysis.culprits[0].example.freed = Arc::from([]);
-    assert_eq!(
-        leads(&text(&analysis)),
-        [
-            "freed by thread T4243, without a right to it:",
-            "allocated here:"
-        ]
-    );
+    for verdict in [
+        None,
+        Some(Verdict::Ok),
+        Some(Verdict::StaleOwner),
+        Some(Verdict::ForeignOwner),
+    ] {
+        analysis.culprits[0].example.verdict = verdict;
+        assert_eq!(
+            leads(&text(&analysis)),
+            [
+                "freed again by thread T4243; would hit life 7, allocated at Tensor::Tensor (tensor.cpp:9):",
+                "first freed here by thread T4242; the pointer would be from life 3 of this address:",
+                "allocated here:",
+            ]
+        );
+    }
 }

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use whofreed_analysis::Analysis;
+use whofreed_analysis::ChargedTo;
+use whofreed_analysis::Confidence;
 use whofreed_analysis::HistoryStep;
 use whofreed_report::TextOptions;
 use whofreed_report::history_to_json;
@@ -125,8 +127,33 @@ fn every_key_of_the_contract_is_there() {
             "confidence",
             "alternatives",
             "stacks",
+            "innocence_costs",
+            "first",
+            "last",
+            "threads",
+            "thread_count",
+            "allocation_sites",
+            "allocation_site_count",
         ],
     );
+    assert_eq!(culprit["innocence_costs"], 8423.3, "in nats");
+    assert_eq!(report["culprits"][1]["innocence_costs"], Value::Null);
+    assert_eq!(culprit["first"]["thread"], 4243);
+    has(
+        &culprit["last"],
+        &["pid", "thread", "time_ns", "since_start_ns"],
+    );
+    has(&culprit["threads"][0], &["pid", "thread", "frees"]);
+    has(
+        &culprit["allocation_sites"][0],
+        &["function", "file", "line", "module", "frees"],
+    );
+    assert_eq!(culprit["allocation_site_count"], 5);
+    let reuse = &culprit["example"]["reuse"];
+    has(reuse, &["never_held", "was_dead", "freed_by_thread"]);
+    assert_eq!((&reuse["life"], &reuse["lives"]), (&3.into(), &7.into()));
+    assert_eq!(reuse["hit_life"], 7);
+    assert_eq!(reuse["hit_allocated_at"]["line"], 9);
     has(
         &culprit["alternatives"][0],
         &["function", "file", "line", "module"],
@@ -243,6 +270,7 @@ fn life() -> Vec<HistoryStep> {
     let event = |step, kind, verdict, stack| HistoryStep {
         trace: 0,
         pid: 7,
+        charged_to: None,
         event: Event {
             kind,
             verdict,
@@ -271,9 +299,20 @@ fn life() -> Vec<HistoryStep> {
     ]
 }
 
+/// The same life, and the last free is charged to the second culprit.
+fn charged(confidence: Confidence) -> Vec<HistoryStep> {
+    let mut steps = life();
+    steps[2].charged_to = Some(ChargedTo {
+        culprit: 1,
+        confidence,
+    });
+    steps
+}
+
 #[test]
 fn a_history_is_a_list_of_steps() {
-    let steps: Value = serde_json::from_str(&history_to_json(&life(), &OneFrame)).unwrap();
+    let steps = charged(Confidence::Proven);
+    let steps: Value = serde_json::from_str(&history_to_json(&steps, &OneFrame)).unwrap();
     let steps = steps.as_array().unwrap();
     assert_eq!(steps.len(), 3);
     for step in steps {
@@ -288,6 +327,8 @@ fn a_history_is_a_list_of_steps() {
     assert_eq!(steps[0]["stack"][0]["line"], 11);
     assert_eq!(steps[2]["verdict"], "already_freed");
     assert_eq!(steps[2]["stack"], serde_json::json!([]));
+    assert_eq!(steps[1]["charged_to"], Value::Null);
+    assert_eq!(steps[2]["charged_to"], 2, "the rank, not the index");
     assert_eq!(history_to_json(&[], &OneFrame), "[]\n");
 }
 
@@ -309,6 +350,22 @@ fn a_history_is_told_line_by_line() {
     );
     let none = history_to_text(&[], &OneFrame, 1, 2, &TextOptions::default());
     assert!(none.ends_with("no event in this record\n"), "{none}");
+}
+
+#[test]
+fn a_history_marks_the_frees_that_are_charged_to_a_culprit() {
+    for (confidence, mark) in [
+        (Confidence::Proven, "surplus: charged to culprit 2"),
+        (
+            Confidence::Undecided,
+            "perhaps surplus: culprit 2, undecided",
+        ),
+    ] {
+        let steps = charged(confidence);
+        let text = history_to_text(&steps, &OneFrame, 4, 64, &TextOptions::default());
+        assert_eq!(text.matches("surplus").count(), 1, "{text}");
+        assert!(text.contains(&format!("already_freed, {mark}")), "{text}");
+    }
 }
 
 /// Every free comes through the same two functions of the runtime: what tells is who called them.

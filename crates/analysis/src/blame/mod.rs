@@ -36,6 +36,9 @@ pub(crate) struct Charge {
     pub(crate) count: u64,
     /// Where the surplus frees were.
     pub(crate) buffers: BTreeSet<Place>,
+    /// The surplus frees, and by whom what they hit was allocated.
+    pub(crate) frees: Vec<EventRef>,
+    pub(crate) hits: Counts,
     /// The one that tells most, and of those the first in time.
     pub(crate) case: Option<Case>,
 }
@@ -47,14 +50,26 @@ impl Charge {
             surplus,
             count: 0,
             buffers: BTreeSet::new(),
+            frees: Vec::new(),
+            hits: Counts::new(),
             case: None,
         }
     }
 
-    /// Charges one more.
-    pub(crate) fn add(&mut self, buffer: Place, case: Option<Case>) {
+    /// Charges one more: `free`, which hit what was allocated by the chain `hit`.
+    pub(crate) fn add(
+        &mut self,
+        buffer: Place,
+        free: EventRef,
+        hit: Option<ChainId>,
+        case: Option<Case>,
+    ) {
         self.count += 1;
         self.buffers.insert(buffer);
+        self.frees.push(free);
+        if let Some(hit) = hit {
+            *self.hits.entry(hit).or_default() += 1;
+        }
         let better = |case: &Case| self.case.is_none_or(|best| case.order() < best.order());
         if let Some(case) = case.filter(better) {
             self.case = Some(case);
@@ -70,6 +85,20 @@ pub(crate) struct Case {
     /// Where the buffer that it frees again was allocated and first freed.
     pub(crate) allocated: Option<EventRef>,
     pub(crate) freed: Option<EventRef>,
+    pub(crate) lives: Lives,
+}
+
+/// Which lives of its address a surplus free has to do with, by their numbers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lives {
+    /// The one that its pointer is from; or that its owner never held the address.
+    pub(crate) own: Option<u32>,
+    pub(crate) never_held: bool,
+    /// The one that goes on, and that it hits, with its allocate; or that none does.
+    pub(crate) hit: Option<(u32, EventRef)>,
+    pub(crate) was_dead: bool,
+    /// How many there had been.
+    pub(crate) all: u32,
 }
 
 impl Case {
@@ -78,12 +107,14 @@ impl Case {
         surplus: EventRef,
         allocated: Option<EventRef>,
         freed: Option<EventRef>,
+        lives: Lives,
     ) -> Self {
         Self {
             surplus,
             time_ns: surplus.of(sources).map_or(u64::MAX, |event| event.time_ns),
             allocated,
             freed,
+            lives,
         }
     }
 
@@ -101,6 +132,8 @@ pub(crate) struct Accused {
     pub(crate) confidence: Confidence,
     /// Sites that fit as well.
     pub(crate) alternatives: Vec<SiteId>,
+    /// By how many nats the description of the log gets longer if it is declared innocent, where there is one.
+    pub(crate) innocence_costs: Option<f64>,
     pub(crate) charges: Vec<Charge>,
 }
 

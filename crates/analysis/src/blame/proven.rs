@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 use std::collections::HashMap;
 
 use whofreed_trace::EventKind;
+use whofreed_trace::StackId;
 
 use super::Accused;
 use super::Case;
 use super::Charge;
 use super::Counts;
 use super::Engine;
+use super::Lives;
 use crate::Confidence;
 use crate::bunches::Bunches;
 use crate::naming::Known;
@@ -43,6 +45,9 @@ pub(crate) struct Unproven {
     owner: u64,
     /// The owner has had a life here.
     is_own: bool,
+    lives: Lives,
+    /// The stack that allocated what it hits, by its trace.
+    hit: Option<(u32, StackId)>,
 }
 
 impl Unproven {
@@ -58,6 +63,14 @@ impl Unproven {
             released: life.and_then(|life| life.released),
             owner: step.event.root_owner,
             is_own,
+            lives: Lives {
+                own: life.filter(|_| is_own).map(|life| life.number),
+                never_held: life.is_some() && !is_own,
+                hit: step.hit.map(|hit| (hit.number, hit.began)),
+                was_dead: step.hit.is_none(),
+                all: step.lives,
+            },
+            hit: step.hit.or(life).map(|hit| (hit.began.trace(), hit.stack)),
         }
     }
 }
@@ -107,10 +120,12 @@ impl Engine for Proven {
                 time_ns: free.time_ns,
                 allocated: free.allocated,
                 freed: free.freed.or_else(released),
+                lives: free.lives,
             };
+            let hit = free.hit.map(|(trace, stack)| sites.chain(trace, stack));
             let charge = charges.entry((chain, place.trace));
             let charge = charge.or_insert_with(|| Charge::new(chain, chain));
-            charge.add(*place, Some(case));
+            charge.add(*place, free.at, hit, Some(case));
         }
         if charges.is_empty() {
             return Vec::new();
@@ -139,6 +154,7 @@ impl Engine for Proven {
                 site,
                 confidence: Confidence::Proven,
                 alternatives: Vec::new(),
+                innocence_costs: None,
                 charges: Vec::new(),
             });
             entry.charges.push(charge);

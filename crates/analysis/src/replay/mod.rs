@@ -24,6 +24,7 @@ use whofreed_trace::Event;
 use whofreed_trace::EventKind;
 use whofreed_trace::Verdict;
 
+pub(crate) use self::walk::Life;
 pub(crate) use self::walk::Reset;
 pub(crate) use self::walk::Step;
 pub(crate) use self::walk::Walk;

@@ -22,6 +22,8 @@ const ENDED_OF_OWNERS: usize = 16;
 pub(crate) struct Life {
     pub(crate) owner: u64,
     pub(crate) began: EventRef,
+    /// Which of the address's lives it is, counted from one.
+    pub(crate) number: u32,
     /// Of its allocation.
     pub(crate) stack: StackId,
     pub(crate) size: u64,
@@ -56,8 +58,11 @@ pub(crate) struct Step<'a> {
     /// The life that the event began or ended; of an excess free the one that it frees again, as far as owner and
     /// address tell.
     pub(crate) life: Option<Life>,
-    /// Of an excess free: the deallocate that had ended `life`.
+    /// Of an excess free: the deallocate that had ended `life`, and what lives there now, which the free hits.
     pub(crate) freed: Option<EventRef>,
+    pub(crate) hit: Option<Life>,
+    /// How many lives the address has seen, this event's own among them.
+    pub(crate) lives: u32,
     /// A reset or close of the device lies between the step before and this one.
     pub(crate) after_reset: bool,
 }
@@ -80,8 +85,8 @@ pub(crate) struct Walk {
     /// Owners tell lives apart here; and one that ended is not remembered any more.
     has_owners: bool,
     forgot: bool,
-    /// Anything ever lived here.
-    has_lived: bool,
+    /// How many lives began here.
+    lives: u32,
 }
 
 impl Default for Walk {
@@ -96,7 +101,7 @@ impl Default for Walk {
             exact: true,
             has_owners: false,
             forgot: false,
-            has_lived: false,
+            lives: 0,
         }
     }
 }
@@ -113,7 +118,7 @@ impl Walk {
 
     /// Whether anything ever lived here.
     pub(crate) fn has_lived(&self) -> bool {
-        self.has_lived
+        self.lives > 0
     }
 
     /// Reads a little of everything that the next step needs.
@@ -153,7 +158,7 @@ impl Walk {
         }
         let (verdict, late) = self.verdict(event);
         let owner = event.root_owner;
-        let mut freed = None;
+        let (mut freed, mut hit) = (None, None);
         let life = match event.kind {
             EventKind::Allocate => {
                 // With no owner to tell two lives apart, a late right cannot outlive the next one.
@@ -165,6 +170,7 @@ impl Walk {
             EventKind::Deallocate if verdict.is_excess() => {
                 let again = self.freed_again(owner);
                 freed = again.and_then(|(_, freed)| freed);
+                hit = self.live.last().copied();
                 again.map(|(life, _)| life)
             }
             _ => None,
@@ -176,6 +182,8 @@ impl Walk {
             late,
             life,
             freed,
+            hit,
+            lives: self.lives,
             after_reset,
         }
     }
@@ -196,15 +204,16 @@ impl Walk {
     }
 
     fn begin(&mut self, at: EventRef, event: &Event) -> Life {
+        self.lives = self.lives.saturating_add(1);
         let life = Life {
             owner: event.root_owner,
             began: at,
+            number: self.lives,
             stack: event.stack,
             size: event.size,
             released: None,
             inherited: false,
         };
-        self.has_lived = true;
         self.live.push(life);
         life
     }

@@ -53,6 +53,15 @@ impl Code {
         matches!(self.meaning(), Meaning::Excess(_))
     }
 
+    /// How many lives an address has seen with this code, after so many before.
+    pub(super) const fn lives_after(self, before: u32) -> u32 {
+        if self.is_allocate() {
+            before.saturating_add(1)
+        } else {
+            before
+        }
+    }
+
     /// The stack of a free.
     pub(crate) const fn freed_by(self) -> Option<StackNumber> {
         match self.meaning() {
@@ -71,5 +80,7 @@ impl Code {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Token {
     pub(crate) code: Code,
+    /// How many lives the address had seen by then, the one that an allocate begins among them.
+    pub(crate) lives: u32,
     pub(crate) at: EventRef,
 }

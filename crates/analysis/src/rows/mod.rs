@@ -20,6 +20,7 @@ use whofreed_trace::Verdict;
 use self::cut::Cut;
 use self::cut::Cutter;
 use crate::replay::Address;
+use crate::replay::Life;
 use crate::replay::Map;
 use crate::replay::Place;
 use crate::replay::Step;
@@ -73,6 +74,8 @@ pub(crate) struct Rows {
     offsets: Vec<u32>,
     /// The events of codes for which that cannot be told.
     far: Map<usize, EventRef>,
+    /// How many lives the address had seen at a code, where that is not told by the code before.
+    lives_at: Map<usize, u32>,
     heads: Vec<Head>,
     /// Addresses with rows, and when their rows are to be used.
     places: Vec<(Place, Use)>,
@@ -151,6 +154,20 @@ impl Row<'_> {
         }
     }
 
+    /// For each code how many lives the address had seen by then, the one that an allocate begins among them.
+    pub(crate) fn lives(&self) -> Vec<u32> {
+        let first = self.head.start + self.head.context as usize;
+        let mut lives = 0;
+        let codes = self.codes.iter().zip(first..);
+        codes
+            .map(|(code, at)| {
+                let told = self.rows.lives_at.get(&at).copied();
+                lives = told.unwrap_or_else(|| code.lives_after(lives));
+                lives
+            })
+            .collect()
+    }
+
     pub(crate) fn place(&self) -> Place {
         self.rows.places[self.head.place as usize].0
     }
@@ -169,6 +186,7 @@ impl Rows {
             codes: Vec::new(),
             offsets: Vec::new(),
             far: Map::default(),
+            lives_at: Map::default(),
             heads: Vec::new(),
             places: Vec::new(),
             late: BTreeSet::new(),
@@ -221,15 +239,19 @@ impl Rows {
     /// An instance that a forked child inherited, and the free that had ended it.
     pub(crate) fn inherit(
         builder: &mut Builder,
-        allocate: (StackNumber, EventRef),
+        life: &Life,
+        allocate: StackNumber,
         free: Option<(StackNumber, EventRef)>,
     ) {
+        let lives = life.number;
         builder.tokens.push(Token {
-            code: Code::allocate(allocate.0),
-            at: allocate.1,
+            code: Code::allocate(allocate),
+            lives,
+            at: life.began,
         });
         builder.tokens.extend(free.map(|(stack, at)| Token {
             code: Code::free(stack, false),
+            lives,
             at,
         }));
     }
@@ -242,10 +264,10 @@ impl Rows {
         step: &Step<'_>,
         stack: StackNumber,
     ) {
-        let at = step.at;
+        let (at, lives) = (step.at, step.lives);
         if step.after_reset {
             let code = Code::RESET;
-            self.push(address, builder, Token { code, at });
+            self.push(address, builder, Token { code, lives, at });
         }
         let code = match (step.event.kind, step.verdict) {
             (EventKind::Allocate, _) | (EventKind::Retain, Verdict::Ok) => Code::allocate(stack),
@@ -254,7 +276,7 @@ impl Rows {
             // A late free is legitimate, and a free of a buffer from before the tracking tells nothing.
             _ => return,
         };
-        self.push(address, builder, Token { code, at });
+        self.push(address, builder, Token { code, lives, at });
     }
 
     fn push(&mut self, address: &Address, builder: &mut Builder, token: Token) {
@@ -344,7 +366,12 @@ impl Rows {
         self.codes.extend(context);
         let context = self.codes.len() - start;
         self.offsets.resize(self.codes.len(), FAR);
+        let mut lives = 0;
         for token in tokens {
+            if token.lives != token.code.lives_after(lives) {
+                self.lives_at.insert(self.codes.len(), token.lives);
+            }
+            lives = token.lives;
             let offset = token.at.distance(first).filter(|&offset| offset != FAR);
             if offset.is_none() {
                 self.far.insert(self.codes.len(), token.at);

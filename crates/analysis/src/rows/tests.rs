@@ -36,7 +36,7 @@ struct Nature {
 }
 
 fn text(nature: Nature, mut draw: impl FnMut(u64) -> u64, len: usize) -> Vec<Token> {
-    let mut open = 0_u64;
+    let (mut open, mut lives) = (0_u64, 0_u32);
     let mut text = Vec::new();
     for index in 0..len {
         let stack = StackNumber(draw(nature.stacks) as u32);
@@ -45,6 +45,7 @@ fn text(nature: Nature, mut draw: impl FnMut(u64) -> u64, len: usize) -> Vec<Tok
             Code::RESET
         } else if open == 0 && draw(10) >= nature.excess || draw(10) < nature.allocates {
             open += 1;
+            lives += 1;
             Code::allocate(stack)
         } else {
             let is_excess = open == 0;
@@ -54,7 +55,7 @@ fn text(nature: Nature, mut draw: impl FnMut(u64) -> u64, len: usize) -> Vec<Tok
         // Some lie in another trace: inherited.
         let trace = u32::from(draw(50) == 0);
         let at = EventRef::new(trace, index as u64 * draw(3) * (1 << 31) + index as u64);
-        text.push(Token { code, at });
+        text.push(Token { code, lives, at });
     }
     text
 }
@@ -110,6 +111,7 @@ proptest! {
         for row in rows.iter() {
             let text = &texts[row.place().address as usize];
             let mut last = None;
+            let lives = row.lives();
             for (index, &code) in row.codes.iter().enumerate() {
                 if code.freed_by().is_some() {
                     *found.entry(code).or_default() += 1;
@@ -118,6 +120,7 @@ proptest! {
                 let at = row.event(index);
                 let place = text.iter().position(|token| token.at == at && token.code == code);
                 prop_assert!(place.is_some());
+                prop_assert_eq!(place.map(|place| text[place].lives), Some(lives[index]));
                 prop_assert!(place > last, "{place:?} after {last:?}");
                 last = place;
             }
@@ -139,16 +142,15 @@ fn only_what_is_unusual_is_kept() {
     let (a, f, x) = (StackNumber(0), StackNumber(1), StackNumber(2));
     let mut text = Vec::new();
     for life in 0..10_000_u64 {
-        let at = |step: u64| EventRef::new(0, 3 * life + step);
-        let (code, free) = (Code::allocate(a), Code::free(f, false));
-        text.push(Token { code, at: at(0) });
-        text.push(Token {
-            code: free,
-            at: at(1),
-        });
+        let lives = life as u32 + 1;
+        let mut push = |code, step| {
+            let at = EventRef::new(0, 3 * life + step);
+            text.push(Token { code, lives, at });
+        };
+        push(Code::allocate(a), 0);
+        push(Code::free(f, false), 1);
         if life == 5_000 {
-            let code = Code::free(x, true);
-            text.push(Token { code, at: at(2) });
+            push(Code::free(x, true), 2);
         }
     }
     let rows = cut(&[text], 0);
@@ -169,12 +171,14 @@ fn a_leak_does_not_make_everything_unusual() {
     let mut text = Vec::new();
     for life in 0..20_000_u64 {
         let at = EventRef::new(0, 2 * life);
+        let lives = life as u32 + 1;
         let code = Code::allocate(a);
-        text.push(Token { code, at });
+        text.push(Token { code, lives, at });
         if life % 2_000 != 100 {
             let code = Code::free(f, false);
             text.push(Token {
                 code,
+                lives,
                 at: at.behind(1),
             });
         }

@@ -9,6 +9,7 @@ use whofreed_analysis::Analysis;
 use whofreed_analysis::Class;
 use whofreed_analysis::Confidence;
 use whofreed_analysis::Culprit;
+use whofreed_analysis::Evidence;
 use whofreed_analysis::Example;
 use whofreed_analysis::Leak;
 use whofreed_analysis::Site;
@@ -238,6 +239,7 @@ impl From<CulpritKeys> for Culprit {
             devices: Vec::new(),
             confidence: confidence.unwrap_or(Confidence::Undecided),
             alternatives: keys.alternatives.into_iter().map(Site::from).collect(),
+            evidence: Evidence::default(),
             example: Example {
                 excess: keys.stacks.excess.into_iter().map(Frame::from).collect(),
                 ..Example::default()

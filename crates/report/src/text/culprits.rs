@@ -8,6 +8,7 @@ use whofreed_analysis::Culprit;
 use super::TextOptions;
 use super::case;
 use super::device;
+use super::evidence;
 use super::names::fit_middle;
 use super::names::printable;
 use super::names::site;
@@ -39,7 +40,8 @@ pub(super) fn set(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
     for (index, culprit) in analysis.culprits[..in_full].iter().enumerate() {
         page.blank();
         heading(page, analysis, index, culprit);
-        case::set(page, analysis, culprit, again, before);
+        evidence::set(page, analysis, culprit, count > 1 && !options.verbose);
+        case::set(page, culprit, again, before);
     }
     let rest = &analysis.culprits[in_full..];
     if rest.is_empty() {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use whofreed_analysis::Confidence;
 use whofreed_analysis::HistoryStep;
 use whofreed_trace::EventKind;
 use whofreed_trace::Frame;
@@ -191,8 +192,17 @@ impl Columns {
                 verdict.push_str(word);
             }
         }
+        if let Some(to) = step.charged_to {
+            let number = to.culprit + 1;
+            verdict.push_str(&match to.confidence {
+                Confidence::Undecided => format!(", perhaps surplus: culprit {number}, undecided"),
+                Confidence::Proven | Confidence::Counterfactual => {
+                    format!(", surplus: charged to culprit {number}")
+                }
+            });
+        }
         let used = lead.len() + verdict.len();
-        let tone = if is_excess(step) {
+        let tone = if is_excess(step) || step.charged_to.is_some() {
             Tone::Bad
         } else {
             Tone::Plain

@@ -11,10 +11,15 @@ use whofreed_analysis::Buffers;
 use whofreed_analysis::Class;
 use whofreed_analysis::Confidence;
 use whofreed_analysis::Culprit;
+use whofreed_analysis::Evidence;
 use whofreed_analysis::Example;
+use whofreed_analysis::Hits;
 use whofreed_analysis::Leak;
+use whofreed_analysis::Moment;
+use whofreed_analysis::Reuse;
 use whofreed_analysis::Seen;
 use whofreed_analysis::Site;
+use whofreed_analysis::ThreadFrees;
 use whofreed_analysis::Totals;
 use whofreed_analysis::Unexplained;
 use whofreed_analysis::Verdicts;
@@ -79,6 +84,7 @@ pub fn culprit(frame: &Frame, explains: u64, class: Class) -> Culprit {
         devices: vec![4],
         confidence: Confidence::Counterfactual,
         alternatives: Vec::new(),
+        evidence: evidence(explains),
         example: Example {
             pid: 4242,
             device: 4,
@@ -87,6 +93,7 @@ pub fn culprit(frame: &Frame, explains: u64, class: Class) -> Culprit {
             kind: "circular buffer".to_owned(),
             scope: String::new(),
             thread: 4243,
+            verdict: None,
             allocated: Arc::from([
                 native(
                     "device::Allocator::allocate(unsigned long)",
@@ -106,7 +113,54 @@ pub fn culprit(frame: &Frame, explains: u64, class: Class) -> Culprit {
                 main.clone(),
             ]),
             excess: Arc::from([free, frame.clone(), main]),
+            reuse: Reuse {
+                life: Some(3),
+                freed_by: Some(4242),
+                lives: 7,
+                hit_life: Some(7),
+                hit_site: Some(site(native(
+                    "device::Tensor::Tensor(unsigned long)",
+                    "/src/device/tensor.cpp",
+                    9,
+                ))),
+                ..Reuse::default()
+            },
         },
+    }
+}
+
+/// What speaks against a culprit with so many frees.
+fn evidence(frees: u64) -> Evidence {
+    let moment = |thread, since_start_ns| Moment {
+        pid: 4242,
+        thread,
+        time_ns: 7_000_000_000 + since_start_ns,
+        since_start_ns,
+    };
+    let of_thread = |thread, frees| ThreadFrees {
+        pid: 4242,
+        thread,
+        frees,
+    };
+    let hits = |function: &str, line, frees| Hits {
+        site: site(native(function, "/src/device/tensor.cpp", line)),
+        frees,
+    };
+    Evidence {
+        innocence_costs: Some(8.25 * frees as f64),
+        first: Some(moment(4243, 1_234_567)),
+        last: Some(moment(4242, 61_000_200_000)),
+        threads: vec![
+            of_thread(4243, frees - frees / 3),
+            of_thread(4242, frees / 3),
+        ],
+        thread_count: 2,
+        hits: vec![
+            hits("device::Tensor::Tensor(unsigned long)", 9, frees / 2),
+            hits("device::Program::Program(device::Device&)", 12, frees / 4),
+            hits("device::Weights::load(std::string const&)", 30, frees / 8),
+        ],
+        hit_sites: 5,
     }
 }
 
@@ -127,6 +181,7 @@ pub fn usual() -> Analysis {
         Class::Pool,
     );
     second.confidence = Confidence::Proven;
+    second.evidence.innocence_costs = None;
     second.devices = vec![0, 1, 2];
     second.buffers = 937;
     Analysis {
@@ -286,6 +341,8 @@ pub fn interpreted() -> Analysis {
     culprit.site = site(step.clone());
     culprit.class = Class::Explicit;
     culprit.confidence = Confidence::Proven;
+    culprit.evidence = evidence(8);
+    culprit.evidence.innocence_costs = None;
     culprit.explains = 8;
     culprit.observed = 8;
     culprit.example.scope = "layer 3".to_owned();
@@ -345,6 +402,8 @@ pub fn hostile() -> Analysis {
         )
     };
     analysis.culprits = vec![culprit(&evil, 1_618, Class::Other)];
+    analysis.culprits[0].evidence.hits[0].site = site(evil.clone());
+    analysis.culprits[0].example.reuse.hit_site = Some(site(evil.clone()));
     analysis.culprits[0].example.kind = "kind\u{1b}[31m\u{2066}".to_owned();
     analysis.culprits[0].example.scope = "scope\n==1==ERROR: forged".to_owned();
     analysis.victims[0].site = site(Frame {

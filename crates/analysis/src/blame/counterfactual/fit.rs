@@ -1,5 +1,6 @@
 //! Finds the labelling with the shortest description, and what each accusation is worth.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use super::label::Labeller;
@@ -32,6 +33,10 @@ pub(super) struct Solution {
     pub(super) fit: Fit,
     /// (accused, others that would take its place).
     pub(super) either: Vec<(u32, Vec<u32>)>,
+    /// Those that were declared innocent for good.
+    pub(super) banned: BTreeSet<u32>,
+    /// By how much the description gets longer without one of those that are left, as far as it was weighed.
+    pub(super) costs: BTreeMap<u32, f64>,
 }
 
 /// Labels and counts in turn until nothing gets shorter, or until `hopeless` of the lengths so far.
@@ -171,7 +176,7 @@ fn refit(problem: &Problem, best: &Fit, banned: &BTreeSet<u32>, rounds: usize) -
 }
 
 /// The same, also from scratch.
-fn refit_afresh(problem: &Problem, best: &Fit, banned: &BTreeSet<u32>) -> Fit {
+pub(super) fn refit_afresh(problem: &Problem, best: &Fit, banned: &BTreeSet<u32>) -> Fit {
     let (counts, mut guess) = start(problem, Start::Spectrum);
     for &group in banned {
         guess[group as usize] = 0.0;
@@ -189,6 +194,7 @@ pub(super) fn solve(problem: &Problem, first: Fit) -> Solution {
     revise(problem, &mut best, &mut banned);
     let mut either = Vec::new();
     let mut weighed = BTreeSet::new();
+    let mut costs = BTreeMap::new();
     loop {
         let culprits = best.counts.culprits();
         let order = by_surplus(&best.counts);
@@ -199,6 +205,7 @@ pub(super) fn solve(problem: &Problem, first: Fit) -> Solution {
         let mut without = banned.clone();
         without.insert(accused);
         let mut other = refit_afresh(problem, &best, &without);
+        costs.insert(accused, other.length - best.length);
         if other.length - best.length >= EVIDENCE {
             continue;
         }
@@ -225,11 +232,17 @@ pub(super) fn solve(problem: &Problem, first: Fit) -> Solution {
         if instead.is_empty() {
             best = other;
             banned = without;
+            costs.clear();
         } else {
             either.push((accused, instead));
         }
     }
-    Solution { fit: best, either }
+    Solution {
+        fit: best,
+        either,
+        banned,
+        costs,
+    }
 }
 
 /// Declares innocent whoever the description does not need: early labellings mask each other.

@@ -320,8 +320,11 @@ pub(super) struct Surplus {
     pub(super) origin: Option<u32>,
     /// The token that began that life.
     pub(super) origin_began: Option<usize>,
-    /// The group of the newest open life, which it strikes.
+    /// Its place among the lives before the row, if it is one of those.
+    pub(super) origin_before: Option<usize>,
+    /// The group of the newest open life, which it strikes, and the token that began it.
     pub(super) struck: Option<u32>,
+    pub(super) struck_began: Option<usize>,
     /// Where nothing is open: who ended the last life, if no other surplus free came between.
     pub(super) after_end_by: Option<u32>,
     /// The address has seen only one life so far.
@@ -415,7 +418,9 @@ pub(super) fn tell(
                     back,
                     origin: at.map(|at| lives[at]),
                     origin_began: at.and_then(|at| began[at]),
+                    origin_before: at.filter(|&at| at < context.len()),
                     struck: open.last().map(|life| life.alloc),
+                    struck_began: open.last().map(|life| life.began),
                     after_end_by: last_end.take().filter(|_| open.is_empty()),
                     in_first_life: lives.len() == 1,
                     freed_by: at.filter(|_| is_first).and_then(|at| ended_by[at]),

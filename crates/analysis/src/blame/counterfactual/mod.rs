@@ -6,6 +6,7 @@
 
 mod chains;
 mod fit;
+mod innocence;
 mod judge;
 mod label;
 mod model;
@@ -13,6 +14,7 @@ mod problem;
 mod rivals;
 mod sample;
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::HashMap;
@@ -31,6 +33,7 @@ use super::Accused;
 use super::Case;
 use super::Charge;
 use super::Engine;
+use super::Lives;
 use crate::Confidence;
 use crate::bunches::Bunches;
 use crate::naming::Known;
@@ -117,7 +120,7 @@ impl Engine for Counterfactual {
             }
         }
         stories.bunches = Bunches::new(tally, sites, &stories.surplus);
-        stories.accuse(&problem, &sentences, sites)
+        stories.accuse(&problem, &solution, &sentences, sites)
     }
 }
 
@@ -227,22 +230,33 @@ impl Stories {
         let mut ended_at: Vec<Option<usize>> = vec![None; tokens.len()];
         let mut began_by_end = ended_at.clone();
         let mut surplus_origin = ended_at.clone();
+        let mut surplus_struck = ended_at.clone();
+        let mut surplus_before = ended_at.clone();
         label::tell(model, context, tokens, labels, |fact| match fact {
             Fact::Ended { token, began, .. } => {
                 ended_at[began] = Some(token);
                 began_by_end[token] = Some(began);
             }
-            Fact::Surplus(surplus) => surplus_origin[surplus.token] = surplus.origin_began,
+            Fact::Surplus(surplus) => {
+                surplus_origin[surplus.token] = surplus.origin_began;
+                surplus_struck[surplus.token] = surplus.struck_began;
+                surplus_before[surplus.token] = surplus.origin_before;
+            }
             _ => {}
         });
-        let case = |surplus: usize, allocated: Option<usize>, freed: Option<usize>| {
-            let event = |token: usize| row.event(token);
-            Case::new(
-                text.tally.sources,
-                event(surplus),
-                allocated.map(event),
-                freed.map(event),
-            )
+        let event = |token: usize| row.event(token);
+        let numbers: OnceCell<Vec<u32>> = OnceCell::new();
+        let number = |token: usize| numbers.get_or_init(|| row.lives())[token];
+        let case = |surplus: usize, [allocated, freed, hit]: [Option<usize>; 3]| {
+            let lives = Lives {
+                own: allocated.map(number),
+                never_held: false,
+                hit: hit.map(|began| (number(began), event(began))),
+                was_dead: row.codes[surplus].is_excess(),
+                all: number(surplus),
+            };
+            let (allocated, freed) = (allocated.map(event), freed.map(event));
+            Case::new(text.tally.sources, event(surplus), allocated, freed, lives)
         };
         // Surplus frees that took a live instance, whose owner's free will look excessive. `None`: nobody knows.
         let mut debts: VecDeque<Option<usize>> = VecDeque::new();
@@ -285,6 +299,8 @@ impl Stories {
             let freed = origin.and_then(|began| ended_at[began]);
             let freed = freed.filter(|&end| end < by);
             let struck = began_by_end[index].or(origin);
+            // By the verdict nothing was there to be hit, though somebody believes to hold it still.
+            let hit = surplus_struck[by].filter(|_| !row.codes[by].is_excess());
             let freed_before = if by == index { freed } else { Some(by) };
             let kind = Kind {
                 group: by_group,
@@ -300,17 +316,23 @@ impl Stories {
             });
             let (mut own, mut swapped) = (None, None);
             if told.charge.count < MOST_CASES {
-                own = Some(case(by, origin, freed));
-                swapped = Some(case(index, struck, freed_before));
+                own = Some(case(by, [origin, freed, hit]));
+                swapped = Some(case(index, [struck, freed_before, None]));
             }
-            told.charge.add(row.place(), own);
-            told.swapped.add(row.place(), swapped);
+            let chain_of = |began: usize| text.chain(row.codes[began]);
+            let before = surplus_before[by].map(|life| text.chain(row.context[life]));
+            let allocated_by = hit.or(origin).map(chain_of).or(before);
+            told.charge.add(row.place(), event(by), allocated_by, own);
+            let allocated_by = struck.map(chain_of).or(before);
+            told.swapped
+                .add(row.place(), event(index), allocated_by, swapped);
         }
     }
 
     fn accuse(
         mut self,
         problem: &Problem,
+        solution: &fit::Solution,
         sentences: &BTreeMap<u32, Sentence>,
         sites: &Sites<'_>,
     ) -> Vec<Accused> {
@@ -320,6 +342,7 @@ impl Stories {
         }
         let naming = self.naming(sites, &self.guilty, &self.innocent);
         let mut accused: BTreeMap<(u32, SiteId), Accused> = BTreeMap::new();
+        let mut groups: BTreeMap<(SiteId, Confidence), BTreeSet<u32>> = BTreeMap::new();
         for (group, told) in by_group {
             let told = self.apart_enough(told, &naming);
             let (confidence, others) = match sentences.get(&group) {
@@ -356,10 +379,19 @@ impl Stories {
                     site,
                     confidence,
                     alternatives: alternatives.clone(),
+                    innocence_costs: None,
                     charges: Vec::new(),
                 });
                 entry.charges.push(charge);
+                groups.entry((site, confidence)).or_default().insert(first);
             }
+        }
+        for ((site, confidence), groups) in groups {
+            let costs = innocence::costs(problem, solution, &groups);
+            let named = accused.values_mut();
+            named
+                .filter(|one| (one.site, one.confidence) == (site, confidence))
+                .for_each(|one| one.innocence_costs = Some(costs));
         }
         accused.into_values().collect()
     }
