@@ -18,6 +18,21 @@ const UNEXPLAINED: f64 = 20.0;
 /// The cost of a surplus free by a group that was declared innocent.
 const FORBIDDEN: f64 = 60.0;
 
+/// [`gap_of`] for all lives that are looked at.
+const GAP_AT: [u8; LOOK_BACK] = {
+    let mut gaps = [0; LOOK_BACK];
+    let mut back = 0;
+    while back < LOOK_BACK {
+        let mut gap = 0;
+        while back > GAPS[gap as usize] {
+            gap += 1;
+        }
+        gaps[back] = gap;
+        back += 1;
+    }
+    gaps
+};
+
 pub(super) fn gap_of(lives_between: usize) -> usize {
     GAPS.iter()
         .position(|&bound| lives_between <= bound)
@@ -125,6 +140,19 @@ struct Origins {
     gap: [f64; 8],
 }
 
+impl Origins {
+    /// What each life adds to the rate, the last one first.
+    fn parts(&self, lives: &[u32]) -> impl Iterator<Item = f64> {
+        let near = lives.iter().rev().zip(&GAP_AT);
+        near.map(|(&a, &gap)| self.rate[a as usize] * self.gap[usize::from(gap)])
+    }
+
+    /// What all lives beyond add.
+    fn out_of_sight(&self) -> f64 {
+        self.base * 0.02
+    }
+}
+
 impl Model {
     /// The model that fits `counts` best. `banned` groups are innocent by decree; `guess` stands in for the
     /// surplus counts of a start.
@@ -198,30 +226,40 @@ impl Model {
         self.origins[f as usize].is_some()
     }
 
-    /// `f` frees one of the ended among `lives` again, the current one only if `from` is 0. Returns the cost,
-    /// and how many lives back the likeliest of them lies.
-    pub(super) fn surplus(&self, f: u32, lives: &[u32], from: usize) -> (f64, Option<usize>) {
+    /// What it costs that `f` frees one of the ended among `lives` again: if the current one may be among them, and
+    /// if it may not.
+    pub(super) fn surplus_costs(&self, f: u32, lives: &[u32]) -> (f64, f64) {
         let Some(origins) = &self.origins[f as usize] else {
-            return (self.surplus[f as usize], None);
+            let cost = self.surplus[f as usize];
+            return (cost, cost);
         };
-        let mut rate = 0.0;
-        let mut likeliest = (0.0, None);
-        let mut consider = |part: f64, back: Option<usize>| {
-            rate += part;
-            if part > likeliest.0 {
-                likeliest = (part, back);
+        let (mut of_any, mut of_earlier) = (0.0, 0.0);
+        for (back, part) in origins.parts(lives).enumerate() {
+            of_any += part;
+            if back > 0 {
+                of_earlier += part;
             }
-        };
-        for (back, &a) in lives.iter().rev().enumerate().take(LOOK_BACK).skip(from) {
-            consider(
-                origins.rate[a as usize] * origins.gap[gap_of(back)],
-                Some(back),
-            );
         }
         if lives.len() > LOOK_BACK {
-            consider(origins.base * 0.02, None);
+            of_any += origins.out_of_sight();
+            of_earlier += origins.out_of_sight();
         }
-        (-rate.max(1e-20).ln(), likeliest.1)
+        let cost = |rate: f64| -rate.max(1e-20).ln();
+        (cost(of_any), cost(of_earlier))
+    }
+
+    /// How many lives back the likeliest of `lives` lies that a surplus free by `f` frees again; the current one is
+    /// among them only if `from` is 0.
+    pub(super) fn likeliest(&self, f: u32, lives: &[u32], from: usize) -> Option<usize> {
+        let origins = self.origins[f as usize].as_ref()?;
+        let mut likeliest = (0.0, None);
+        for (back, part) in origins.parts(lives).enumerate().skip(from) {
+            if part > likeliest.0 {
+                likeliest = (part, Some(back));
+            }
+        }
+        let is_out_of_sight = lives.len() > LOOK_BACK && origins.out_of_sight() > likeliest.0;
+        likeliest.1.filter(|_| !is_out_of_sight)
     }
 
     /// The length in nats of the log under the labelling that `counts` come from, the model itself included.

@@ -127,6 +127,17 @@ pub(super) struct Pattern {
     pub(super) seen: f64,
 }
 
+impl Pattern {
+    pub(super) fn new(context: Vec<u32>, tokens: Vec<Token>, weight: f64, seen: f64) -> Self {
+        Self {
+            context,
+            tokens,
+            weight,
+            seen,
+        }
+    }
+}
+
 /// The rows under one grouping of stacks.
 #[derive(Debug)]
 pub(super) struct Problem {
@@ -217,14 +228,40 @@ impl Problem {
         }
         let patterns = sorted.into_iter();
         problem.patterns = patterns
-            .map(|((tokens, context), (weight, seen))| Pattern {
-                context,
-                tokens,
-                weight,
-                seen,
-            })
+            .map(|((tokens, context), (weight, seen))| Pattern::new(context, tokens, weight, seen))
             .collect();
         problem
+    }
+
+    /// A log of these rows. For tests.
+    #[cfg(test)]
+    pub(super) fn of_patterns((allocs, frees): (usize, usize), patterns: Vec<Pattern>) -> Self {
+        let mut allocations = vec![0.0; allocs];
+        let mut traffic = vec![0.0; frees];
+        for pattern in &patterns {
+            for token in &pattern.tokens {
+                match *token {
+                    Token::Allocate(a) => allocations[a as usize] += pattern.weight,
+                    Token::Free(f) => traffic[f as usize] += pattern.weight,
+                    Token::Reset => {}
+                }
+            }
+        }
+        Self {
+            patterns,
+            allocs,
+            frees,
+            allocations,
+            traffic,
+            chains: vec![BTreeSet::new(); frees],
+            chain_code: 0.0,
+            drop_rate: 0.0,
+            unknown: vec![0.0; frees],
+            is_late: false,
+            unjudged: 0.0,
+            alloc_of: Vec::new(),
+            free_of: Vec::new(),
+        }
     }
 
     /// The codes as tokens of their groups.

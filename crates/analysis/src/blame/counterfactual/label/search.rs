@@ -1,0 +1,419 @@
+//! The search for the cheapest story of one row.
+//!
+//! A beam search over what may be open at each moment. Ordinary lives, a life and its usual free with nothing
+//! else open, are passed over at once.
+//!
+//! Most of the time of an analysis is spent here. What is open is one number, so that two stories are held against
+//! each other at once; and only of the stories that are followed it is noted how they went.
+
+use super::super::model::Counts;
+use super::super::model::Model;
+use super::super::problem::Problem;
+use super::super::problem::Token;
+use super::Label;
+use super::Teller;
+
+/// How many stories are followed at a time.
+const BEAM: usize = 12;
+/// How much worse than the best, in nats, a story may be to be followed.
+const WIDTH: f64 = 12.0;
+/// How many lives may be open at an address at a time; more are taken for leaks.
+const MOST_OPEN: usize = 8;
+/// How dear an end may be to count as an ordinary one.
+const ORDINARY: f64 = 5.0;
+
+/// What is open, by allocation group in ascending order: sixteen bits each, the first in the lowest. Groups are
+/// numbered within a row, in their order, from 1 on; nothing is open where there is 0.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Open(u128);
+
+const BITS: u32 = 16;
+
+impl Open {
+    const NOTHING: Self = Self(0);
+
+    /// How many lives are open.
+    fn len(self) -> usize {
+        (u128::BITS - self.0.leading_zeros()).div_ceil(BITS) as usize
+    }
+
+    /// The numbers of the groups.
+    fn numbers(self) -> impl Iterator<Item = u16> {
+        let mut rest = self.0;
+        std::iter::from_fn(move || {
+            let number = rest as u16;
+            rest >>= BITS;
+            (number != 0).then_some(number)
+        })
+    }
+
+    fn below(at: usize) -> u128 {
+        (1 << (BITS * at as u32)) - 1
+    }
+
+    fn with(self, number: u16) -> Self {
+        let at = self.numbers().take_while(|&open| open <= number).count();
+        let below = Self::below(at);
+        let above = (self.0 & !below) << BITS;
+        Self(self.0 & below | u128::from(number) << (BITS * at as u32) | above)
+    }
+
+    fn without(self, at: usize) -> Self {
+        let below = Self::below(at);
+        Self(self.0 & below | self.0 >> BITS & !below)
+    }
+
+    fn slot(self) -> usize {
+        let mixed = self.0 as u64 ^ ((self.0 >> 64) as u64).rotate_left(29);
+        (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - SLOT_BITS)) as usize
+    }
+}
+
+/// Twice as many slots as there can be next stories, and more.
+const SLOT_BITS: u32 = 8;
+const SLOTS: usize = 1 << SLOT_BITS;
+const _: () = assert!(SLOTS > 2 * BEAM * (MOST_OPEN + 1));
+
+/// A story so far.
+#[derive(Clone, Copy)]
+struct State {
+    open: Open,
+    cost: f64,
+    /// Its last entry in `Labeller::story`.
+    last: u32,
+}
+
+/// A story with one token more.
+#[derive(Clone, Copy)]
+struct Next {
+    open: Open,
+    cost: f64,
+    /// The last entry before.
+    from: u32,
+    label: Label,
+}
+
+/// The next stories, and where to find them by what is open.
+struct Ahead {
+    stories: Vec<Next>,
+    /// Index into `stories`, plus one.
+    slots: [u8; SLOTS],
+}
+
+impl Ahead {
+    fn clear(&mut self) {
+        self.stories.clear();
+        self.slots = [0; SLOTS];
+    }
+
+    /// Goes on with a story. Of two with the same lives open, the cheaper one stays, and of two that cost the same the
+    /// first.
+    fn push(&mut self, next: Next) {
+        let mut slot = next.open.slot();
+        while let Some(index) = self.slots[slot].checked_sub(1) {
+            let same = &mut self.stories[usize::from(index)];
+            if same.open == next.open {
+                if next.cost < same.cost {
+                    *same = next;
+                }
+                return;
+            }
+            slot = (slot + 1) % SLOTS;
+        }
+        self.stories.push(next);
+        self.slots[slot] = self.stories.len() as u8;
+    }
+}
+
+/// The start of every story.
+const NO_ENTRY: u32 = u32::MAX;
+
+/// Labels patterns under one model; keeps its memory from one to the next.
+pub(in super::super) struct Labeller<'a> {
+    problem: &'a Problem,
+    model: &'a Model,
+    /// The groups of the row, in ascending order, and for each group of the row its number.
+    groups: Vec<u32>,
+    number_of: Vec<u16>,
+    /// (entry before, label): all stories are paths in this tree.
+    story: Vec<(u32, Label)>,
+    states: Vec<State>,
+    ahead: Ahead,
+    lives: Vec<u32>,
+}
+
+impl<'a> Labeller<'a> {
+    pub(in super::super) fn new(problem: &'a Problem, model: &'a Model) -> Self {
+        Self {
+            problem,
+            model,
+            groups: Vec::new(),
+            number_of: vec![0; problem.allocs],
+            story: Vec::new(),
+            states: Vec::new(),
+            ahead: Ahead {
+                stories: Vec::new(),
+                slots: [0; SLOTS],
+            },
+            lives: Vec::new(),
+        }
+    }
+
+    /// Labels everything and counts.
+    pub(in super::super) fn count_all(&mut self) -> Counts {
+        let mut counts = Counts::new(self.problem);
+        let mut teller = Teller::default();
+        let mut labels = Vec::new();
+        for pattern in &self.problem.patterns {
+            let (context, tokens) = (&pattern.context, &pattern.tokens);
+            self.label_into(context, tokens, &mut labels);
+            let weight = pattern.weight;
+            teller.tell(self.model, context, tokens, &labels, |fact| {
+                counts.add(fact, weight)
+            });
+        }
+        counts
+    }
+
+    /// The cheapest labels of one row of tokens. `context` are the groups of the lives before.
+    pub(in super::super) fn label(&mut self, context: &[u32], tokens: &[Token]) -> Vec<Label> {
+        let mut labels = Vec::new();
+        self.label_into(context, tokens, &mut labels);
+        labels
+    }
+
+    fn label_into(&mut self, context: &[u32], tokens: &[Token], labels: &mut Vec<Label>) {
+        self.number(tokens);
+        self.story.clear();
+        self.lives.clear();
+        self.lives.extend_from_slice(context);
+        self.states.clear();
+        self.states.push(State {
+            open: Open::NOTHING,
+            cost: 0.0,
+            last: NO_ENTRY,
+        });
+        let mut at = 0;
+        while at < tokens.len() {
+            if self.pass_ordinary_life(&tokens[at..]) {
+                at += 2;
+                continue;
+            }
+            match tokens[at] {
+                Token::Allocate(a) => self.allocate(a),
+                Token::Free(f) => self.free(f),
+                Token::Reset => self.reset(),
+            }
+            at += 1;
+        }
+        self.tell_best(tokens, labels);
+    }
+
+    /// Numbers the groups of the row. A row has fewer than there are numbers; the last one stands for all beyond.
+    fn number(&mut self, tokens: &[Token]) {
+        self.groups.clear();
+        let groups = tokens.iter().filter_map(|token| match token {
+            Token::Allocate(a) => Some(*a),
+            _ => None,
+        });
+        self.groups.extend(groups);
+        self.groups.sort_unstable();
+        self.groups.dedup();
+        for (number, &group) in (1..).zip(&self.groups) {
+            self.number_of[group as usize] = u16::try_from(number).unwrap_or(u16::MAX);
+        }
+    }
+
+    /// Takes an allocate and its usual free in one go where nothing is open for certain.
+    fn pass_ordinary_life(&mut self, tokens: &[Token]) -> bool {
+        let &[Token::Allocate(a), Token::Free(f), ref rest @ ..] = tokens else {
+            return false;
+        };
+        let [state] = self.states.as_mut_slice() else {
+            return false;
+        };
+        let is_ordinary = state.open == Open::NOTHING
+            && matches!(rest.first(), None | Some(Token::Allocate(_)))
+            && !self.model.is_suspect(f)
+            && self.model.end(a, f) < ORDINARY;
+        if is_ordinary {
+            state.cost += self.model.end(a, f);
+            self.story.push((state.last, Label::Given));
+            let allocate = self.story.len() as u32 - 1;
+            self.story.push((allocate, Label::Ends(a)));
+            state.last = allocate + 1;
+            self.lives.push(a);
+        }
+        is_ordinary
+    }
+
+    fn allocate(&mut self, a: u32) {
+        self.lives.push(a);
+        let number = self.number_of[a as usize];
+        let group = |number: u16| self.groups[usize::from(number) - 1] as usize;
+        let mut is_any_full = false;
+        for state in &mut self.states {
+            let mut cost = state.cost;
+            for open in state.open.numbers() {
+                cost += self.model.pass[group(open)];
+            }
+            if state.open.len() == MOST_OPEN {
+                cost += self.model.leak[group(state.open.0 as u16)];
+                state.open = state.open.without(0);
+                is_any_full = true;
+            }
+            state.open = state.open.with(number);
+            state.cost = cost;
+        }
+        self.given(is_any_full);
+    }
+
+    fn reset(&mut self) {
+        for state in &mut self.states {
+            state.open = Open::NOTHING;
+        }
+        self.given(true);
+    }
+
+    /// All stories go on with the token that leaves no choice. Where several may have come to have the same lives open,
+    /// they are held against each other.
+    fn given(&mut self, may_meet: bool) {
+        if may_meet {
+            self.ahead.clear();
+            for state in &self.states {
+                self.ahead.push(Next {
+                    open: state.open,
+                    cost: state.cost,
+                    from: state.last,
+                    label: Label::Given,
+                });
+            }
+            self.prune();
+            return;
+        }
+        let best = self.states.iter().map(|state| state.cost);
+        let most = best.fold(f64::INFINITY, f64::min) + WIDTH;
+        let story = &mut self.story;
+        self.states.retain_mut(|state| {
+            let stays = state.cost <= most;
+            if stays {
+                story.push((state.last, Label::Given));
+                state.last = story.len() as u32 - 1;
+            }
+            stays
+        });
+    }
+
+    fn free(&mut self, f: u32) {
+        let model = self.model;
+        let current = self.lives.last().copied();
+        let (of_any, of_earlier) = model.surplus_costs(f, &self.lives);
+        let unexplained = model.unexplained[f as usize];
+        self.ahead.clear();
+        for state in &self.states {
+            let mut before = 0;
+            for (at, number) in state.open.numbers().enumerate() {
+                if number == before {
+                    continue;
+                }
+                before = number;
+                let a = self.groups[usize::from(number) - 1];
+                let late = if current == Some(a) {
+                    0.0
+                } else {
+                    model.late[a as usize]
+                };
+                let cost = model.end(a, f) + late;
+                self.ahead.push(Next {
+                    open: state.open.without(at),
+                    cost: state.cost + cost,
+                    from: state.last,
+                    label: Label::Ends(a),
+                });
+            }
+            let open = state.open.len();
+            let surplus = match (self.lives.len() > open, open) {
+                (false, _) => f64::INFINITY,
+                (true, 0) => of_any,
+                (true, _) => of_earlier,
+            };
+            let (cost, label) = if surplus <= unexplained {
+                (surplus, Label::Surplus)
+            } else {
+                (unexplained, Label::Unexplained)
+            };
+            self.ahead.push(Next {
+                open: state.open,
+                cost: state.cost + cost,
+                from: state.last,
+                label,
+            });
+        }
+        self.prune();
+    }
+
+    /// Goes on with the best of the next stories: in their order, or where there are too many, the cheapest first.
+    fn prune(&mut self) {
+        let next = &self.ahead.stories;
+        let best = next.iter().map(|next| next.cost);
+        let most = best.fold(f64::INFINITY, f64::min) + WIDTH;
+        let followed = next.iter().filter(|next| next.cost <= most);
+        self.states.clear();
+        let story = &mut self.story;
+        let states = &mut self.states;
+        let mut follow = |next: &Next| {
+            story.push((next.from, next.label));
+            states.push(State {
+                open: next.open,
+                cost: next.cost,
+                last: story.len() as u32 - 1,
+            });
+        };
+        if followed.clone().count() <= BEAM {
+            followed.for_each(follow);
+            return;
+        }
+        let mut cheapest: [Option<&Next>; BEAM] = [None; BEAM];
+        for next in followed {
+            let is_cheaper = |than: &Option<&Next>| than.is_none_or(|than| next.cost < than.cost);
+            let mut at = BEAM;
+            while at > 0 && is_cheaper(&cheapest[at - 1]) {
+                at -= 1;
+            }
+            if at < BEAM {
+                cheapest.copy_within(at..BEAM - 1, at + 1);
+                cheapest[at] = Some(next);
+            }
+        }
+        cheapest.into_iter().flatten().for_each(&mut follow);
+    }
+
+    fn tell_best(&self, tokens: &[Token], labels: &mut Vec<Label>) {
+        let group = |number: u16| self.groups[usize::from(number) - 1];
+        // The last buffer of an address may simply still be in use.
+        let in_use = match tokens.last() {
+            Some(&Token::Allocate(a)) => Some(a),
+            _ => None,
+        };
+        let cost = |state: &State| {
+            let leaks = state.open.numbers();
+            let leaks = leaks.map(|number| self.model.leak[group(number) as usize]);
+            let is_open = |a: &u32| state.open.numbers().any(|number| group(number) == *a);
+            let spared = in_use.filter(is_open);
+            state.cost + leaks.sum::<f64>() - spared.map_or(0.0, |a| self.model.leak[a as usize])
+        };
+        let best = self
+            .states
+            .iter()
+            .min_by(|a, b| cost(a).total_cmp(&cost(b)));
+        let mut entry = best.map_or(NO_ENTRY, |state| state.last);
+        labels.clear();
+        labels.resize(tokens.len(), Label::Given);
+        for label in labels.iter_mut().rev() {
+            if let Some(&(before, this)) = self.story.get(entry as usize) {
+                *label = this;
+                entry = before;
+            }
+        }
+    }
+}
