@@ -2,10 +2,12 @@
 
 #[cfg(test)]
 mod oracle;
+mod reuse;
 mod search;
 #[cfg(test)]
 mod tests;
 
+pub(super) use self::reuse::Labelled;
 pub(super) use self::search::Labeller;
 
 use super::model::Counts;

@@ -6,19 +6,17 @@
 //! Most of the time of an analysis is spent here. What is open is one number, so that two stories are held against
 //! each other at once; and only of the stories that are followed it is noted how they went.
 
-use super::super::model::Counts;
 use super::super::model::Model;
 use super::super::problem::Problem;
 use super::super::problem::Token;
 use super::Label;
-use super::Teller;
 
 /// How many stories are followed at a time.
 const BEAM: usize = 12;
 /// How much worse than the best, in nats, a story may be to be followed.
 const WIDTH: f64 = 12.0;
 /// How many lives may be open at an address at a time; more are taken for leaks.
-const MOST_OPEN: usize = 8;
+pub(super) const MOST_OPEN: usize = 8;
 /// How dear an end may be to count as an ordinary one.
 const ORDINARY: f64 = 5.0;
 
@@ -28,6 +26,7 @@ const ORDINARY: f64 = 5.0;
 struct Open(u128);
 
 const BITS: u32 = 16;
+const PLACE: u128 = (1 << BITS) - 1;
 
 impl Open {
     const NOTHING: Self = Self(0);
@@ -47,20 +46,30 @@ impl Open {
         })
     }
 
-    fn below(at: usize) -> u128 {
-        (1 << (BITS * at as u32)) - 1
-    }
-
     fn with(self, number: u16) -> Self {
-        let at = self.numbers().take_while(|&open| open <= number).count();
-        let below = Self::below(at);
-        let above = (self.0 & !below) << BITS;
-        Self(self.0 & below | u128::from(number) << (BITS * at as u32) | above)
+        // All bits below the first place that holds more.
+        let mut below = 0;
+        for open in self.numbers() {
+            if open > number {
+                break;
+            }
+            below = below << BITS | PLACE;
+        }
+        let place = (below + 1) * u128::from(number);
+        Self(self.0 & below | place | (self.0 & !below) << BITS)
     }
 
-    fn without(self, at: usize) -> Self {
-        let below = Self::below(at);
-        Self(self.0 & below | self.0 >> BITS & !below)
+    /// Every way to end one of the lives: the number of its group, and what is open then.
+    fn without_each(self) -> impl Iterator<Item = (u16, Self)> {
+        let (mut rest, above) = (self.0, self.0 >> BITS);
+        let mut below = 0;
+        std::iter::from_fn(move || {
+            let number = rest as u16;
+            let without = Self(self.0 & below | above & !below);
+            rest >>= BITS;
+            below = below << BITS | PLACE;
+            (number != 0).then_some((number, without))
+        })
     }
 
     fn slot(self) -> usize {
@@ -98,12 +107,19 @@ struct Ahead {
     stories: Vec<Next>,
     /// Index into `stories`, plus one.
     slots: [u8; SLOTS],
+    /// How close the closest decision was.
+    spare: f64,
 }
 
 impl Ahead {
     fn clear(&mut self) {
         self.stories.clear();
         self.slots = [0; SLOTS];
+    }
+
+    /// Two costs were held against each other.
+    fn decided(&mut self, one: f64, other: f64) {
+        self.spare = self.spare.min((one - other).abs());
     }
 
     /// Goes on with a story. Of two with the same lives open, the cheaper one stays, and of two that cost the same the
@@ -113,6 +129,7 @@ impl Ahead {
         while let Some(index) = self.slots[slot].checked_sub(1) {
             let same = &mut self.stories[usize::from(index)];
             if same.open == next.open {
+                self.spare = self.spare.min((next.cost - same.cost).abs());
                 if next.cost < same.cost {
                     *same = next;
                 }
@@ -125,12 +142,56 @@ impl Ahead {
     }
 }
 
+/// The cheapest of the next stories, in the order of their cost; of two that cost the same the first comes first.
+struct Cheapest {
+    costs: [f64; BEAM],
+    /// Indices into [`Ahead::stories`].
+    of: [u8; BEAM],
+    /// What the cheapest of the others costs.
+    dearer: f64,
+}
+
+impl Default for Cheapest {
+    fn default() -> Self {
+        Self {
+            costs: [f64::INFINITY; BEAM],
+            of: [0; BEAM],
+            dearer: f64::INFINITY,
+        }
+    }
+}
+
+impl Cheapest {
+    fn add(&mut self, cost: f64, index: u8) {
+        let mut at = BEAM - 1;
+        if cost >= self.costs[at] {
+            self.dearer = self.dearer.min(cost);
+            return;
+        }
+        self.dearer = self.dearer.min(self.costs[at]);
+        while at > 0 && cost < self.costs[at - 1] {
+            self.costs[at] = self.costs[at - 1];
+            self.of[at] = self.of[at - 1];
+            at -= 1;
+        }
+        self.costs[at] = cost;
+        self.of[at] = index;
+    }
+}
+
+/// What the search finds for a row.
+#[derive(Debug, Default)]
+pub(super) struct Row {
+    pub(super) labels: Vec<Label>,
+    /// How close the closest decision was, for each token and for the end of the row.
+    pub(super) spare: Vec<f64>,
+}
+
 /// The start of every story.
 const NO_ENTRY: u32 = u32::MAX;
 
 /// Labels patterns under one model; keeps its memory from one to the next.
 pub(in super::super) struct Labeller<'a> {
-    problem: &'a Problem,
     model: &'a Model,
     /// The groups of the row, in ascending order, and for each group of the row its number.
     groups: Vec<u32>,
@@ -145,7 +206,6 @@ pub(in super::super) struct Labeller<'a> {
 impl<'a> Labeller<'a> {
     pub(in super::super) fn new(problem: &'a Problem, model: &'a Model) -> Self {
         Self {
-            problem,
             model,
             groups: Vec::new(),
             number_of: vec![0; problem.allocs],
@@ -154,35 +214,20 @@ impl<'a> Labeller<'a> {
             ahead: Ahead {
                 stories: Vec::new(),
                 slots: [0; SLOTS],
+                spare: f64::INFINITY,
             },
             lives: Vec::new(),
         }
     }
 
-    /// Labels everything and counts.
-    pub(in super::super) fn count_all(&mut self) -> Counts {
-        let mut counts = Counts::new(self.problem);
-        let mut teller = Teller::default();
-        let mut labels = Vec::new();
-        for pattern in &self.problem.patterns {
-            let (context, tokens) = (&pattern.context, &pattern.tokens);
-            self.label_into(context, tokens, &mut labels);
-            let weight = pattern.weight;
-            teller.tell(self.model, context, tokens, &labels, |fact| {
-                counts.add(fact, weight)
-            });
-        }
-        counts
-    }
-
     /// The cheapest labels of one row of tokens. `context` are the groups of the lives before.
     pub(in super::super) fn label(&mut self, context: &[u32], tokens: &[Token]) -> Vec<Label> {
-        let mut labels = Vec::new();
-        self.label_into(context, tokens, &mut labels);
-        labels
+        let mut row = Row::default();
+        self.label_into(context, tokens, &mut row);
+        row.labels
     }
 
-    fn label_into(&mut self, context: &[u32], tokens: &[Token], labels: &mut Vec<Label>) {
+    pub(super) fn label_into(&mut self, context: &[u32], tokens: &[Token], row: &mut Row) {
         self.number(tokens);
         self.story.clear();
         self.lives.clear();
@@ -193,9 +238,12 @@ impl<'a> Labeller<'a> {
             cost: 0.0,
             last: NO_ENTRY,
         });
+        row.spare.clear();
         let mut at = 0;
         while at < tokens.len() {
+            self.ahead.spare = f64::INFINITY;
             if self.pass_ordinary_life(&tokens[at..]) {
+                row.spare.extend([self.ahead.spare; 2]);
                 at += 2;
                 continue;
             }
@@ -204,9 +252,12 @@ impl<'a> Labeller<'a> {
                 Token::Free(f) => self.free(f),
                 Token::Reset => self.reset(),
             }
+            row.spare.push(self.ahead.spare);
             at += 1;
         }
-        self.tell_best(tokens, labels);
+        self.ahead.spare = f64::INFINITY;
+        self.tell_best(tokens, &mut row.labels);
+        row.spare.push(self.ahead.spare);
     }
 
     /// Numbers the groups of the row. A row has fewer than there are numbers; the last one stands for all beyond.
@@ -232,12 +283,17 @@ impl<'a> Labeller<'a> {
         let [state] = self.states.as_mut_slice() else {
             return false;
         };
-        let is_ordinary = state.open == Open::NOTHING
+        let may_be_ordinary = state.open == Open::NOTHING
             && matches!(rest.first(), None | Some(Token::Allocate(_)))
-            && !self.model.is_suspect(f)
-            && self.model.end(a, f) < ORDINARY;
+            && !self.model.is_suspect(f);
+        if !may_be_ordinary {
+            return false;
+        }
+        let cost = self.model.end(a, f);
+        self.ahead.decided(cost, ORDINARY);
+        let is_ordinary = cost < ORDINARY;
         if is_ordinary {
-            state.cost += self.model.end(a, f);
+            state.cost += cost;
             self.story.push((state.last, Label::Given));
             let allocate = self.story.len() as u32 - 1;
             self.story.push((allocate, Label::Ends(a)));
@@ -259,7 +315,7 @@ impl<'a> Labeller<'a> {
             }
             if state.open.len() == MOST_OPEN {
                 cost += self.model.leak[group(state.open.0 as u16)];
-                state.open = state.open.without(0);
+                state.open = Open(state.open.0 >> BITS);
                 is_any_full = true;
             }
             state.open = state.open.with(number);
@@ -294,7 +350,9 @@ impl<'a> Labeller<'a> {
         let best = self.states.iter().map(|state| state.cost);
         let most = best.fold(f64::INFINITY, f64::min) + WIDTH;
         let story = &mut self.story;
+        let ahead = &mut self.ahead;
         self.states.retain_mut(|state| {
+            ahead.decided(state.cost, most);
             let stays = state.cost <= most;
             if stays {
                 story.push((state.last, Label::Given));
@@ -312,7 +370,7 @@ impl<'a> Labeller<'a> {
         self.ahead.clear();
         for state in &self.states {
             let mut before = 0;
-            for (at, number) in state.open.numbers().enumerate() {
+            for (number, open) in state.open.without_each() {
                 if number == before {
                     continue;
                 }
@@ -325,7 +383,7 @@ impl<'a> Labeller<'a> {
                 };
                 let cost = model.end(a, f) + late;
                 self.ahead.push(Next {
-                    open: state.open.without(at),
+                    open,
                     cost: state.cost + cost,
                     from: state.last,
                     label: Label::Ends(a),
@@ -337,6 +395,7 @@ impl<'a> Labeller<'a> {
                 (true, 0) => of_any,
                 (true, _) => of_earlier,
             };
+            self.ahead.decided(surplus, unexplained);
             let (cost, label) = if surplus <= unexplained {
                 (surplus, Label::Surplus)
             } else {
@@ -357,7 +416,16 @@ impl<'a> Labeller<'a> {
         let next = &self.ahead.stories;
         let best = next.iter().map(|next| next.cost);
         let most = best.fold(f64::INFINITY, f64::min) + WIDTH;
-        let followed = next.iter().filter(|next| next.cost <= most);
+        let mut spare = self.ahead.spare;
+        let mut cheapest = Cheapest::default();
+        let mut followed = 0;
+        for (index, next) in (0..).zip(next) {
+            spare = spare.min((next.cost - most).abs());
+            if next.cost <= most {
+                followed += 1;
+                cheapest.add(next.cost, index);
+            }
+        }
         self.states.clear();
         let story = &mut self.story;
         let states = &mut self.states;
@@ -369,26 +437,18 @@ impl<'a> Labeller<'a> {
                 last: story.len() as u32 - 1,
             });
         };
-        if followed.clone().count() <= BEAM {
-            followed.for_each(follow);
-            return;
+        if followed <= BEAM {
+            let next = next.iter().filter(|next| next.cost <= most);
+            next.for_each(follow);
+        } else {
+            spare = spare.min(cheapest.dearer - cheapest.costs[BEAM - 1]);
+            let cheapest = cheapest.of.iter();
+            cheapest.for_each(|&index| follow(&next[usize::from(index)]));
         }
-        let mut cheapest: [Option<&Next>; BEAM] = [None; BEAM];
-        for next in followed {
-            let is_cheaper = |than: &Option<&Next>| than.is_none_or(|than| next.cost < than.cost);
-            let mut at = BEAM;
-            while at > 0 && is_cheaper(&cheapest[at - 1]) {
-                at -= 1;
-            }
-            if at < BEAM {
-                cheapest.copy_within(at..BEAM - 1, at + 1);
-                cheapest[at] = Some(next);
-            }
-        }
-        cheapest.into_iter().flatten().for_each(&mut follow);
+        self.ahead.spare = spare;
     }
 
-    fn tell_best(&self, tokens: &[Token], labels: &mut Vec<Label>) {
+    fn tell_best(&mut self, tokens: &[Token], labels: &mut Vec<Label>) {
         let group = |number: u16| self.groups[usize::from(number) - 1];
         // The last buffer of an address may simply still be in use.
         let in_use = match tokens.last() {
@@ -402,11 +462,14 @@ impl<'a> Labeller<'a> {
             let spared = in_use.filter(is_open);
             state.cost + leaks.sum::<f64>() - spared.map_or(0.0, |a| self.model.leak[a as usize])
         };
-        let best = self
-            .states
-            .iter()
-            .min_by(|a, b| cost(a).total_cmp(&cost(b)));
-        let mut entry = best.map_or(NO_ENTRY, |state| state.last);
+        let (mut best, mut entry) = (f64::INFINITY, NO_ENTRY);
+        for state in &self.states {
+            let cost = cost(state);
+            self.ahead.decided(cost, best);
+            if cost < best {
+                (best, entry) = (cost, state.last);
+            }
+        }
         labels.clear();
         labels.resize(tokens.len(), Label::Given);
         for label in labels.iter_mut().rev() {

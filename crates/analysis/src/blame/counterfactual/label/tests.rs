@@ -1,6 +1,7 @@
 //! The fast ways to label come to the same labels as the slow one.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use proptest::prelude::*;
 
@@ -9,6 +10,7 @@ use super::super::model::Model;
 use super::super::problem::Pattern;
 use super::super::problem::Problem;
 use super::super::problem::Token;
+use super::Labelled;
 use super::Labeller;
 use super::oracle::Slow;
 
@@ -87,8 +89,42 @@ proptest! {
                 let (context, tokens) = (&pattern.context, &pattern.tokens);
                 prop_assert_eq!(fast.label(context, tokens), slow.label(context, tokens));
             }
-            let counts = fast.count_all();
+            let counts = Labelled::new(&problem, Rc::new(model), &[]).count(&problem);
             model = Model::new(&problem, &counts, &BTreeSet::new(), None);
         }
+    }
+
+    /// As in a fit: the next model is a little different, or one group is declared innocent.
+    #[test]
+    fn labels_that_are_taken_over_are_those_that_would_be_found(
+        seed in any::<u64>(),
+        allocs in 1_usize..12,
+        frees in 1_usize..12,
+        allocates in 3_usize..7,
+        len in prop_oneof![4 => 1_usize..24, 1 => 24_usize..120],
+    ) {
+        let nature = Nature { allocs, frees, allocates, len };
+        let mut random = Random(seed);
+        let problem = problem(&mut random, nature, 60);
+        let mut counts = Counts::new(&problem);
+        let guess: Vec<f64> = (0..frees).map(|_| random.below(6) as f64).collect();
+        let mut banned = BTreeSet::new();
+        let mut guess = Some(guess.as_slice());
+        let mut rounds: Vec<Labelled> = Vec::new();
+        let mut taken_over = 0;
+        for round in 0..8 {
+            if round % 3 == 2 {
+                banned.insert(random.below(frees) as u32);
+            }
+            let model = Rc::new(Model::new(&problem, &counts, &banned, guess.take()));
+            let near: Vec<&Labelled> = rounds.iter().rev().take(2).collect();
+            let labelled = Labelled::new(&problem, Rc::clone(&model), &near);
+            let afresh = Labelled::new(&problem, model, &[]);
+            prop_assert_eq!(labelled.labels(), afresh.labels());
+            taken_over += labelled.taken_over();
+            counts = labelled.count(&problem);
+            rounds.push(labelled);
+        }
+        prop_assert!(taken_over > 0, "nothing was taken over");
     }
 }
