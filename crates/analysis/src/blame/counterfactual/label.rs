@@ -1,5 +1,6 @@
 //! The labels of the frees of one address, and what they tell.
 
+mod ahead;
 #[cfg(test)]
 mod oracle;
 mod reuse;

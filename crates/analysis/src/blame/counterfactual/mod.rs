@@ -12,6 +12,7 @@ mod model;
 mod problem;
 mod rivals;
 mod sample;
+mod shift;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;

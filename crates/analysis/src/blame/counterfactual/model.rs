@@ -12,7 +12,7 @@ const GAP_WIDTHS: [f64; 8] = [1.0, 1.0, 1.0, 2.0, 4.0, 8.0, 16.0, 64.0];
 /// What is believed about distances before anything was counted.
 const GAP_PRIOR: [f64; 8] = [0.3, 0.2, 0.12, 0.12, 0.1, 0.08, 0.05, 0.03];
 /// How far back a surplus free looks for the life that it frees again.
-const LOOK_BACK: usize = 48;
+pub(super) const LOOK_BACK: usize = 48;
 /// The cost in nats of a free that the model has no story for.
 const UNEXPLAINED: f64 = 20.0;
 /// The cost of a surplus free by a group that was declared innocent.
@@ -117,7 +117,7 @@ impl Counts {
 #[derive(Clone, Debug)]
 pub(super) struct Model {
     frees: usize,
-    end: Vec<f64>,
+    pub(super) end: Vec<f64>,
     /// A life of `a` that nobody ends.
     pub(super) leak: Vec<f64>,
     /// An open life of `a` stays open over another allocate.
@@ -127,17 +127,17 @@ pub(super) struct Model {
     /// A free by `f` without a story.
     pub(super) unexplained: Vec<f64>,
     /// A surplus free by a group that none was counted for.
-    surplus: Vec<f64>,
+    pub(super) surplus: Vec<f64>,
     /// For groups with surplus frees: their rate for each life of `a`, and how it falls with the distance.
-    origins: Vec<Option<Origins>>,
+    pub(super) origins: Vec<Option<Origins>>,
 }
 
 #[derive(Clone, Debug)]
-struct Origins {
-    rate: Vec<f64>,
+pub(super) struct Origins {
+    pub(super) rate: Vec<f64>,
     /// For a life that is out of sight.
-    base: f64,
-    gap: [f64; 8],
+    pub(super) base: f64,
+    pub(super) gap: [f64; 8],
 }
 
 impl Origins {
@@ -303,116 +303,6 @@ impl Model {
             }
         }
         length
-    }
-}
-
-/// How far the costs of two models lie apart, at most.
-#[derive(Debug)]
-pub(super) struct Shift {
-    allocs: usize,
-    frees: usize,
-    /// Of an end, its being late included, at `a * frees + f`.
-    end: Vec<f32>,
-    /// Of a surplus free, for a life of `a`, at `f * allocs + a`; for any life; and for one that is out of sight.
-    rate: Vec<f32>,
-    surplus: Vec<f64>,
-    base: Vec<f64>,
-    unexplained: Vec<f64>,
-    pass: Vec<f64>,
-    leak: Vec<f64>,
-}
-
-impl Shift {
-    pub(super) fn new(problem: &Problem, from: &Model, to: &Model) -> Self {
-        let (allocs, frees) = (problem.allocs, problem.frees);
-        let apart = |from: &[f64], to: &[f64]| -> Vec<f64> {
-            let both = from.iter().zip(to);
-            both.map(|(from, to)| (from - to).abs()).collect()
-        };
-        let late = apart(&from.late, &to.late);
-        let mut end = Vec::with_capacity(allocs * frees);
-        let rows = from
-            .end
-            .chunks(frees.max(1))
-            .zip(to.end.chunks(frees.max(1)));
-        for ((from, to), late) in rows.zip(&late) {
-            let both = from.iter().zip(to);
-            end.extend(both.map(|(from, to)| no_less((from - to).abs() + late)));
-        }
-        let mut shift = Self {
-            allocs,
-            frees,
-            end,
-            rate: vec![0.0; allocs * frees],
-            surplus: apart(&from.surplus, &to.surplus),
-            base: vec![0.0; frees],
-            unexplained: apart(&from.unexplained, &to.unexplained),
-            pass: apart(&from.pass, &to.pass),
-            leak: apart(&from.leak, &to.leak),
-        };
-        for (f, (from, to)) in from.origins.iter().zip(&to.origins).enumerate() {
-            match (from, to) {
-                (None, None) => {}
-                (Some(from), Some(to)) => {
-                    let gaps = from.gap.iter().zip(&to.gap);
-                    let gaps = gaps.map(|(&from, &to)| log_ratio(from, to));
-                    shift.surplus[f] = gaps.fold(0.0, f64::max);
-                    shift.base[f] = log_ratio(from.base, to.base);
-                    let rates = from.rate.iter().zip(&to.rate);
-                    let row = &mut shift.rate[f * allocs..][..allocs];
-                    for (into, (&from, &to)) in row.iter_mut().zip(rates) {
-                        *into = no_less(log_ratio(from, to));
-                    }
-                }
-                // Another way to tell the cost: nothing is known.
-                _ => shift.surplus[f] = f64::INFINITY,
-            }
-        }
-        shift
-    }
-
-    /// Of a free by `f`, whatever is made of it, where lives of `begun` may be open, and all were of `lived`.
-    pub(super) fn free(&self, f: u32, begun: &[u32], lived: &[u32], lives: usize) -> f64 {
-        let f = f as usize;
-        let ends = begun.iter().map(|&a| self.end[a as usize * self.frees + f]);
-        let rates = &self.rate[f * self.allocs..][..self.allocs];
-        let rates = lived.iter().map(|&a| rates[a as usize]);
-        let mut surplus = self.surplus[f] + f64::from(rates.fold(0.0, f32::max));
-        if lives > LOOK_BACK {
-            surplus = surplus.max(self.base[f]);
-        }
-        f64::from(ends.fold(0.0, f32::max))
-            .max(surplus)
-            .max(self.unexplained[f])
-    }
-
-    /// Of a life of one of these groups that stays open.
-    pub(super) fn pass(&self, groups: &[u32]) -> f64 {
-        most(&self.pass, groups)
-    }
-
-    /// Of a life of one of these groups that nobody ends.
-    pub(super) fn leak(&self, groups: &[u32]) -> f64 {
-        most(&self.leak, groups)
-    }
-}
-
-fn most(of: &[f64], groups: &[u32]) -> f64 {
-    let of_groups = groups.iter().map(|&a| of[a as usize]);
-    of_groups.fold(0.0, f64::max)
-}
-
-/// At least the distance of the logarithms, and 0 where there is none.
-fn log_ratio(a: f64, b: f64) -> f64 {
-    (a - b).abs() / a.min(b)
-}
-
-/// At least as much, in half the room.
-fn no_less(distance: f64) -> f32 {
-    if distance == 0.0 {
-        0.0
-    } else {
-        (distance as f32 * (1.0 + 1e-6)).max(f32::MIN_POSITIVE)
     }
 }
 

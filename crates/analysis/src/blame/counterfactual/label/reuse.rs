@@ -9,14 +9,14 @@ use std::rc::Rc;
 
 use super::super::model::Counts;
 use super::super::model::Model;
-use super::super::model::Shift;
 use super::super::problem::Pattern;
 use super::super::problem::Problem;
 use super::super::problem::Token;
+use super::super::shift::Shift;
 use super::Label;
 use super::Labeller;
 use super::Teller;
-use super::search::MOST_OPEN;
+use super::ahead::MOST_OPEN;
 use super::search::Row;
 
 /// What sums of costs may be off, in nats for each token: far more than they can be.
