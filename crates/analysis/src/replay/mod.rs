@@ -40,7 +40,7 @@ const MOST_WAITING: usize = 1 << 20;
 const MOST_WAITING_OF_LOSSY: usize = 1 << 16;
 
 /// So many events are looked up together, so that waiting for one address in memory is waiting for all of them.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 48;
 
 /// A map that costs little.
 pub(crate) type Map<K, V> = HashMap<K, V, FixedState>;

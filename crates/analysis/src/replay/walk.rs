@@ -124,9 +124,10 @@ impl Walk {
     /// Reads a little of everything that the next step needs.
     pub(super) fn touch(&self) -> u64 {
         let live = self.live.last().map_or(0, |life| life.owner);
-        let ended = self.ended.back().map_or(0, |ended| ended.life.owner);
+        let oldest = self.ended.front().map_or(0, |ended| ended.life.owner);
+        let newest = self.ended.back().map_or(0, |ended| ended.life.owner);
         let holder = self.address.holders.last().map_or(0, |holder| holder.owner);
-        self.expected ^ live ^ ended ^ holder
+        self.expected ^ live ^ oldest ^ newest ^ holder
     }
 
     /// Lives that go on.

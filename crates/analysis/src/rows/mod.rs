@@ -51,8 +51,10 @@ pub(crate) struct Builder {
 impl Builder {
     /// Reads a little of everything that the next step needs.
     pub(crate) fn touch(&self) -> u64 {
+        let first = self.tokens.first().map_or(0, |token| token.at.trace());
         let last = self.tokens.last().map_or(0, |token| token.at.trace());
-        u64::from(last ^ self.place)
+        let cut = self.cut.as_ref().map_or(0, Cut::touch);
+        u64::from(first ^ last ^ self.place) ^ cut
     }
 }
 
@@ -88,6 +90,7 @@ pub(crate) struct Rows {
     most_whole: usize,
     /// Segments that may be quiet, and how to find them: pairs of codes, and longer ones.
     quiet: Vec<Quiet>,
+    quiet_codes: Vec<Box<[Code]>>,
     pairs: Map<u64, u32>,
     longer: Map<Box<[Code]>, u32>,
     /// Quiet segments that a stack began: all, and those of the most frequent kind.
@@ -126,9 +129,10 @@ struct Head {
 }
 
 /// A segment without an excess free.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Quiet {
-    codes: Box<[Code]>,
+    /// The stack that it begins with, if that is an allocate's.
+    begun_by: Option<StackNumber>,
     /// How often it was seen, and how often it went by without being part of a piece.
     seen: u64,
     passed: u64,
@@ -194,6 +198,7 @@ impl Rows {
             whole: 0,
             most_whole: most,
             quiet: Vec::new(),
+            quiet_codes: Vec::new(),
             pairs: Map::default(),
             longer: Map::default(),
             lives: ByStack::default(),
@@ -226,8 +231,9 @@ impl Rows {
 
     /// What happened all the time, and how often that was.
     pub(crate) fn quiet(&self) -> impl Iterator<Item = (&[Code], u64)> {
-        let passed = self.quiet.iter().filter(|quiet| quiet.passed > 0);
-        passed.map(|quiet| (&*quiet.codes, quiet.passed))
+        let all = self.quiet_codes.iter().zip(&self.quiet);
+        let passed = all.filter(|(_, quiet)| quiet.passed > 0);
+        passed.map(|(codes, quiet)| (&**codes, quiet.passed))
     }
 
     /// The stacks of frees where owners are not known.
@@ -391,9 +397,15 @@ impl Rows {
     /// The number of a segment that is seen all the time.
     fn usual(&mut self, segment: &[Token], counts: bool) -> Option<u32> {
         let next = self.quiet.len() as u32;
+        let begun_by = match segment.first().map(|token| token.code.meaning()) {
+            Some(Meaning::Allocate(stack)) => Some(stack),
+            _ => None,
+        };
         let add = || {
+            let codes = segment.iter().map(|token| token.code);
+            self.quiet_codes.push(codes.collect());
             self.quiet.push(Quiet {
-                codes: segment.iter().map(|token| token.code).collect(),
+                begun_by,
                 seen: 0,
                 passed: 0,
             });
@@ -416,7 +428,7 @@ impl Rows {
         quiet.seen += 1;
         let seen = quiet.seen;
         let mut lives = seen;
-        if let Some(Meaning::Allocate(stack)) = segment.first().map(|t| t.code.meaning()) {
+        if let Some(stack) = begun_by {
             let (all, most) = self.lives.of(stack);
             *all += 1;
             *most = seen.max(*most);
@@ -438,10 +450,8 @@ impl Rows {
 
     /// Whether most lives of this kind do not end like that.
     fn is_odd(&mut self, number: u32) -> bool {
-        let quiet = &self.quiet[number as usize];
-        match quiet.codes.first().map(|code| code.meaning()) {
-            Some(Meaning::Allocate(stack)) => 2 * quiet.seen < self.lives.of(stack).1,
-            _ => false,
-        }
+        let quiet = self.quiet[number as usize];
+        let stack = quiet.begun_by;
+        stack.is_some_and(|stack| 2 * quiet.seen < self.lives.of(stack).1)
     }
 }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
-use super::label::Labeller;
+use super::label::Labelled;
 use super::model::Counts;
 use super::model::Model;
 use super::problem::Problem;
@@ -19,12 +20,18 @@ const EVIDENCE: f64 = 6.0;
 /// How many accusations are revised at most.
 const MOST_REVISED: usize = 60;
 
-/// A model with the counts of its own labelling.
+/// Of what the models of a fit are kept for the next one, if they have no more pairs of groups than this.
+const MOST_KEPT: usize = 1 << 18;
+
+/// A model with its own labelling and the counts of that.
 #[derive(Clone, Debug)]
 pub(super) struct Fit {
     pub(super) length: f64,
     pub(super) counts: Counts,
-    pub(super) model: Model,
+    pub(super) model: Rc<Model>,
+    labelled: Rc<Labelled>,
+    /// More rounds would not have come to another one.
+    is_finished: bool,
 }
 
 /// The answer: the best fit, and groups that another story needs instead of one of it.
@@ -39,42 +46,69 @@ pub(super) struct Solution {
     pub(super) costs: BTreeMap<u32, f64>,
 }
 
-/// Labels and counts in turn until nothing gets shorter, or until `hopeless` of the lengths so far.
+/// The rounds of the last fit from the same start: those of the next are much like them.
+type Trail = Vec<Rc<Labelled>>;
+
+/// Labels and counts in turn until nothing gets shorter, or until `hopeless` of the lengths so far. Labels are taken over
+/// from the round before, at first from `near`, and from the same round of the `trail`.
 fn fit(
     problem: &Problem,
-    mut model: Model,
-    banned: &BTreeSet<u32>,
-    rounds: usize,
+    model: Model,
+    (banned, rounds): (&BTreeSet<u32>, usize),
+    near: Option<Rc<Labelled>>,
+    trail: &mut Trail,
     hopeless: impl Fn(&[f64]) -> bool,
 ) -> Fit {
+    let mut model = Rc::new(model);
+    let mut last = near;
+    let mut passed = Trail::new();
     let mut best: Option<Fit> = None;
+    let mut before: Option<Counts> = None;
     let mut lengths = Vec::new();
     let mut stale = 0;
-    for _ in 0..rounds {
-        let counts = Labeller::new(problem, &model).count_all();
+    loop {
+        let same_round = trail.get(lengths.len());
+        let near: Vec<&Labelled> = last.iter().chain(same_round).map(|l| &**l).collect();
+        let labelled = Rc::new(Labelled::new(problem, Rc::clone(&model), &near));
+        let counts = labelled.count(problem);
         let length = model.description_length(problem, &counts);
         let next = Model::new(problem, &counts, banned, None);
         lengths.push(length);
-        if best.as_ref().is_none_or(|best| length < best.length - 0.5) {
-            best = Some(Fit {
-                length,
-                counts,
-                model,
-            });
-            stale = 0;
-        } else {
-            stale += 1;
+        // The next round would only repeat this one.
+        let is_settled = before.as_ref() == Some(&counts);
+        before = Some(counts.clone());
+        last = Some(Rc::clone(&labelled));
+        if problem.allocs * problem.frees <= MOST_KEPT {
+            passed.push(Rc::clone(&labelled));
         }
-        if stale == 2 || hopeless(&lengths) {
-            break;
+        let is_shorter = best.as_ref().is_none_or(|best| length < best.length - 0.5);
+        let kept = match best.take() {
+            Some(best) if !is_shorter => {
+                stale += 1;
+                best
+            }
+            _ => {
+                stale = 0;
+                Fit {
+                    length,
+                    counts,
+                    model,
+                    labelled,
+                    is_finished: false,
+                }
+            }
+        };
+        let is_finished = is_settled || stale == 2 || hopeless(&lengths);
+        if is_finished || lengths.len() >= rounds {
+            *trail = passed;
+            return Fit {
+                is_finished,
+                ..kept
+            };
         }
-        model = next;
+        best = Some(kept);
+        model = Rc::new(next);
     }
-    best.unwrap_or_else(|| Fit {
-        length: f64::INFINITY,
-        counts: Counts::new(problem),
-        model: Model::new(problem, &Counts::new(problem), banned, None),
-    })
 }
 
 /// Whether a fit is so far from `goal`, and comes so little nearer, that it will not get there.
@@ -149,7 +183,8 @@ fn fit_from(problem: &Problem, kind: Start) -> Fit {
     let none = BTreeSet::new();
     let (counts, guess) = start(problem, kind);
     let model = Model::new(problem, &counts, &none, Some(&guess));
-    fit(problem, model, &none, ROUNDS, |_| false)
+    let mut trail = Trail::new();
+    fit(problem, model, (&none, ROUNDS), None, &mut trail, |_| false)
 }
 
 /// A fit from the start that is right most often: good enough to compare groupings by.
@@ -167,31 +202,90 @@ fn shorter(a: Fit, b: Fit) -> Fit {
     if b.length < a.length { b } else { a }
 }
 
-/// The best fit in which `banned` are innocent, from `best` on.
-fn refit(problem: &Problem, best: &Fit, banned: &BTreeSet<u32>, rounds: usize) -> Fit {
-    let model = Model::new(problem, &best.counts, banned, None);
-    fit(problem, model, banned, rounds, |lengths| {
-        out_of_reach(lengths, best.length)
-    })
+/// Fits with this group or that declared innocent, one after another.
+struct Refits<'a> {
+    problem: &'a Problem,
+    from_best: Trail,
+    afresh: Trail,
+    /// The lengths of those from the best fit so far that more rounds would not have made shorter.
+    finished: BTreeMap<BTreeSet<u32>, f64>,
 }
 
-/// The same, also from scratch.
-pub(super) fn refit_afresh(problem: &Problem, best: &Fit, banned: &BTreeSet<u32>) -> Fit {
-    let (counts, mut guess) = start(problem, Start::Spectrum);
-    for &group in banned {
-        guess[group as usize] = 0.0;
+impl<'a> Refits<'a> {
+    fn new(problem: &'a Problem) -> Self {
+        Self {
+            problem,
+            from_best: Trail::new(),
+            afresh: Trail::new(),
+            finished: BTreeMap::new(),
+        }
     }
-    let model = Model::new(problem, &counts, banned, Some(&guess));
-    let hopeless = |lengths: &[f64]| out_of_reach(lengths, best.length);
-    let afresh = fit(problem, model, banned, ROUNDS_OF_EVIDENCE, hopeless);
-    shorter(refit(problem, best, banned, ROUNDS_OF_EVIDENCE), afresh)
+
+    /// There is a better fit than the best so far.
+    fn has_new_best(&mut self) {
+        self.finished.clear();
+    }
+
+    /// The best fit in which `banned` are innocent, from `best` on.
+    fn go_on_from(&mut self, best: &Fit, banned: &BTreeSet<u32>, rounds: usize) -> Fit {
+        let model = Model::new(self.problem, &best.counts, banned, None);
+        let near = Some(Rc::clone(&best.labelled));
+        let trail = &mut self.from_best;
+        let fit = fit(
+            self.problem,
+            model,
+            (banned, rounds),
+            near,
+            trail,
+            |lengths| out_of_reach(lengths, best.length),
+        );
+        if fit.is_finished {
+            self.finished.insert(banned.clone(), fit.length);
+        }
+        fit
+    }
+
+    /// The same, also from scratch: how long it is, and the fit if it is a match for the best one.
+    fn also_afresh(&mut self, best: &Fit, banned: &BTreeSet<u32>) -> (f64, Option<Fit>) {
+        let (counts, mut guess) = start(self.problem, Start::Spectrum);
+        for &group in banned {
+            guess[group as usize] = 0.0;
+        }
+        let model = Model::new(self.problem, &counts, banned, Some(&guess));
+        let rounds = (banned, ROUNDS_OF_EVIDENCE);
+        let hopeless = |lengths: &[f64]| out_of_reach(lengths, best.length);
+        let afresh = fit(
+            self.problem,
+            model,
+            rounds,
+            None,
+            &mut self.afresh,
+            hopeless,
+        );
+        let is_no_match = |length: f64| length - best.length >= EVIDENCE;
+        if let Some(&known) = self.finished.get(banned)
+            && is_no_match(known)
+            && is_no_match(afresh.length)
+        {
+            return (known.min(afresh.length), None);
+        }
+        let both = shorter(self.go_on_from(best, banned, ROUNDS_OF_EVIDENCE), afresh);
+        let length = both.length;
+        (length, (!is_no_match(length)).then_some(both))
+    }
+}
+
+/// The length of the best fit in which `banned` are innocent, from `best` on and from scratch.
+pub(super) fn length_without(problem: &Problem, best: &Fit, banned: &BTreeSet<u32>) -> f64 {
+    Refits::new(problem).also_afresh(best, banned).0
 }
 
 /// Revises a first fit, and weighs each of its accusations by forbidding it.
 pub(super) fn solve(problem: &Problem, first: Fit) -> Solution {
     let mut best = first;
     let mut banned = BTreeSet::new();
-    revise(problem, &mut best, &mut banned);
+    let mut refits = Refits::new(problem);
+    revise(&mut refits, &mut best, &mut banned);
     let mut either = Vec::new();
     let mut weighed = BTreeSet::new();
     let mut costs = BTreeMap::new();
@@ -204,11 +298,11 @@ pub(super) fn solve(problem: &Problem, first: Fit) -> Solution {
         weighed.insert(accused);
         let mut without = banned.clone();
         without.insert(accused);
-        let mut other = refit_afresh(problem, &best, &without);
-        costs.insert(accused, other.length - best.length);
-        if other.length - best.length >= EVIDENCE {
+        let (length, other) = refits.also_afresh(&best, &without);
+        costs.insert(accused, length - best.length);
+        let Some(mut other) = other else {
             continue;
-        }
+        };
         let mut instead: Vec<u32> = other
             .counts
             .culprits()
@@ -219,8 +313,7 @@ pub(super) fn solve(problem: &Problem, first: Fit) -> Solution {
             // Those who would take its place may be as dispensable.
             let mut without_any = without.clone();
             without_any.extend(&instead);
-            let third = refit_afresh(problem, &best, &without_any);
-            if third.length - best.length < EVIDENCE {
+            if let Some(third) = refits.also_afresh(&best, &without_any).1 {
                 let third_new = third.counts.culprits().difference(&culprits).count();
                 if third_new == 0 {
                     other = third;
@@ -233,6 +326,7 @@ pub(super) fn solve(problem: &Problem, first: Fit) -> Solution {
             best = other;
             banned = without;
             costs.clear();
+            refits.has_new_best();
         } else {
             either.push((accused, instead));
         }
@@ -246,7 +340,7 @@ pub(super) fn solve(problem: &Problem, first: Fit) -> Solution {
 }
 
 /// Declares innocent whoever the description does not need: early labellings mask each other.
-fn revise(problem: &Problem, best: &mut Fit, banned: &mut BTreeSet<u32>) {
+fn revise(refits: &mut Refits<'_>, best: &mut Fit, banned: &mut BTreeSet<u32>) {
     let mut tried = BTreeSet::new();
     'again: loop {
         let count = best.counts.culprits().len();
@@ -256,10 +350,11 @@ fn revise(problem: &Problem, best: &mut Fit, banned: &mut BTreeSet<u32>) {
             }
             let mut without = banned.clone();
             without.insert(accused);
-            let other = refit(problem, best, &without, ROUNDS_OF_REVISION);
+            let other = refits.go_on_from(best, &without, ROUNDS_OF_REVISION);
             if other.length < best.length + 1.0 {
                 *best = other;
                 *banned = without;
+                refits.has_new_best();
                 continue 'again;
             }
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::fit::Solution;
-use super::fit::refit_afresh;
+use super::fit::length_without;
 use super::problem::Problem;
 
 /// By how many nats the description of the log gets longer when `groups` may not have surplus frees. Where that is much
@@ -23,7 +23,7 @@ pub(super) fn costs(problem: &Problem, solution: &Solution, groups: &BTreeSet<u3
     let costs = weighed.unwrap_or_else(|| {
         let mut without = solution.banned.clone();
         without.extend(accused);
-        refit_afresh(problem, fit, &without).length - fit.length
+        length_without(problem, fit, &without) - fit.length
     });
     // A description that is found later, and shorter, does not make it less than dispensable.
     costs.max(0.0)

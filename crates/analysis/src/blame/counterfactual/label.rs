@@ -1,24 +1,20 @@
-//! The cheapest story of one address: which free ended which life, and which freed again.
-//!
-//! A beam search over what may be open at each moment. Ordinary lives, a life and its usual free with nothing
-//! else open, are passed over at once.
+//! The labels of the frees of one address, and what they tell.
 
-use std::collections::BTreeSet;
+mod ahead;
+#[cfg(test)]
+mod oracle;
+mod reuse;
+mod search;
+#[cfg(test)]
+mod tests;
+
+pub(super) use self::reuse::Labelled;
+pub(super) use self::search::Labeller;
 
 use super::model::Counts;
 use super::model::Model;
 use super::model::gap_of;
-use super::problem::Problem;
 use super::problem::Token;
-
-/// How many stories are followed at a time.
-const BEAM: usize = 12;
-/// How much worse than the best, in nats, a story may be to be followed.
-const WIDTH: f64 = 12.0;
-/// How many lives may be open at an address at a time; more are taken for leaks.
-const MOST_OPEN: usize = 8;
-/// How dear an end may be to count as an ordinary one.
-const ORDINARY: f64 = 5.0;
 
 /// What a token is in a story.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,256 +27,6 @@ pub(super) enum Label {
     Surplus,
     /// No story.
     Unexplained,
-}
-
-/// What is open, by allocation group in ascending order.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Open {
-    groups: [u32; MOST_OPEN],
-    len: usize,
-}
-
-impl Open {
-    const NOTHING: Self = Self {
-        groups: [0; MOST_OPEN],
-        len: 0,
-    };
-
-    fn groups(&self) -> &[u32] {
-        &self.groups[..self.len]
-    }
-
-    fn with(mut self, group: u32) -> Self {
-        let at = self.groups().partition_point(|&open| open <= group);
-        self.groups.copy_within(at..self.len, at + 1);
-        self.groups[at] = group;
-        self.len += 1;
-        self
-    }
-
-    fn without(mut self, at: usize) -> Self {
-        self.groups.copy_within(at + 1..self.len, at);
-        self.len -= 1;
-        self.groups[self.len] = 0;
-        self
-    }
-}
-
-#[derive(Clone, Copy)]
-struct State {
-    open: Open,
-    cost: f64,
-    /// The last entry of this story in `Labeller::story`.
-    last: u32,
-}
-
-/// The start of every story.
-const NO_ENTRY: u32 = u32::MAX;
-
-/// Labels patterns under one model; keeps its memory from one to the next.
-pub(super) struct Labeller<'a> {
-    problem: &'a Problem,
-    model: &'a Model,
-    /// (entry before, label): all stories are paths in this tree.
-    story: Vec<(u32, Label)>,
-    states: Vec<State>,
-    next: Vec<State>,
-    lives: Vec<u32>,
-}
-
-impl<'a> Labeller<'a> {
-    pub(super) fn new(problem: &'a Problem, model: &'a Model) -> Self {
-        Self {
-            problem,
-            model,
-            story: Vec::new(),
-            states: Vec::new(),
-            next: Vec::new(),
-            lives: Vec::new(),
-        }
-    }
-
-    /// Labels everything and counts.
-    pub(super) fn count_all(&mut self) -> Counts {
-        let mut counts = Counts::new(self.problem);
-        for pattern in &self.problem.patterns {
-            let (context, tokens) = (&pattern.context, &pattern.tokens);
-            let labels = self.label(context, tokens);
-            let weight = pattern.weight;
-            tell(self.model, context, tokens, &labels, |fact| {
-                counts.add(fact, weight)
-            });
-        }
-        counts
-    }
-
-    /// The cheapest labels of one row of tokens. `context` are the groups of the lives before.
-    pub(super) fn label(&mut self, context: &[u32], tokens: &[Token]) -> Vec<Label> {
-        self.story.clear();
-        self.lives.clear();
-        self.lives.extend_from_slice(context);
-        self.states.clear();
-        self.states.push(State {
-            open: Open::NOTHING,
-            cost: 0.0,
-            last: NO_ENTRY,
-        });
-        let mut at = 0;
-        while at < tokens.len() {
-            if self.pass_ordinary_life(&tokens[at..]) {
-                at += 2;
-                continue;
-            }
-            self.next.clear();
-            match tokens[at] {
-                Token::Allocate(a) => self.allocate(a),
-                Token::Free(f) => self.free(f),
-                Token::Reset => self.reset(),
-            }
-            std::mem::swap(&mut self.states, &mut self.next);
-            self.prune();
-            at += 1;
-        }
-        self.tell_best(tokens)
-    }
-
-    /// Takes an allocate and its usual free in one go where nothing is open for certain.
-    fn pass_ordinary_life(&mut self, tokens: &[Token]) -> bool {
-        let &[Token::Allocate(a), Token::Free(f), ref rest @ ..] = tokens else {
-            return false;
-        };
-        let [state] = self.states.as_mut_slice() else {
-            return false;
-        };
-        let is_ordinary = state.open.len == 0
-            && matches!(rest.first(), None | Some(Token::Allocate(_)))
-            && !self.model.is_suspect(f)
-            && self.model.end(a, f) < ORDINARY;
-        if is_ordinary {
-            state.cost += self.model.end(a, f);
-            self.story.push((state.last, Label::Given));
-            let allocate = self.story.len() as u32 - 1;
-            self.story.push((allocate, Label::Ends(a)));
-            state.last = allocate + 1;
-            self.lives.push(a);
-        }
-        is_ordinary
-    }
-
-    fn allocate(&mut self, a: u32) {
-        self.lives.push(a);
-        for index in 0..self.states.len() {
-            let mut state = self.states[index];
-            for &open in state.open.groups() {
-                state.cost += self.model.pass[open as usize];
-            }
-            if state.open.len == MOST_OPEN {
-                state.cost += self.model.leak[state.open.groups[0] as usize];
-                state.open = state.open.without(0);
-            }
-            self.push(state, state.open.with(a), 0.0, Label::Given);
-        }
-    }
-
-    fn reset(&mut self) {
-        for index in 0..self.states.len() {
-            self.push(self.states[index], Open::NOTHING, 0.0, Label::Given);
-        }
-    }
-
-    fn free(&mut self, f: u32) {
-        let model = self.model;
-        let current = self.lives.last().copied();
-        let of_any = model.surplus(f, &self.lives, 0).0;
-        let of_earlier = model.surplus(f, &self.lives, 1).0;
-        for index in 0..self.states.len() {
-            let state = self.states[index];
-            let groups = state.open;
-            for (at, &a) in groups.groups().iter().enumerate() {
-                if at > 0 && groups.groups[at - 1] == a {
-                    continue;
-                }
-                let late = if current == Some(a) {
-                    0.0
-                } else {
-                    model.late[a as usize]
-                };
-                let cost = model.end(a, f) + late;
-                self.push(state, groups.without(at), cost, Label::Ends(a));
-            }
-            let unexplained = model.unexplained[f as usize];
-            let surplus = match (self.lives.len() > groups.len, groups.len) {
-                (false, _) => f64::INFINITY,
-                (true, 0) => of_any,
-                (true, _) => of_earlier,
-            };
-            if surplus <= unexplained {
-                self.push(state, groups, surplus, Label::Surplus);
-            } else {
-                self.push(state, groups, unexplained, Label::Unexplained);
-            }
-        }
-    }
-
-    fn push(&mut self, from: State, open: Open, cost: f64, label: Label) {
-        let cost = from.cost + cost;
-        if let Some(same) = self.next.iter_mut().find(|state| state.open == open) {
-            if cost < same.cost {
-                same.cost = cost;
-                self.story[same.last as usize] = (from.last, label);
-            }
-            return;
-        }
-        self.story.push((from.last, label));
-        self.next.push(State {
-            open,
-            cost,
-            last: self.story.len() as u32 - 1,
-        });
-    }
-
-    fn prune(&mut self) {
-        let best = self
-            .states
-            .iter()
-            .map(|state| state.cost)
-            .fold(f64::INFINITY, f64::min);
-        self.states.retain(|state| state.cost <= best + WIDTH);
-        if self.states.len() > BEAM {
-            self.states.sort_by(|a, b| a.cost.total_cmp(&b.cost));
-            self.states.truncate(BEAM);
-        }
-    }
-
-    fn tell_best(&self, tokens: &[Token]) -> Vec<Label> {
-        // The last buffer of an address may simply still be in use.
-        let in_use = match tokens.last() {
-            Some(&Token::Allocate(a)) => Some(a),
-            _ => None,
-        };
-        let cost = |state: &State| {
-            let leaks = state
-                .open
-                .groups()
-                .iter()
-                .map(|&a| self.model.leak[a as usize]);
-            let spared = in_use.filter(|a| state.open.groups().contains(a));
-            state.cost + leaks.sum::<f64>() - spared.map_or(0.0, |a| self.model.leak[a as usize])
-        };
-        let best = self
-            .states
-            .iter()
-            .min_by(|a, b| cost(a).total_cmp(&cost(b)));
-        let mut entry = best.map_or(NO_ENTRY, |state| state.last);
-        let mut labels = vec![Label::Given; tokens.len()];
-        for label in labels.iter_mut().rev() {
-            if let Some(&(before, this)) = self.story.get(entry as usize) {
-                *label = this;
-                entry = before;
-            }
-        }
-        labels
-    }
 }
 
 /// One thing that a labelled row tells.
@@ -341,108 +87,155 @@ pub(super) fn tell(
     context: &[u32],
     tokens: &[Token],
     labels: &[Label],
-    mut fact: impl FnMut(Fact),
+    fact: impl FnMut(Fact),
 ) {
-    struct OpenLife {
-        alloc: u32,
-        began: usize,
-        hits: Vec<u32>,
-    }
-    let mut open: Vec<OpenLife> = Vec::new();
-    let mut lives: Vec<u32> = context.to_vec();
-    let mut began: Vec<Option<usize>> = vec![None; context.len()];
-    let mut segment: Vec<u32> = Vec::new();
-    let mut last_end: Option<u32> = None;
-    // Who freed last since something was allocated.
-    let mut before: Option<u32> = None;
-    let mut ended_by: Vec<Option<u32>> = vec![None; context.len()];
-    let mut freed_again: BTreeSet<(usize, u32)> = BTreeSet::new();
-    for (index, (&token, &label)) in tokens.iter().zip(labels).enumerate() {
-        if open.is_empty() && !matches!(token, Token::Free(_)) {
-            close_segment(&mut segment, &mut fact);
-        }
-        match (token, label) {
-            (Token::Allocate(alloc), _) => {
-                open.iter()
-                    .for_each(|life| fact(Fact::Passed { alloc: life.alloc }));
-                open.push(OpenLife {
-                    alloc,
-                    began: index,
-                    hits: Vec::new(),
-                });
-                lives.push(alloc);
-                began.push(Some(index));
-                ended_by.push(None);
-                last_end = None;
-                before = None;
+    Teller::default().tell(model, context, tokens, labels, fact);
+}
+
+/// Tells the facts of labelled rows; keeps its memory from one to the next.
+#[derive(Default)]
+struct Teller {
+    open: Vec<OpenLife>,
+    lives: Vec<Lived>,
+    groups: Vec<u32>,
+    segment: Vec<u32>,
+}
+
+struct OpenLife {
+    alloc: u32,
+    /// Its number among the lives, and the token that began it.
+    number: usize,
+    began: usize,
+    hits: Vec<u32>,
+}
+
+/// A life of the address.
+#[derive(Clone, Default)]
+struct Lived {
+    began: Option<usize>,
+    ended_by: Option<u32>,
+    /// Who freed it again.
+    again: Vec<u32>,
+}
+
+impl Teller {
+    fn tell(
+        &mut self,
+        model: &Model,
+        context: &[u32],
+        tokens: &[Token],
+        labels: &[Label],
+        mut fact: impl FnMut(Fact),
+    ) {
+        let Self {
+            open,
+            lives,
+            groups,
+            segment,
+        } = self;
+        open.clear();
+        groups.clear();
+        groups.extend_from_slice(context);
+        lives.clear();
+        lives.resize(context.len(), Lived::default());
+        segment.clear();
+        let mut last_end: Option<u32> = None;
+        // Who freed last since something was allocated.
+        let mut before: Option<u32> = None;
+        for (index, (&token, &label)) in tokens.iter().zip(labels).enumerate() {
+            if open.is_empty() && !matches!(token, Token::Free(_)) {
+                close_segment(segment, &mut fact);
             }
-            (Token::Reset, _) => {
-                open.clear();
-                last_end = None;
-            }
-            (Token::Free(free), Label::Ends(alloc)) => {
-                if let Some(at) = open.iter().rposition(|life| life.alloc == alloc) {
-                    let life = open.remove(at);
-                    let late = lives.last() != Some(&alloc);
-                    if let Some(number) = began.iter().rposition(|&at| at == Some(life.began)) {
-                        ended_by[number] = Some(free);
-                    }
-                    fact(Fact::Ended {
-                        token: index,
-                        began: life.began,
+            match (token, label) {
+                (Token::Allocate(alloc), _) => {
+                    open.iter()
+                        .for_each(|life| fact(Fact::Passed { alloc: life.alloc }));
+                    open.push(OpenLife {
                         alloc,
-                        free,
-                        late,
-                        in_first_life: lives.len() == 1,
+                        number: lives.len(),
+                        began: index,
+                        hits: Vec::new(),
                     });
-                    for hitter in life.hits {
-                        fact(Fact::HitThenEnded {
-                            hitter,
-                            ender: free,
+                    groups.push(alloc);
+                    lives.push(Lived {
+                        began: Some(index),
+                        ..Lived::default()
+                    });
+                    last_end = None;
+                    before = None;
+                }
+                (Token::Reset, _) => {
+                    open.clear();
+                    last_end = None;
+                }
+                (Token::Free(free), Label::Ends(alloc)) => {
+                    if let Some(at) = open.iter().rposition(|life| life.alloc == alloc) {
+                        let life = open.remove(at);
+                        lives[life.number].ended_by = Some(free);
+                        fact(Fact::Ended {
+                            token: index,
+                            began: life.began,
+                            alloc,
+                            free,
+                            late: groups.last() != Some(&alloc),
+                            in_first_life: lives.len() == 1,
                         });
+                        for hitter in life.hits {
+                            fact(Fact::HitThenEnded {
+                                hitter,
+                                ender: free,
+                            });
+                        }
+                    }
+                    last_end = Some(free);
+                    before = Some(free);
+                }
+                (Token::Free(free), Label::Surplus) => {
+                    let from = usize::from(!open.is_empty());
+                    let likeliest = model.likeliest(free, groups, from);
+                    // Without knowledge of this group, the nearest life that has ended.
+                    let back = likeliest.unwrap_or(from);
+                    let at = lives.len().checked_sub(back + 1);
+                    let is_first = at.is_some_and(|at| {
+                        let again = &mut lives[at].again;
+                        let is_first = !again.contains(&free);
+                        if is_first {
+                            again.push(free);
+                        }
+                        is_first
+                    });
+                    fact(Fact::Surplus(Surplus {
+                        token: index,
+                        free,
+                        back,
+                        origin: at.map(|at| groups[at]),
+                        origin_began: at.and_then(|at| lives[at].began),
+                        origin_before: at.filter(|&at| at < context.len()),
+                        struck: open.last().map(|life| life.alloc),
+                        struck_began: open.last().map(|life| life.began),
+                        after_end_by: last_end.take().filter(|_| open.is_empty()),
+                        in_first_life: lives.len() == 1,
+                        freed_by: at.filter(|_| is_first).and_then(|at| lives[at].ended_by),
+                        is_repeated: before == Some(free),
+                    }));
+                    before = Some(free);
+                    segment.push(free);
+                    if let Some(life) = open.last_mut() {
+                        life.hits.push(free);
                     }
                 }
-                last_end = Some(free);
-                before = Some(free);
+                (Token::Free(free), _) => fact(Fact::Unexplained { free }),
             }
-            (Token::Free(free), Label::Surplus) => {
-                let from = usize::from(!open.is_empty());
-                let likeliest = model.surplus(free, &lives, from).1;
-                // Without knowledge of this group, the nearest life that has ended.
-                let back = likeliest.unwrap_or(from);
-                let at = lives.len().checked_sub(back + 1);
-                let is_first = at.is_some_and(|at| freed_again.insert((at, free)));
-                fact(Fact::Surplus(Surplus {
-                    token: index,
-                    free,
-                    back,
-                    origin: at.map(|at| lives[at]),
-                    origin_began: at.and_then(|at| began[at]),
-                    origin_before: at.filter(|&at| at < context.len()),
-                    struck: open.last().map(|life| life.alloc),
-                    struck_began: open.last().map(|life| life.began),
-                    after_end_by: last_end.take().filter(|_| open.is_empty()),
-                    in_first_life: lives.len() == 1,
-                    freed_by: at.filter(|_| is_first).and_then(|at| ended_by[at]),
-                    is_repeated: before == Some(free),
-                }));
-                before = Some(free);
-                segment.push(free);
-                if let Some(life) = open.last_mut() {
-                    life.hits.push(free);
-                }
-            }
-            (Token::Free(free), _) => fact(Fact::Unexplained { free }),
         }
+        close_segment(segment, &mut fact);
+        if let Some(Token::Allocate(in_use)) = tokens.last()
+            && let Some(at) = open.iter().rposition(|life| life.alloc == *in_use)
+        {
+            open.remove(at);
+        }
+        open.iter()
+            .for_each(|life| fact(Fact::Leaked { alloc: life.alloc }));
     }
-    close_segment(&mut segment, &mut fact);
-    if let Some(Token::Allocate(in_use)) = tokens.last()
-        && let Some(at) = open.iter().rposition(|life| life.alloc == *in_use)
-    {
-        open.remove(at);
-    }
-    open.iter()
-        .for_each(|life| fact(Fact::Leaked { alloc: life.alloc }));
 }
 
 fn close_segment(segment: &mut Vec<u32>, fact: &mut impl FnMut(Fact)) {

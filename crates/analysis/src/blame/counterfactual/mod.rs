@@ -13,6 +13,7 @@ mod model;
 mod problem;
 mod rivals;
 mod sample;
+mod shift;
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;

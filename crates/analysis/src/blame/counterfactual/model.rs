@@ -12,11 +12,26 @@ const GAP_WIDTHS: [f64; 8] = [1.0, 1.0, 1.0, 2.0, 4.0, 8.0, 16.0, 64.0];
 /// What is believed about distances before anything was counted.
 const GAP_PRIOR: [f64; 8] = [0.3, 0.2, 0.12, 0.12, 0.1, 0.08, 0.05, 0.03];
 /// How far back a surplus free looks for the life that it frees again.
-const LOOK_BACK: usize = 48;
+pub(super) const LOOK_BACK: usize = 48;
 /// The cost in nats of a free that the model has no story for.
 const UNEXPLAINED: f64 = 20.0;
 /// The cost of a surplus free by a group that was declared innocent.
 const FORBIDDEN: f64 = 60.0;
+
+/// [`gap_of`] for all lives that are looked at.
+const GAP_AT: [u8; LOOK_BACK] = {
+    let mut gaps = [0; LOOK_BACK];
+    let mut back = 0;
+    while back < LOOK_BACK {
+        let mut gap = 0;
+        while back > GAPS[gap as usize] {
+            gap += 1;
+        }
+        gaps[back] = gap;
+        back += 1;
+    }
+    gaps
+};
 
 pub(super) fn gap_of(lives_between: usize) -> usize {
     GAPS.iter()
@@ -25,7 +40,7 @@ pub(super) fn gap_of(lives_between: usize) -> usize {
 }
 
 /// What a labelling counted. Allocation groups are `a`, free groups `f`.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Counts {
     /// Lives of `a` that `f` ended, at `a * frees + f`.
     pub(super) ended: Vec<f64>,
@@ -102,7 +117,7 @@ impl Counts {
 #[derive(Clone, Debug)]
 pub(super) struct Model {
     frees: usize,
-    end: Vec<f64>,
+    pub(super) end: Vec<f64>,
     /// A life of `a` that nobody ends.
     pub(super) leak: Vec<f64>,
     /// An open life of `a` stays open over another allocate.
@@ -112,17 +127,30 @@ pub(super) struct Model {
     /// A free by `f` without a story.
     pub(super) unexplained: Vec<f64>,
     /// A surplus free by a group that none was counted for.
-    surplus: Vec<f64>,
+    pub(super) surplus: Vec<f64>,
     /// For groups with surplus frees: their rate for each life of `a`, and how it falls with the distance.
-    origins: Vec<Option<Origins>>,
+    pub(super) origins: Vec<Option<Origins>>,
 }
 
 #[derive(Clone, Debug)]
-struct Origins {
-    rate: Vec<f64>,
+pub(super) struct Origins {
+    pub(super) rate: Vec<f64>,
     /// For a life that is out of sight.
-    base: f64,
-    gap: [f64; 8],
+    pub(super) base: f64,
+    pub(super) gap: [f64; 8],
+}
+
+impl Origins {
+    /// What each life adds to the rate, the last one first.
+    fn parts(&self, lives: &[u32]) -> impl Iterator<Item = f64> {
+        let near = lives.iter().rev().zip(&GAP_AT);
+        near.map(|(&a, &gap)| self.rate[a as usize] * self.gap[usize::from(gap)])
+    }
+
+    /// What all lives beyond add.
+    fn out_of_sight(&self) -> f64 {
+        self.base * 0.02
+    }
 }
 
 impl Model {
@@ -198,30 +226,40 @@ impl Model {
         self.origins[f as usize].is_some()
     }
 
-    /// `f` frees one of the ended among `lives` again, the current one only if `from` is 0. Returns the cost,
-    /// and how many lives back the likeliest of them lies.
-    pub(super) fn surplus(&self, f: u32, lives: &[u32], from: usize) -> (f64, Option<usize>) {
+    /// What it costs that `f` frees one of the ended among `lives` again: if the current one may be among them, and
+    /// if it may not.
+    pub(super) fn surplus_costs(&self, f: u32, lives: &[u32]) -> (f64, f64) {
         let Some(origins) = &self.origins[f as usize] else {
-            return (self.surplus[f as usize], None);
+            let cost = self.surplus[f as usize];
+            return (cost, cost);
         };
-        let mut rate = 0.0;
-        let mut likeliest = (0.0, None);
-        let mut consider = |part: f64, back: Option<usize>| {
-            rate += part;
-            if part > likeliest.0 {
-                likeliest = (part, back);
+        let (mut of_any, mut of_earlier) = (0.0, 0.0);
+        for (back, part) in origins.parts(lives).enumerate() {
+            of_any += part;
+            if back > 0 {
+                of_earlier += part;
             }
-        };
-        for (back, &a) in lives.iter().rev().enumerate().take(LOOK_BACK).skip(from) {
-            consider(
-                origins.rate[a as usize] * origins.gap[gap_of(back)],
-                Some(back),
-            );
         }
         if lives.len() > LOOK_BACK {
-            consider(origins.base * 0.02, None);
+            of_any += origins.out_of_sight();
+            of_earlier += origins.out_of_sight();
         }
-        (-rate.max(1e-20).ln(), likeliest.1)
+        let cost = |rate: f64| -rate.max(1e-20).ln();
+        (cost(of_any), cost(of_earlier))
+    }
+
+    /// How many lives back the likeliest of `lives` lies that a surplus free by `f` frees again; the current one is
+    /// among them only if `from` is 0.
+    pub(super) fn likeliest(&self, f: u32, lives: &[u32], from: usize) -> Option<usize> {
+        let origins = self.origins[f as usize].as_ref()?;
+        let mut likeliest = (0.0, None);
+        for (back, part) in origins.parts(lives).enumerate().skip(from) {
+            if part > likeliest.0 {
+                likeliest = (part, Some(back));
+            }
+        }
+        let is_out_of_sight = lives.len() > LOOK_BACK && origins.out_of_sight() > likeliest.0;
+        likeliest.1.filter(|_| !is_out_of_sight)
     }
 
     /// The length in nats of the log under the labelling that `counts` come from, the model itself included.

@@ -125,6 +125,38 @@ pub(super) struct Pattern {
     pub(super) weight: f64,
     /// and how many of them were looked at.
     pub(super) seen: f64,
+    /// The groups of which lives begin in it, each once, as they come.
+    pub(super) begun: Vec<u32>,
+    /// Those of all lives, the `lived_before` first of them before the row.
+    pub(super) lived: Vec<u32>,
+    pub(super) lived_before: usize,
+}
+
+impl Pattern {
+    pub(super) fn new(context: Vec<u32>, tokens: Vec<Token>, weight: f64, seen: f64) -> Self {
+        let begins = tokens.iter().filter_map(|token| match token {
+            Token::Allocate(a) => Some(*a),
+            _ => None,
+        });
+        let begun = first_times(begins);
+        let lived_before = first_times(context.iter().copied()).len();
+        let lived = first_times(context.iter().chain(&begun).copied());
+        Self {
+            context,
+            tokens,
+            weight,
+            seen,
+            begun,
+            lived,
+            lived_before,
+        }
+    }
+}
+
+/// Each number once, as it comes first.
+fn first_times(numbers: impl Iterator<Item = u32>) -> Vec<u32> {
+    let mut seen = BTreeSet::new();
+    numbers.filter(|&number| seen.insert(number)).collect()
 }
 
 /// The rows under one grouping of stacks.
@@ -217,14 +249,40 @@ impl Problem {
         }
         let patterns = sorted.into_iter();
         problem.patterns = patterns
-            .map(|((tokens, context), (weight, seen))| Pattern {
-                context,
-                tokens,
-                weight,
-                seen,
-            })
+            .map(|((tokens, context), (weight, seen))| Pattern::new(context, tokens, weight, seen))
             .collect();
         problem
+    }
+
+    /// A log of these rows. For tests.
+    #[cfg(test)]
+    pub(super) fn of_patterns((allocs, frees): (usize, usize), patterns: Vec<Pattern>) -> Self {
+        let mut allocations = vec![0.0; allocs];
+        let mut traffic = vec![0.0; frees];
+        for pattern in &patterns {
+            for token in &pattern.tokens {
+                match *token {
+                    Token::Allocate(a) => allocations[a as usize] += pattern.weight,
+                    Token::Free(f) => traffic[f as usize] += pattern.weight,
+                    Token::Reset => {}
+                }
+            }
+        }
+        Self {
+            patterns,
+            allocs,
+            frees,
+            allocations,
+            traffic,
+            chains: vec![BTreeSet::new(); frees],
+            chain_code: 0.0,
+            drop_rate: 0.0,
+            unknown: vec![0.0; frees],
+            is_late: false,
+            unjudged: 0.0,
+            alloc_of: Vec::new(),
+            free_of: Vec::new(),
+        }
     }
 
     /// The codes as tokens of their groups.
