@@ -39,14 +39,6 @@ const LEVELS: [&str; 2] = ["-O0", "-O2"];
 /// What a host tells of its owners.
 const OWNERS: [&str; 3] = ["unknown", "unique", "pointers"];
 
-/// Known faults of whofreed without unique owners: patterns in which, with some seeds, a few frees of the culprit are
-/// charged to one of the parts of the program that called it.
-const NAMED_TOO_FAR_OUT: [&str; 2] = ["async_queue", "pool_twice"];
-
-/// A known fault: where the thread that comes last is mostly the same one, the culprit is named by the caller on that
-/// thread, with unique owners, too. (That caller did hand the buffer to both.)
-const NAMED_BY_THREAD: &str = "threads";
-
 /// A program, what to put before the pattern's name, and what it is called in the table.
 struct Program {
     label: &'static str,
@@ -76,18 +68,11 @@ impl Job<'_> {
         Marked::new(&tracked.report, &truth)
     }
 
-    /// Whether the mark is as it has to be, but for the known faults.
+    /// Whether the mark is as it has to be.
     fn is_well(&self, marked: &Marked) -> bool {
         match marked.mark {
             Mark::Exact => true,
-            Mark::Bad => {
-                let known = if self.owners == "unique" {
-                    self.pattern == NAMED_BY_THREAD
-                } else {
-                    NAMED_TOO_FAR_OUT.contains(&self.pattern)
-                };
-                known && marked.innocents.iter().all(|one| one.called.is_some())
-            }
+            Mark::Bad => false,
             Mark::Either | Mark::Silent => self.owners != "unique",
         }
     }
@@ -146,8 +131,6 @@ fn mark_all(programs: &[Program], seeds: Range<u64>) {
         );
         if !job.is_well(marked) {
             wrong.push(line);
-        } else if marked.mark == Mark::Bad {
-            println!("known: {line}");
         }
     }
     let kind = programs[0].label.split(' ').next().unwrap_or_default();

@@ -141,6 +141,7 @@ struct Node {
     is_mixed: bool,
     /// What comes next.
     ways: Vec<SiteId>,
+    told: Option<f64>,
     cost: Option<f64>,
 }
 
@@ -206,16 +207,33 @@ impl<'a> Tree<'a> {
     }
 
     /// The same if the last site of `prefix` is the culprit, no matter how it is reached.
-    fn named(&self, prefix: &mut Vec<SiteId>) -> f64 {
+    fn named(&mut self, prefix: &mut Vec<SiteId>) -> f64 {
+        NAME + self.told(prefix)
+    }
+
+    /// What it takes to tell the guilty ones of a culprit, which is wrong on all ways equally often or on each as often as it
+    /// will.
+    fn told(&mut self, prefix: &mut Vec<SiteId>) -> f64 {
         let node = &self.nodes[prefix.as_slice()];
+        if let Some(told) = node.told {
+            return told;
+        }
         let alike = node.frees.told();
-        let mut unlike = UNLIKE + node.own.told();
-        for &way in &node.ways {
+        let ways = node.ways.clone();
+        let mut unlike = node.own.told();
+        if ways.len() > 1 {
+            unlike += UNLIKE;
+        }
+        for way in ways {
             prefix.push(way);
-            unlike += self.nodes[prefix.as_slice()].frees.told();
+            unlike += self.told(prefix);
             prefix.pop();
         }
-        NAME + alike.min(unlike)
+        let told = alike.min(unlike);
+        if let Some(node) = self.nodes.get_mut(prefix.as_slice()) {
+            node.told = Some(told);
+        }
+        told
     }
 
     /// The same if culprits are further out, and all else is innocent.
