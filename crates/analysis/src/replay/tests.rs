@@ -1,5 +1,7 @@
 //! The replay against one that has everything in memory.
 
+mod waiting;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
@@ -17,7 +19,6 @@ use super::Follower;
 use super::Place;
 use super::Step;
 use super::Walk;
-use super::has_order;
 use super::oracle;
 use super::replay;
 use super::replay_within;
@@ -400,35 +401,4 @@ proptest! {
         });
         prop_assert!(told.into_iter().eq(all));
     }
-}
-
-/// A broken file may tell of an event at an address that has no step there: it is nobody's past.
-#[test]
-fn an_event_without_a_step_is_in_no_order() {
-    let mut traces = traces(Nature {
-        seed: 1,
-        owners: 3,
-        lost: 0,
-        wrong: 0,
-        skew: 0,
-        resets: 0,
-        processes: 1,
-        pointers: false,
-    });
-    let told = |traces: &[Trace]| {
-        let mut notes = Notes::default();
-        let findings = replay(&[Source::of(&traces[0])], &mut notes);
-        assert!(findings.mismatches.is_empty());
-        notes
-    };
-    let before = told(&traces);
-    let events = &mut traces[0].events;
-    let mut without = events.iter().find(|event| has_order(event)).copied();
-    let without = without.as_mut().expect("some event has an order");
-    without.step = 0;
-    events.push(*without);
-    let last = EventRef::new(0, traces[0].events.len() as u64 - 1);
-    let after = told(&traces);
-    assert!(after.loose.contains(&last));
-    assert_eq!(after.addresses, before.addresses);
 }
