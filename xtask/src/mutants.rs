@@ -57,7 +57,7 @@ pub fn command(arguments: &[&str]) -> Outcome<()> {
 }
 
 /// Tries the mutants of files or folders of one crate, and writes down which survived. Where only tests were added since
-/// the last run, those that were caught need not be tried `again`.
+/// the last run, those that were caught or are equivalent need not be tried `again`.
 fn of_paths(paths: &[&str], again: bool) -> Outcome<()> {
     let room = room(paths[0])?;
     let mut wanted = Vec::new();
@@ -69,15 +69,17 @@ fn of_paths(paths: &[&str], again: bool) -> Outcome<()> {
         wanted.push(path.to_owned());
     }
     let mut log = Log::read(&room);
+    let equivalent = equivalent()?;
     let order = |mutant: &Mutant| {
         let place = wanted.iter().position(|path| is_of(&mutant.file, path));
-        place.filter(|_| !again || !log.was_noticed(&mutant.name))
+        let is_settled = log.was_noticed(&mutant.name) || log.is_one_of(&mutant.name, &equivalent);
+        place.filter(|_| !again || !is_settled)
     };
     let package = package(&room)?;
     let mutants = list::mutants(&listed(&["--package", &package])?)?;
     let order: Vec<Option<usize>> = mutants.iter().map(order).collect();
     let compiling = at_once::try_mutants(&package, &mutants, &|one| order[one.number], &mut log)?;
-    let results = Results::of(&log, &compiling, &equivalent()?);
+    let results = Results::of(&log, &compiling, &equivalent);
     let table = results.table();
     println!("{table}");
     let words = if again { "--again " } else { "" };

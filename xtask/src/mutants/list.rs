@@ -47,6 +47,10 @@ impl Kind {
 
 /// The mutants of a list by cargo-mutants, in JSON.
 pub fn mutants(json: &str) -> Outcome<Vec<Mutant>> {
+    // Nothing is said where a change has nothing to mutate.
+    if json.trim().is_empty() {
+        return Ok(Vec::new());
+    }
     let list: Value = serde_json::from_str(json).map_err(|error| error.to_string())?;
     let word = |value: &Value, name: &str| value[name].as_str().unwrap_or_default().to_owned();
     let mut mutants = Vec::new();
@@ -66,4 +70,20 @@ pub fn mutants(json: &str) -> Outcome<Vec<Mutant>> {
         });
     }
     Ok(mutants)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_read_and_may_be_empty() {
+        let json = r#"[{"file":"a.rs","genre":"FnValue","name":"a.rs:3:5: replace f with ()","replacement":"()",
+            "span":{"start":{"line":3,"column":5},"end":{"line":3,"column":9}}}]"#;
+        let mutants = mutants(json).expect("it is a list");
+        assert_eq!(mutants[0].kind, Kind::FunctionBody);
+        assert_eq!(mutants[0].place, (3, 5));
+        assert!(super::mutants("").expect("there are none").is_empty());
+        assert!(super::mutants(r#"[{"genre":"Other"}]"#).is_err());
+    }
 }

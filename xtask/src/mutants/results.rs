@@ -84,6 +84,11 @@ impl Log {
         run::write(&self.file, &lines)
     }
 
+    /// Whether it survived before, and is one of those that may.
+    pub fn is_one_of(&self, name: &str, equivalent: &BTreeSet<String>) -> bool {
+        self.ends.get(name) == Some(&End::Survived) && equivalent.contains(&without_place(name))
+    }
+
     /// Whether a test noticed this mutant before.
     pub fn was_noticed(&self, name: &str) -> bool {
         matches!(self.ends.get(name), Some(End::Caught | End::RanOn))
