@@ -24,6 +24,8 @@ use crate::sources::Source;
 #[derive(Default)]
 struct Order {
     steps: Vec<(u64, u64)>,
+    /// The owner of the life that each excess free ends again.
+    again: Vec<Option<u64>>,
     addresses: BTreeMap<u64, (bool, bool)>,
 }
 
@@ -36,6 +38,9 @@ impl Follower for Order {
 
     fn step(&mut self, _address: &Address, (): &mut (), step: &Step<'_>) {
         self.steps.push((step.event.address, step.event.step));
+        if step.event.kind == EventKind::Deallocate && step.verdict.is_excess() {
+            self.again.push(step.life.map(|life| life.owner));
+        }
     }
 
     fn ends(&mut self, address: &Address, (): ()) {
@@ -44,9 +49,8 @@ impl Follower for Order {
     }
 }
 
-/// The replay of events that one thread recorded, where so many may wait.
-fn order(most: usize, events: &[(EventKind, Verdict, u64, u64)]) -> Order {
-    let event = |(time_ns, &(kind, verdict, address, step))| Event {
+fn event(kind: EventKind, verdict: Verdict, address: u64, step: u64) -> Event {
+    Event {
         kind,
         verdict,
         blocked: false,
@@ -64,10 +68,17 @@ fn order(most: usize, events: &[(EventKind, Verdict, u64, u64)]) -> Order {
         scope: 0,
         stack: StackId(0),
         thread: 0,
-        time_ns,
-    };
-    let trace: Trace = Trace {
-        events: (0..).zip(events).map(event).collect(),
+        time_ns: 0,
+    }
+}
+
+/// The replay of events that one thread recorded, where so many may wait.
+fn order(most: usize, mut events: Vec<Event>) -> Order {
+    for (time_ns, event) in (0..).zip(&mut events) {
+        event.time_ns = time_ns;
+    }
+    let trace = Trace {
+        events,
         ..Trace::default()
     };
     let mut order = Order::default();
@@ -77,9 +88,8 @@ fn order(most: usize, events: &[(EventKind, Verdict, u64, u64)]) -> Order {
 
 /// The order in which views are told, each by its address and its step there.
 fn told(most: usize, views: &[(u64, u64)]) -> Vec<(u64, u64)> {
-    let view = |&(address, step)| (EventKind::View, Verdict::Ok, address, step);
-    let views: Vec<_> = views.iter().map(view).collect();
-    order(most, &views).steps
+    let view = |&(address, step)| event(EventKind::View, Verdict::Ok, address, step);
+    order(most, views.iter().map(view).collect()).steps
 }
 
 #[test]
@@ -113,17 +123,38 @@ fn an_address_with_a_gap_is_not_recorded_and_one_from_before_is_not_whole() {
     let (allocate, free) = (EventKind::Allocate, EventKind::Deallocate);
     let order = order(
         usize::MAX,
-        &[
-            (allocate, Verdict::Ok, 0, 1),
-            (free, Verdict::Ok, 0, 2),
-            (allocate, Verdict::Ok, 1, 1),
-            (free, Verdict::Ok, 1, 3),
-            (free, Verdict::Unknown, 2, 1),
-            (allocate, Verdict::Ok, 2, 2),
+        vec![
+            event(allocate, Verdict::Ok, 0, 1),
+            event(free, Verdict::Ok, 0, 2),
+            event(allocate, Verdict::Ok, 1, 1),
+            event(free, Verdict::Ok, 1, 3),
+            event(free, Verdict::Unknown, 2, 1),
+            event(allocate, Verdict::Ok, 2, 2),
         ],
     );
     let known = [(0, (true, true)), (1, (false, false)), (2, (true, false))];
     assert_eq!(order.addresses, BTreeMap::from(known));
+}
+
+/// Of many lives only the last are remembered. An excess free of one that is forgotten is of none, not of another.
+#[test]
+fn a_forgotten_life_is_not_mistaken_for_another() {
+    let lives = 40;
+    let mut events = Vec::new();
+    let mut of_owner = |kind, verdict, owner| {
+        let mut event = event(kind, verdict, 0, events.len() as u64 + 1);
+        event.root_owner = owner;
+        events.push(event);
+    };
+    for owner in 1..=lives {
+        of_owner(EventKind::Allocate, Verdict::Ok, owner);
+        of_owner(EventKind::Deallocate, Verdict::Ok, owner);
+    }
+    for owner in [1, lives - 1, lives] {
+        of_owner(EventKind::Deallocate, Verdict::AlreadyFreed, owner);
+    }
+    let order = order(usize::MAX, events);
+    assert_eq!(order.again, [None, Some(lives - 1), Some(lives)]);
 }
 
 /// A broken file may tell of an event at an address that has no step there: it is nobody's past.
