@@ -262,6 +262,12 @@ fn one_culprit_by_two_names_is_known_again() {
     before.culprits[0].site.frame.file = None;
     let diff = compare(&before, &made(&[("evict", 100)]));
     assert_eq!(statuses(&diff), ["unchanged evict"]);
+    // Neither does that make two functions one, nor a function of another file.
+    let diff = compare(&before, &made(&[("reset", 100)]));
+    assert_eq!(statuses(&diff), ["new reset", "gone evict(int)"]);
+    before.culprits[0].site.frame.file = Some(Arc::from("other.cpp"));
+    let diff = compare(&before, &made(&[("evict", 100)]));
+    assert_eq!(statuses(&diff), ["new evict", "gone evict(int)"]);
 }
 
 #[test]
@@ -334,4 +340,101 @@ fn leaks_and_victims_are_compared_by_site_and_make_no_run_worse() {
     assert!(!diff.is_worse);
     let tally = diff.leaks[0].after.as_ref().unwrap();
     assert_eq!((tally.count, tally.bytes), (400, 6400));
+}
+
+#[test]
+fn one_culprit_that_is_more_makes_a_run_worse_whatever_the_others_are() {
+    let before = made(&[("evict", 100), ("finish", 100)]);
+    let diff = compare(&before, &made(&[("evict", 150), ("finish", 40)]));
+    assert_eq!(statuses(&diff), ["more evict", "fewer finish"]);
+    assert!(diff.is_worse);
+    assert!(!compare(&before, &made(&[("evict", 100), ("finish", 40)])).is_worse);
+}
+
+/// What nobody explains are excess frees: they say nothing of leaks.
+#[test]
+fn a_leak_is_gone_unless_events_are() {
+    let mut before = made(&[]);
+    before.leaks.push(Leak {
+        site: site("load"),
+        count: 9,
+        bytes: 90,
+        stack: Arc::from([]),
+    });
+    let gone = |change: fn(&mut Totals)| {
+        let mut after = made(&[]);
+        change(&mut after.totals);
+        let diff = compare(&before, &after);
+        (diff.leaks[0].status, diff.leaks[0].doubts.clone())
+    };
+    let unexplained = gone(|totals| (totals.excess, totals.unexplained) = (2, 2));
+    assert_eq!(unexplained, (Status::Gone, Vec::new()));
+    let lost = gone(|totals| totals.dropped_events = 3);
+    assert_eq!(lost, (Status::Uncertain, vec![Doubt::Lost(3)]));
+}
+
+/// Others read these words.
+#[test]
+fn words_stay_as_they_are() {
+    let answers = [
+        Answer::Fixed,
+        Answer::PartlyFixed,
+        Answer::NotFixed,
+        Answer::Worse,
+        Answer::Uncertain,
+        Answer::NobodyNamed,
+    ];
+    assert_eq!(
+        answers.map(Answer::name),
+        [
+            "fixed",
+            "partly_fixed",
+            "not_fixed",
+            "worse",
+            "uncertain",
+            "nobody_named"
+        ]
+    );
+    let confidences = [
+        Confidence::Proven,
+        Confidence::Counterfactual,
+        Confidence::Undecided,
+    ];
+    assert_eq!(
+        confidences.map(Confidence::name),
+        ["proven", "counterfactual", "undecided"]
+    );
+    let classes = [
+        Class::Destructor,
+        Class::Cache,
+        Class::ProgramCache,
+        Class::Pool,
+        Class::StaticTeardown,
+        Class::Interpreter,
+        Class::Explicit,
+        Class::Other,
+    ];
+    assert_eq!(
+        classes.map(Class::name).join(" "),
+        "destructor cache program_cache pool static_teardown interpreter explicit other"
+    );
+    let doubts = [
+        Doubt::Empty,
+        Doubt::Lost(1),
+        Doubt::Untracked(1),
+        Doubt::Damaged(1),
+        Doubt::Killed(9),
+        Doubt::Unexplained(1),
+        Doubt::Suspect,
+        Doubt::Victim,
+        Doubt::Nameless,
+        Doubt::Short,
+    ];
+    assert_eq!(
+        doubts.map(Doubt::name).join(" "),
+        "nothing_recorded lost_events untracked_events damaged killed unexplained suspect victim nameless short_run"
+    );
+    let fingerprint = format!("{:?}", site("evict").fingerprint());
+    let number = fingerprint.strip_prefix("Fingerprint(").unwrap();
+    assert_eq!(number.len(), 17);
 }
