@@ -50,7 +50,11 @@ proptest! {
             sum(|c| c.after.as_ref().map_or(0, |tally| tally.count)),
             after.totals.excess
         );
+        // As many were seen as are explained.
         for change in &diff.culprits {
+            for tally in change.before.iter().chain(&change.after) {
+                prop_assert_eq!(tally.observed, tally.count);
+            }
             let sides = (change.before.is_some(), change.after.is_some());
             let expected = match change.status {
                 Status::New => (false, true),
@@ -340,6 +344,8 @@ fn leaks_and_victims_are_compared_by_site_and_make_no_run_worse() {
     assert!(!diff.is_worse);
     let tally = diff.leaks[0].after.as_ref().unwrap();
     assert_eq!((tally.count, tally.bytes), (400, 6400));
+    let tally = diff.victims[0].after.as_ref().unwrap();
+    assert_eq!((tally.count, tally.observed), (610, 610));
 }
 
 #[test]
