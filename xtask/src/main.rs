@@ -24,6 +24,7 @@ cargo xtask COMMAND
   mutants [PATH...]  plant faults in files or folders of a crate (crates/lifecycle), write into docs/MUTANTS.md which
                    no test notices
           --again PATH...      only those that were not noticed the last time; for when tests were added since
+          --table PATH         write down what a run that was stopped has noted
           --one-by-one PATH    with a build for each, for what cannot be planted together
           --in-diff REVISION   only in the lines that changed since; fail when no test notices one
   header           write include/whofreed.h from the sources

@@ -40,17 +40,18 @@ const MOST_OF_CHANGE: usize = 400;
 /// How cargo-mutants ends when it has done its work: all caught, some not, some that ran on and on.
 const ENDS: [i32; 3] = [0, 2, 3];
 
-/// `cargo xtask mutants [[--again | --one-by-one] PATH... | --in-diff REVISION]`
+/// `cargo xtask mutants [[--again | --one-by-one | --table] PATH... | --in-diff REVISION]`
 pub fn command(arguments: &[&str]) -> Outcome<()> {
     let are_paths = |paths: &[&str]| paths.iter().all(|path| !path.starts_with('-'));
     match arguments {
         [] => of_paths(&PURE[..1], false),
         ["--in-diff", revision] => of_change(revision),
+        ["--table", path] => write_table(&room(path)?, &format!("`cargo xtask mutants --table {path}`")),
         ["--one-by-one", path] if are_paths(&[path]) => one_by_one_of_path(path),
         ["--again", paths @ ..] if !paths.is_empty() && are_paths(paths) => of_paths(paths, true),
         paths if are_paths(paths) => of_paths(paths, false),
         _ => Err(
-            "mutants: PATHs with or without --again, --one-by-one PATH, or --in-diff REVISION"
+            "mutants: PATHs with or without --again, --one-by-one or --table PATH, or --in-diff REVISION"
                 .to_owned(),
         ),
     }
@@ -78,13 +79,19 @@ fn of_paths(paths: &[&str], again: bool) -> Outcome<()> {
     let package = package(&room)?;
     let mutants = list::mutants(&listed(&["--package", &package])?)?;
     let order: Vec<Option<usize>> = mutants.iter().map(order).collect();
-    let compiling = at_once::try_mutants(&package, &mutants, &|one| order[one.number], &mut log)?;
-    let results = Results::of(&log, &compiling, &equivalent);
-    let table = results.table();
-    println!("{table}");
+    at_once::try_mutants(&package, &mutants, &|one| order[one.number], &mut log)?;
     let words = if again { "--again " } else { "" };
     let about = format!("`cargo xtask mutants {words}{}`", paths.join(" "));
-    DOCUMENT.write_section(&room, &about, &table)
+    write_table(&room, &about)
+}
+
+/// Writes down what was noted of a crate so far, by a run that may have been stopped.
+fn write_table(room: &str, about: &str) -> Outcome<()> {
+    let mutants = list::mutants(&listed(&["--package", &package(room)?])?)?;
+    let compiling = at_once::compiling(&mutants);
+    let table = Results::of(&Log::read(room), &compiling, &equivalent()?).table();
+    println!("{table}");
+    DOCUMENT.write_section(room, about, &table)
 }
 
 fn is_of(file: &str, path: &str) -> bool {
@@ -190,7 +197,8 @@ fn of_change(revision: &str) -> Outcome<()> {
         let mutants = list::mutants(&listed(&["--package", &package])?)?;
         let mut log = Log::new(&format!("{room}-of-change"));
         let wanted = |one: &Mutant| touched.contains(&one.name).then_some(0);
-        let mut names = at_once::try_mutants(&package, &mutants, &wanted, &mut log)?;
+        at_once::try_mutants(&package, &mutants, &wanted, &mut log)?;
+        let mut names = at_once::compiling(&mutants);
         names.retain(|name| touched.contains(name));
         for name in Results::of(&log, &names, &equivalent()?).left {
             let regex = format!("^{}$", regex_of(&name));

@@ -50,34 +50,34 @@ pub(crate) fn is_mutant(number: u32) -> bool {
 /// So often the compiler is asked which mutants it does not take.
 const MOST_ROUNDS: usize = 40;
 
-/// Tries those mutants of a crate that have a place in the order of `wanted`; returns the names of all that compile.
+/// Tries those mutants of a crate that have a place in the order of `wanted`.
 pub fn try_mutants(
     package: &str,
     mutants: &[Mutant],
     wanted: &dyn Fn(&Mutant) -> Option<usize>,
     log: &mut Log,
-) -> Outcome<Vec<String>> {
+) -> Outcome<()> {
     let tree = copy_of_sources(mutants)?;
-    let cache = paths::target()
-        .join("whofreed-mutants")
-        .join(format!("refused-{:016x}", hash(mutants)));
-    let mut refused = Refused::read(&cache, mutants);
+    let mut refused = Refused::read(mutants);
     let planted = plant_all(package, &tree, mutants, &mut refused)?;
-    refused.write(&cache)?;
+    refused.write(mutants)?;
     let compiling = mutants
         .iter()
         .filter(|one| !refused.rejected.contains(&one.number));
-    let mut tried: Vec<&Mutant> = compiling
-        .clone()
-        .filter(|one| wanted(one).is_some())
-        .collect();
+    let mut tried: Vec<&Mutant> = compiling.filter(|one| wanted(one).is_some()).collect();
     tried.sort_by_key(|one| wanted(one));
     for mutant in tried.iter().filter(|one| !planted.contains(&one.number)) {
         log.note(&mutant.name, End::Left)?;
     }
     tried.retain(|one| planted.contains(&one.number));
-    Programs::build(package, &tree)?.try_all(&tried, log)?;
-    Ok(compiling.map(|one| one.name.clone()).collect())
+    Programs::build(package, &tree)?.try_all(&tried, log)
+}
+
+/// The names of those mutants that compile, as far as they were planted before.
+pub fn compiling(mutants: &[Mutant]) -> Vec<String> {
+    let rejected = Refused::read(mutants).rejected;
+    let compiling = mutants.iter().filter(|one| !rejected.contains(&one.number));
+    compiling.map(|one| one.name.clone()).collect()
 }
 
 /// The workspace as it is, without what was built.
@@ -111,15 +111,20 @@ struct Refused {
 }
 
 impl Refused {
+    fn cache(mutants: &[Mutant]) -> PathBuf {
+        let name = format!("refused-{:016x}", hash(mutants));
+        paths::target().join("whofreed-mutants").join(name)
+    }
+
     /// What the compiler said of the same mutants before.
-    fn read(cache: &Path, mutants: &[Mutant]) -> Self {
+    fn read(mutants: &[Mutant]) -> Self {
         // An early end has to be of the one opaque type that the end has.
         let opaque = mutants.iter().filter(|one| one.name.contains("-> impl "));
         let mut refused = Self {
             left: opaque.map(|one| one.number).collect(),
             rejected: BTreeSet::new(),
         };
-        let text = fs::read_to_string(cache).unwrap_or_default();
+        let text = fs::read_to_string(Self::cache(mutants)).unwrap_or_default();
         for line in text.lines() {
             if let Some((number, word)) = line.split_once(' ')
                 && let Ok(number) = number.parse()
@@ -133,12 +138,15 @@ impl Refused {
         refused
     }
 
-    fn write(&self, cache: &Path) -> Outcome<()> {
+    fn write(&self, mutants: &[Mutant]) -> Outcome<()> {
         let line = |number| match self.rejected.contains(number) {
             true => format!("{number} rejected\n"),
             false => format!("{number} left\n"),
         };
-        run::write(cache, &self.left.iter().map(line).collect::<String>())
+        run::write(
+            &Self::cache(mutants),
+            &self.left.iter().map(line).collect::<String>(),
+        )
     }
 }
 
