@@ -116,6 +116,21 @@ fn rules_of_an_adapter_are_for_its_traces_and_for_those_of_no_adapter() {
 }
 
 #[test]
+fn an_adapter_is_asked_what_it_carries_by_its_name() {
+    let listed = Rules::carried_by("tt-metal");
+    assert!(listed.iter().any(|rule| rule == "runtime libtt_metal.so*"));
+    // Every line is a rule of its own.
+    assert!(listed.iter().all(|rule| rule.contains(' ')));
+    assert!(Rules::parse(&listed.join("\n")).is_ok());
+    assert_eq!(Rules::carried_by("tt"), Vec::<String>::new());
+    // Of all that an adapter says, only one list are rules.
+    let list = |name: &str, rule: &str| format!("{name} = [\n    # why\n    \"{rule}\",\n]\n");
+    let adapter =
+        list("other", "module x") + &list("machinery", "module y") + &list("more", "module z");
+    assert_eq!(carried(&adapter), "module y\n");
+}
+
+#[test]
 fn every_class_is_told() {
     let plain = [native("free_all"), native("main")];
     let exit = [native("__run_exit_handlers"), native("main")];
