@@ -211,8 +211,9 @@ fn a_piece_does_not_grow_for_ever() {
 fn a_log_is_cut_once_it_has_so_many_tokens() {
     let text = lives(3, |_| USUAL);
     assert_eq!(text.len(), 7);
-    assert!(cut(&[text.clone()], 7).are_cut());
-    assert!(!cut(&[text], 8).are_cut());
+    let text = [text];
+    assert!(cut(&text, 7).are_cut());
+    assert!(!cut(&text, 8).are_cut());
 }
 
 fn event(kind: EventKind) -> Event {
