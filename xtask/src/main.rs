@@ -21,8 +21,11 @@ cargo xtask COMMAND
   test [FILTER]    build, then run every test (those with FILTER in their names)
        --no-ttnn     but not those of the real TT-Metal runtime
   soak [NAME]      run what is too long for every test run, write its figures into docs/SOAK.md
-  mutants [PATH]   plant faults in a file or folder (crates/lifecycle), write into docs/MUTANTS.md which no test notices
-          --again PATH         only those that were not noticed the last time; for when tests were added since
+  mutants [PATH...]  plant faults in files or folders of a crate (crates/lifecycle), write into docs/MUTANTS.md which
+                   no test notices
+          --again PATH...      only those that were not noticed the last time; for when tests were added since
+          --table PATH         write down what a run that was stopped has noted
+          --one-by-one PATH    with a build for each, for what cannot be planted together
           --in-diff REVISION   only in the lines that changed since; fail when no test notices one
   header           write include/whofreed.h from the sources
          --check     only say whether it is fresh

@@ -1,13 +1,20 @@
 //! `cargo xtask mutants`: small faults planted in the sources one after another, and whether a test notices.
 
-use std::collections::BTreeMap;
+mod at_once;
+mod list;
+mod plant;
+mod programs;
+mod results;
+
+use std::collections::BTreeSet;
 use std::env;
 use std::ffi::OsString;
-use std::fmt::Write as _;
-use std::fs;
-use std::path::Path;
 use std::process::Command;
 
+use self::list::Mutant;
+use self::results::End;
+use self::results::Log;
+use self::results::Results;
 use crate::artifacts;
 use crate::figures::Document;
 use crate::paths;
@@ -28,44 +35,139 @@ const PURE: [&str; 5] = [
     "crates/report",
 ];
 
+/// A change with more mutants than that is for a soak.
+const MOST_OF_CHANGE: usize = 400;
+
 /// How cargo-mutants ends when it has done its work: all caught, some not, some that ran on and on.
 const ENDS: [i32; 3] = [0, 2, 3];
 
-/// `cargo xtask mutants [[--again] PATH | --in-diff REVISION]`
+/// `cargo xtask mutants [[--again | --one-by-one | --table] PATH... | --in-diff REVISION]`
 pub fn command(arguments: &[&str]) -> Outcome<()> {
+    let are_paths = |paths: &[&str]| paths.iter().all(|path| !path.starts_with('-'));
     match arguments {
-        [] => of_path(PURE[0], false),
+        [] => of_paths(&PURE[..1], false),
         ["--in-diff", revision] => of_change(revision),
-        ["--again", path] if !path.starts_with('-') => of_path(path, true),
-        [path] if !path.starts_with('-') => of_path(path, false),
-        _ => Err("mutants: a PATH with or without --again, or --in-diff REVISION".to_owned()),
+        ["--table", path] => write_table(&room(path)?, &format!("`cargo xtask mutants --table {path}`")),
+        ["--one-by-one", path] if are_paths(&[path]) => one_by_one_of_path(path),
+        ["--again", paths @ ..] if !paths.is_empty() && are_paths(paths) => of_paths(paths, true),
+        paths if are_paths(paths) => of_paths(paths, false),
+        _ => Err(
+            "mutants: PATHs with or without --again, --one-by-one or --table PATH, or --in-diff REVISION"
+                .to_owned(),
+        ),
     }
 }
 
-/// Tries all mutants of a file or folder, and writes down which survived. Where only tests were added since the last
-/// run on the same path, those that were caught need not be tried `again`.
-fn of_path(path: &str, again: bool) -> Outcome<()> {
-    let path = path.trim_end_matches('/');
-    if !paths::root().join(path).exists() {
-        return Err(format!("mutants: there is no {path}"));
+/// Tries the mutants of files or folders of one crate, and writes down which survived. Where only tests were added since
+/// the last run, those that were caught or are equivalent need not be tried `again`.
+fn of_paths(paths: &[&str], again: bool) -> Outcome<()> {
+    let room = room(paths[0])?;
+    let mut wanted = Vec::new();
+    for path in paths {
+        let path = path.trim_end_matches('/');
+        if !paths::root().join(path).exists() || self::room(path)? != room {
+            return Err(format!("mutants: there is no {path} in {room}"));
+        }
+        wanted.push(path.to_owned());
     }
+    let mut log = Log::read(&room);
+    let equivalent = equivalent()?;
+    let order = |mutant: &Mutant| {
+        let place = wanted.iter().position(|path| is_of(&mutant.file, path));
+        let is_settled = log.was_noticed(&mutant.name) || log.is_one_of(&mutant.name, &equivalent);
+        place.filter(|_| !again || !is_settled)
+    };
+    let package = package(&room)?;
+    let mutants = list::mutants(&listed(&["--package", &package])?)?;
+    let order: Vec<Option<usize>> = mutants.iter().map(order).collect();
+    at_once::try_mutants(&package, &mutants, &|one| order[one.number], &mut log)?;
+    let words = if again { "--again " } else { "" };
+    let about = format!("`cargo xtask mutants {words}{}`", paths.join(" "));
+    write_table(&room, &about)
+}
+
+/// Writes down what was noted of a crate so far, by a run that may have been stopped.
+fn write_table(room: &str, about: &str) -> Outcome<()> {
+    let mutants = list::mutants(&listed(&["--package", &package(room)?])?)?;
+    let compiling = at_once::compiling(&mutants);
+    let table = Results::of(&Log::read(room), &compiling, &equivalent()?).table();
+    println!("{table}");
+    DOCUMENT.write_section(room, about, &table)
+}
+
+fn is_of(file: &str, path: &str) -> bool {
+    let rest = file.strip_prefix(path);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The crate that a path lies in: `crates/NAME`.
+fn room(path: &str) -> Outcome<String> {
+    match path.split('/').collect::<Vec<_>>().as_slice() {
+        ["crates", name, ..] => Ok(format!("crates/{name}")),
+        _ => Err(format!("mutants: {path} is not in one of the crates")),
+    }
+}
+
+fn package(room: &str) -> Outcome<String> {
+    let manifest = run::read(&paths::root().join(room).join("Cargo.toml"))?;
+    let name = manifest
+        .lines()
+        .find_map(|line| line.strip_prefix("name = "));
+    let name = name.ok_or_else(|| format!("{room}/Cargo.toml names no package"))?;
+    Ok(name.trim_matches('"').to_owned())
+}
+
+/// The mutants as cargo-mutants lists them, in JSON.
+fn listed(words: &[&str]) -> Outcome<String> {
+    let mut command = artifacts::cargo();
+    command
+        .env("PATH", path_with_tools()?)
+        .args(["mutants", "--list", "--json"])
+        .args(words);
+    run::quiet(&mut command)
+}
+
+/// Tries the mutants of a file or folder as cargo-mutants does it, with a build for each.
+fn one_by_one_of_path(path: &str) -> Outcome<()> {
+    let path = path.trim_end_matches('/');
     let all = if paths::root().join(path).is_dir() {
         format!("{path}/**")
     } else {
         path.to_owned()
     };
+    let mut log = Log::read(&room(path)?);
+    let names = one_by_one(&["--file", &all], &mut log)?;
+    println!("{}", Results::of(&log, &names, &equivalent()?).table());
+    Ok(())
+}
+
+/// Tries mutants with a build for each; returns the names of those that compile.
+fn one_by_one(words: &[&str], log: &mut Log) -> Outcome<Vec<String>> {
     let output = paths::target().join("whofreed-mutants");
-    let caught_file = output.join("mutants.out/caught.txt");
-    if again {
-        let before = run::read(&caught_file)?;
-        try_mutants(&output, &["--file", &all, "--iterate"])?;
-        run::write(&caught_file, &(before + &run::read(&caught_file)?))?;
-    } else {
-        try_mutants(&output, &["--file", &all])?;
+    run::create_folder(&output)?;
+    let mut command = artifacts::cargo();
+    let status = command
+        .env("PATH", path_with_tools()?)
+        .args(["mutants", "--workspace", "--jobs", "1", "--output"])
+        .arg(&output)
+        .args(words)
+        .status()
+        .map_err(|error| format!("cargo mutants: {error}"))?;
+    if !status.code().is_some_and(|code| ENDS.contains(&code)) {
+        return Err(format!("cargo mutants: {status}"));
     }
-    let table = table(&Results::read(&output)?);
-    println!("{table}");
-    DOCUMENT.write_section(path, &format!("`cargo xtask mutants {path}`"), &table)
+    let mut names = Vec::new();
+    for (list, end) in [
+        ("caught.txt", End::Caught),
+        ("timeout.txt", End::RanOn),
+        ("missed.txt", End::Survived),
+    ] {
+        for name in run::read(&output.join("mutants.out").join(list))?.lines() {
+            log.note(name, end)?;
+            names.push(name.to_owned());
+        }
+    }
+    Ok(names)
 }
 
 /// Tries the mutants in the lines that changed since a revision; one that survives is a failure.
@@ -76,43 +178,63 @@ fn of_change(revision: &str) -> Outcome<()> {
         .current_dir(paths::root());
     let diff = paths::target().join("whofreed-mutants.diff");
     run::write(&diff, &run::quiet(&mut git)?)?;
-    let mut arguments = vec!["--in-diff".to_owned(), diff.display().to_string()];
+    let diff = diff.display().to_string();
+    let mut survived = Vec::new();
     for room in PURE {
-        arguments.extend(["--file".to_owned(), format!("{room}/**")]);
+        let package = package(room)?;
+        let touched = listed(&["--package", &package, "--in-diff", &diff])?;
+        let touched: BTreeSet<String> = list::mutants(&touched)?
+            .into_iter()
+            .map(|mutant| mutant.name)
+            .collect();
+        println!("{room}: {} mutants in what changed", touched.len());
+        if touched.is_empty() {
+            continue;
+        }
+        if touched.len() > MOST_OF_CHANGE {
+            println!("{room}: too many for a check, try `cargo xtask mutants PATH`");
+            continue;
+        }
+        let mutants = list::mutants(&listed(&["--package", &package])?)?;
+        let mut log = Log::new(&format!("{room}-of-change"));
+        let wanted = |one: &Mutant| touched.contains(&one.name).then_some(0);
+        at_once::try_mutants(&package, &mutants, &wanted, &mut log)?;
+        let mut names = at_once::compiling(&mutants);
+        names.retain(|name| touched.contains(name));
+        for name in Results::of(&log, &names, &equivalent()?).left {
+            let regex = format!("^{}$", regex_of(&name));
+            one_by_one(&["--file", &format!("{room}/**"), "--re", &regex], &mut log)?;
+        }
+        let results = Results::of(&log, &names, &equivalent()?);
+        println!("{}", results.table());
+        survived.extend(results.survived);
     }
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let output = paths::target().join("whofreed-mutants-of-change");
-    // Where the change has no code to mutate, no results are written.
-    let _ = fs::remove_dir_all(output.join("mutants.out"));
-    try_mutants(&output, &arguments)?;
-    if !output.join("mutants.out/caught.txt").exists() {
-        println!("the change has nothing to mutate");
-        return Ok(());
-    }
-    let results = Results::read(&output)?;
-    println!("{}", table(&results));
-    if results.survived.is_empty() {
+    if survived.is_empty() {
         Ok(())
     } else {
-        Err("no test notices some of the mutants".to_owned())
+        Err(format!(
+            "no test notices some mutants:\n{}",
+            survived.join("\n")
+        ))
     }
 }
 
-fn try_mutants(output: &Path, arguments: &[&str]) -> Outcome<()> {
-    let mut command = artifacts::cargo();
-    command
-        .env("PATH", path_with_tools()?)
-        .args(["mutants", "--workspace", "--jobs", "1", "--output"])
-        .arg(output)
-        .args(arguments);
-    run::create_folder(output)?;
-    let status = command
-        .status()
-        .map_err(|error| format!("cargo mutants: {error}"))?;
-    match status.code() {
-        Some(code) if ENDS.contains(&code) => Ok(()),
-        _ => Err(format!("cargo mutants: {status}")),
+/// A regular expression for a name.
+fn regex_of(name: &str) -> String {
+    let mut regex = String::new();
+    for c in name.chars() {
+        if !c.is_alphanumeric() && c != '_' && c != ' ' {
+            regex.push('\\');
+        }
+        regex.push(c);
     }
+    regex
+}
+
+/// The mutants that the document argues to be equivalent.
+fn equivalent() -> Outcome<BTreeSet<String>> {
+    let document = paths::root().join("docs").join(DOCUMENT.name);
+    Ok(results::equivalent(&run::read(&document)?))
 }
 
 /// The search path, with cargo-mutants on it: it is installed under `target/` where it is missing.
@@ -129,115 +251,4 @@ fn path_with_tools() -> Outcome<OsString> {
         run::shown(install.arg(&root))?;
     }
     Ok(path)
-}
-
-/// How many mutants of a file went which way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Tally {
-    caught: u64,
-    ran_on: u64,
-    survived: u64,
-}
-
-/// What cargo-mutants found. Mutants that did not compile are not counted.
-#[derive(Debug, Default)]
-struct Results {
-    by_file: BTreeMap<String, Tally>,
-    /// In words, without their place in the file.
-    survived: Vec<String>,
-}
-
-impl Results {
-    fn read(output: &Path) -> Outcome<Self> {
-        let list = |name: &str| run::read(&output.join("mutants.out").join(name));
-        Ok(Self::of_lists(
-            &list("caught.txt")?,
-            &list("timeout.txt")?,
-            &list("missed.txt")?,
-        ))
-    }
-
-    fn of_lists(caught: &str, ran_on: &str, survived: &str) -> Self {
-        let mut results = Self::default();
-        let mut count = |lines: &str, count: fn(&mut Tally)| {
-            for line in lines.lines() {
-                if let Some((file, _)) = line.split_once(':') {
-                    count(results.by_file.entry(file.to_owned()).or_default());
-                }
-            }
-        };
-        count(caught, |tally| tally.caught += 1);
-        count(ran_on, |tally| tally.ran_on += 1);
-        count(survived, |tally| tally.survived += 1);
-        results.survived = survived.lines().map(without_place).collect();
-        results.survived.sort();
-        results
-    }
-}
-
-/// `file:line:column: what` without line and column, which the next change moves.
-fn without_place(mutant: &str) -> String {
-    let mut parts = mutant.splitn(4, ':');
-    match (parts.next(), parts.nth(2)) {
-        (Some(file), Some(what)) => format!("{file}:{what}"),
-        _ => mutant.to_owned(),
-    }
-}
-
-fn table(results: &Results) -> String {
-    let mut table = String::from(
-        "| file | mutants | caught | ran on and on | survived | survived, % |\n|---|---|---|---|---|---|\n",
-    );
-    let mut sum = Tally::default();
-    for (file, tally) in &results.by_file {
-        row(&mut table, file, tally);
-        sum.caught += tally.caught;
-        sum.ran_on += tally.ran_on;
-        sum.survived += tally.survived;
-    }
-    row(&mut table, "all", &sum);
-    if !results.survived.is_empty() {
-        table.push_str("\nThe survivors:\n\n");
-        for mutant in &results.survived {
-            // Writing to a string cannot fail.
-            let _ = writeln!(table, "- `{mutant}`");
-        }
-    }
-    table
-}
-
-fn row(table: &mut String, name: &str, tally: &Tally) {
-    let Tally {
-        caught,
-        ran_on,
-        survived,
-    } = *tally;
-    let all = caught + ran_on + survived;
-    let share = 100.0 * survived as f64 / all.max(1) as f64;
-    let _ = writeln!(
-        table,
-        "| {name} | {all} | {caught} | {ran_on} | {survived} | {share:.1} |"
-    );
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_table_counts_by_file_and_names_the_survivors_without_lines() {
-        let results = Results::of_lists(
-            "a.rs:1:2: replace x with y\na.rs:3:4: replace + with -\n",
-            "b.rs:5:6: delete !\n",
-            "b.rs:7:8: replace <impl A::B> -> u8 with 0\n",
-        );
-        assert_eq!(
-            table(&results),
-            "| file | mutants | caught | ran on and on | survived | survived, % |\n|---|---|---|---|---|---|\n\
-             | a.rs | 2 | 2 | 0 | 0 | 0.0 |\n\
-             | b.rs | 2 | 0 | 1 | 1 | 50.0 |\n\
-             | all | 4 | 2 | 1 | 1 | 25.0 |\n\
-             \nThe survivors:\n\n- `b.rs: replace <impl A::B> -> u8 with 0`\n"
-        );
-    }
 }

@@ -72,6 +72,12 @@ mod tests {
                 "ttnn::Tensor::operator=(ttnn::Tensor&&)",
                 "ttnn::Tensor::operator=",
             ),
+            ("bool ns::Less::operator()(int)", "ns::Less::operator()"),
+            ("my_operator<int>(int)", "my_operator"),
+            (
+                "std::function<void (int)>::call(int)",
+                "std::function::call",
+            ),
             ("plain_c", "plain_c"),
         ] {
             assert_eq!(bare_name(demangled), bare, "{demangled}");

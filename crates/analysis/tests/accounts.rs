@@ -22,6 +22,7 @@ use whofreed_analysis::Example;
 use whofreed_analysis::WorstBuffer;
 use whofreed_analysis::analyse;
 use whofreed_analysis::history;
+use whofreed_analysis::sums;
 use whofreed_trace::Event;
 use whofreed_trace::EventKind;
 use whofreed_trace::Frame;
@@ -264,6 +265,10 @@ fn sums_are_exact_whoever_owns() {
         let recorders = two(seed, wanted);
         let analysis = analyse(&traces(&recorders), &Names(&recorders));
         check_sums(&recorders, &analysis);
+        // The same without a word about who did it.
+        let mut alone = sums(&traces(&recorders));
+        alone.unexplained = analysis.totals.unexplained;
+        assert_eq!(alone, analysis.totals);
     }
 }
 

@@ -69,6 +69,7 @@ fn a_cut_log_names_whom_the_whole_log_names() {
     }
     println!("{same} named by both, {more} only when cut, {fewer} only when whole");
     assert!(bad.is_empty(), "innocents named: {bad:?}");
+    assert!(same > 0, "nobody is named");
     // What shows only much later is lost.
     assert!(fewer * 6 <= same, "{fewer} of {same} are missed");
 }

@@ -51,7 +51,11 @@ proptest! {
             sum(|c| c.after.as_ref().map_or(0, |tally| tally.count)),
             after.totals.excess
         );
+        // As many were seen as are explained.
         for change in &diff.culprits {
+            for tally in change.before.iter().chain(&change.after) {
+                prop_assert_eq!(tally.observed, tally.count);
+            }
             let sides = (change.before.is_some(), change.after.is_some());
             let expected = match change.status {
                 Status::New => (false, true),
@@ -264,6 +268,12 @@ fn one_culprit_by_two_names_is_known_again() {
     before.culprits[0].site.frame.file = None;
     let diff = compare(&before, &made(&[("evict", 100)]));
     assert_eq!(statuses(&diff), ["unchanged evict"]);
+    // Neither does that make two functions one, nor a function of another file.
+    let diff = compare(&before, &made(&[("reset", 100)]));
+    assert_eq!(statuses(&diff), ["new reset", "gone evict(int)"]);
+    before.culprits[0].site.frame.file = Some(Arc::from("other.cpp"));
+    let diff = compare(&before, &made(&[("evict", 100)]));
+    assert_eq!(statuses(&diff), ["new evict", "gone evict(int)"]);
 }
 
 #[test]
@@ -336,4 +346,37 @@ fn leaks_and_victims_are_compared_by_site_and_make_no_run_worse() {
     assert!(!diff.is_worse);
     let tally = diff.leaks[0].after.as_ref().unwrap();
     assert_eq!((tally.count, tally.bytes), (400, 6400));
+    let tally = diff.victims[0].after.as_ref().unwrap();
+    assert_eq!((tally.count, tally.observed), (610, 610));
+}
+
+#[test]
+fn one_culprit_that_is_more_makes_a_run_worse_whatever_the_others_are() {
+    let before = made(&[("evict", 100), ("finish", 100)]);
+    let diff = compare(&before, &made(&[("evict", 150), ("finish", 40)]));
+    assert_eq!(statuses(&diff), ["more evict", "fewer finish"]);
+    assert!(diff.is_worse);
+    assert!(!compare(&before, &made(&[("evict", 100), ("finish", 40)])).is_worse);
+}
+
+/// What nobody explains are excess frees: they say nothing of leaks.
+#[test]
+fn a_leak_is_gone_unless_events_are() {
+    let mut before = made(&[]);
+    before.leaks.push(Leak {
+        site: site("load"),
+        count: 9,
+        bytes: 90,
+        stack: Arc::from([]),
+    });
+    let gone = |change: fn(&mut Totals)| {
+        let mut after = made(&[]);
+        change(&mut after.totals);
+        let diff = compare(&before, &after);
+        (diff.leaks[0].status, diff.leaks[0].doubts.clone())
+    };
+    let unexplained = gone(|totals| (totals.excess, totals.unexplained) = (2, 2));
+    assert_eq!(unexplained, (Status::Gone, Vec::new()));
+    let lost = gone(|totals| totals.dropped_events = 3);
+    assert_eq!(lost, (Status::Uncertain, vec![Doubt::Lost(3)]));
 }

@@ -70,27 +70,63 @@ fn of_many_sites_the_rest_is_summed() {
     assert_eq!(seen(&analysis)[0], ("stray22", 23));
 }
 
-/// Every free of the site is one of those seen, and all come through the helper.
-#[test]
-fn a_helper_under_all_frees_is_not_where_they_were_seen() {
+/// Each site frees as it should and once as it should not, all through the same helpers.
+fn seen_behind(helpers: &str, sites: &[&str]) -> Vec<(String, u64)> {
     let mut host = Host::new(1, Owners::Unique, 1, Reuse::LastFirst, 64);
     host.dropped = 100;
     host.pool_checks = true;
-    for site in ["one", "two"] {
+    for site in sites {
         let buffer = host.allocate("alloc", 0);
         let owner = 1_000_000;
+        let stack = format!("{helpers} < {site} < step");
         host.free(
-            &format!("dev_free < {site} < step"),
+            &stack,
             Buffer {
                 owner,
                 root: owner,
                 ..buffer
             },
         );
-        host.free(&format!("dev_free < {site} < step"), buffer);
+        host.free(&stack, buffer);
     }
     let analysis = analyse(&[host.trace()], &host.names);
-    assert_eq!(seen(&analysis), [("one", 1), ("two", 1)]);
+    let seen = seen(&analysis).into_iter();
+    seen.map(|(site, count)| (site.to_owned(), count)).collect()
+}
+
+#[test]
+fn helpers_under_all_frees_are_not_where_they_were_seen() {
+    for helpers in ["dev_free", "dev_free < inner_free"] {
+        let expected = ["one", "two"].map(|site| (site.to_owned(), 1));
+        assert_eq!(seen_behind(helpers, &["one", "two"]), expected);
+    }
+    // Where there is but one stack, nothing tells a helper.
+    let alone = seen_behind("dev_free", &["one"]);
+    assert_eq!(alone, [("dev_free".to_owned(), 1)]);
+}
+
+#[test]
+fn only_what_is_left_of_a_run_with_culprits_is_told() {
+    let mut host = Host::new(1, Owners::Unique, 1, Reuse::LastFirst, 64);
+    host.dropped = 1;
+    host.pool_checks = true;
+    for _ in 0..4 {
+        let buffer = host.allocate("alloc", 0);
+        host.free("pop", buffer);
+        host.free("evict", buffer);
+    }
+    let buffer = host.allocate("alloc", 0);
+    let (owner, root) = (1_000_000, 1_000_000);
+    let foreign = Buffer {
+        owner,
+        root,
+        ..buffer
+    };
+    host.free("stray", foreign);
+    host.free("pop", buffer);
+    let analysis = analyse(&[host.trace()], &host.names);
+    assert_eq!(analysis.culprits[0].explains, 4);
+    assert_eq!(seen(&analysis), [("stray", 1)]);
 }
 
 #[test]
@@ -161,4 +197,6 @@ fn whole_stacks_and_long_ones_are_not_called_short() {
     let none = ShortStacks::default();
     assert_eq!(short_stacks(vec![stack(3, false), stack(9, false)]), none);
     assert_eq!(short_stacks(vec![stack(64, true), stack(64, true)]), none);
+    assert_eq!(short_stacks(vec![stack(16, true)]), none);
+    assert_eq!(short_stacks(vec![stack(15, true)]).depth, 15);
 }

@@ -176,18 +176,20 @@ fn a_child_s_buffers_are_those_that_it_uses() {
     }
 }
 
+/// What one owner does at one address.
+fn event(kind: EventKind, verdict: Verdict, step: u64, time_ns: u64) -> Event {
+    let mut event = Recorder::run(1, WANTED).events()[0];
+    (event.device, event.address, event.epoch) = (1, 2, 0);
+    (event.owner, event.root_owner) = (4, 4);
+    (event.untracked, event.blocked, event.late) = (false, false, false);
+    (event.kind, event.verdict) = (kind, verdict);
+    (event.step, event.time_ns) = (step, time_ns);
+    event
+}
+
 /// A child whose ledger counts anew is placed by the clock.
 #[test]
 fn a_child_that_counts_anew_inherits_by_the_clock() {
-    let event = |kind: EventKind, verdict: Verdict, step: u64, time_ns: u64| {
-        let mut event = Recorder::run(1, WANTED).events()[0];
-        (event.device, event.address, event.epoch) = (1, 2, 0);
-        (event.owner, event.root_owner) = (4, 4);
-        (event.untracked, event.blocked, event.late) = (false, false, false);
-        (event.kind, event.verdict) = (kind, verdict);
-        (event.step, event.time_ns) = (step, time_ns);
-        event
-    };
     let names = Recorder::run(1, WANTED).names;
     let parent = Trace {
         id: 3,
@@ -217,6 +219,31 @@ fn a_child_that_counts_anew_inherits_by_the_clock() {
         let analysis = analyse(&traces, &names);
         assert!(analysis.damage.is_empty(), "{fork}: {:?}", analysis.damage);
         assert_eq!(history(&traces, 1, 2)[2].event.verdict, verdict);
+    }
+}
+
+/// A buffer that a child only looks at is its parent's.
+#[test]
+fn a_child_that_frees_nothing_has_no_buffers() {
+    for (kind, unique) in [(EventKind::View, 1), (EventKind::Deallocate, 2)] {
+        let parent = Trace {
+            id: 3,
+            events: vec![event(EventKind::Allocate, Verdict::Ok, 1, 10)],
+            ..Trace::default()
+        };
+        let mut child = Trace {
+            id: 4,
+            events: vec![event(kind, Verdict::Ok, 2, 30)],
+            ..Trace::default()
+        };
+        child.process.fork = Some(ForkPoint {
+            parent_trace: 3,
+            time_ns: 20,
+        });
+        let names = Recorder::run(1, WANTED).names;
+        let analysis = analyse(&[parent, child], &names);
+        assert!(analysis.damage.is_empty(), "{:?}", analysis.damage);
+        assert_eq!(analysis.buffers.unique, unique);
     }
 }
 

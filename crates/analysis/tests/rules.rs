@@ -77,15 +77,34 @@ fn where_everything_is_machinery_the_innermost_frame_is_named() {
 #[test]
 fn foreign_function_glue_names_nobody() {
     let host = host();
-    let names = InLibffi(&host.names);
+    let names = InLibrary(&host.names, "/usr/lib/x86_64-linux-gnu/libffi.so.8");
     let analysis = analyse(&[host.trace()], &names);
     assert_eq!(named(&analysis), ["Store::shrink"]);
 }
 
-/// The names of a host whose wrapper is libffi's.
-struct InLibffi<'a>(&'a whofreed_corpus::Names);
+/// What is never freed was allocated by whoever called the runtime.
+#[test]
+fn a_leak_is_the_runtime_s_caller_s() {
+    let mut host = Host::new(1, Owners::Unique, 1, Reuse::LastFirst, 8);
+    let _ = host.allocate("Wrapper::make < Context::make", 0);
+    let names = InLibrary(&host.names, "/opt/runtime/libmine.so.3");
+    let traces = [host.trace()];
+    let leaking = |rules: &str| {
+        let rules = Rules::of(&traces).and(Rules::parse(rules).unwrap());
+        let leaks = analyse_by(&traces, &names, &rules).leaks;
+        leaks[0].site.frame.function.clone()
+    };
+    assert_eq!(
+        leaking("runtime libmine.so*").as_deref(),
+        Some("Context::make")
+    );
+    assert_eq!(leaking("runtime libother.so*"), None);
+}
 
-impl whofreed_trace::StackNames for InLibffi<'_> {
+/// The names of a host whose wrapper is in a library without symbols.
+struct InLibrary<'a>(&'a whofreed_corpus::Names, &'a str);
+
+impl whofreed_trace::StackNames for InLibrary<'_> {
     fn frames(&self, trace: usize, stack: whofreed_trace::StackId) -> std::sync::Arc<[Frame]> {
         let mut frames = self.0.frames(trace, stack).to_vec();
         for frame in &mut frames {
@@ -95,7 +114,7 @@ impl whofreed_trace::StackNames for InLibffi<'_> {
                 .is_some_and(|f| f.starts_with("Wrapper"))
             {
                 frame.function = None;
-                frame.module = "/usr/lib/x86_64-linux-gnu/libffi.so.8".into();
+                frame.module = self.1.into();
             }
         }
         frames.into()

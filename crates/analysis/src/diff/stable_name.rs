@@ -135,8 +135,24 @@ mod tests {
                 "operator delete[]",
                 &["operator delete[](void*, unsigned long)"],
             ),
-            ("operators::run", &["operators::run(int)"]),
-            ("outer::Local::free", &["outer(int)::Local::free()"]),
+            (
+                "operators::run",
+                &["operators::run(int)", "operators::run<int>(int)"],
+            ),
+            ("my_operator", &["my_operator<int>(int)"]),
+            (
+                "outer::Local::free",
+                &[
+                    "outer(int)::Local::free()",
+                    "outer(int) const::Local::free()",
+                ],
+            ),
+            ("outer", &["outer(int) [of std::something]"]),
+            // Only almost hashes.
+            ("host::a0123456789abcdef", &["host::a0123456789abcdef"]),
+            ("host::h0123456789abcdex", &["host::h0123456789abcdex"]),
+            ("host::hade", &["host::hade"]),
+            ("host::fade", &["host::fade"]),
         ] {
             for name in names {
                 assert_eq!(stable_name(name, Language::Native), stable, "{name}");
@@ -162,6 +178,7 @@ mod tests {
             "{",
             " ",
             "<a as b>::",
+            "<a>",
             "漢",
             "[",
             "{lambda",

@@ -1,5 +1,7 @@
 //! The replay against one that has everything in memory.
 
+mod waiting;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

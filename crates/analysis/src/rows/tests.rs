@@ -1,5 +1,7 @@
 //! What is cut is still there: every free once, every event at its place.
 
+mod kept;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
@@ -127,6 +129,7 @@ proptest! {
             prop_assert!(row.context.iter().all(|code| code.is_allocate()));
         }
         for (codes, times) in rows.quiet() {
+            prop_assert!(times > 0);
             for &code in codes.iter().filter(|code| code.freed_by().is_some()) {
                 prop_assert!(!code.is_excess());
                 *found.entry(code).or_default() += times;
@@ -157,6 +160,8 @@ fn only_what_is_unusual_is_kept() {
     let kept: Vec<usize> = rows.iter().map(|row| row.codes.len()).collect();
     // The first lives are not usual yet.
     assert_eq!(kept, [14, 13]);
+    let first = rows.iter().next().expect("two rows");
+    assert_eq!(first.event(0), EventRef::new(0, 0));
     let last = rows.iter().last().expect("two rows");
     assert!(last.codes.last().is_some_and(|code| code.is_excess()));
     assert_eq!(last.context.len(), 10);

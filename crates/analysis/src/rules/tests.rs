@@ -116,6 +116,21 @@ fn rules_of_an_adapter_are_for_its_traces_and_for_those_of_no_adapter() {
 }
 
 #[test]
+fn an_adapter_is_asked_what_it_carries_by_its_name() {
+    let listed = Rules::carried_by("tt-metal");
+    assert!(listed.iter().any(|rule| rule == "runtime libtt_metal.so*"));
+    // Every line is a rule of its own.
+    assert!(listed.iter().all(|rule| rule.contains(' ')));
+    assert!(Rules::parse(&listed.join("\n")).is_ok());
+    assert_eq!(Rules::carried_by("tt"), Vec::<String>::new());
+    // Of all that an adapter says, only one list are rules.
+    let list = |name: &str, rule: &str| format!("{name} = [\n    # why\n    \"{rule}\",\n]\n");
+    let adapter =
+        list("other", "module x") + &list("machinery", "module y") + &list("more", "module z");
+    assert_eq!(carried(&adapter), "module y\n");
+}
+
+#[test]
 fn every_class_is_told() {
     let plain = [native("free_all"), native("main")];
     let exit = [native("__run_exit_handlers"), native("main")];
@@ -188,6 +203,36 @@ fn rules_of_others_go_first() {
 }
 
 #[test]
+fn a_class_may_be_told_by_any_name() {
+    let rules = Rules::parse(
+        "class cache word evict\n\
+         class pool function Store::*\n\
+         class destructor python Model.*\n\
+         class explicit name exact<int>(*\n\
+         class static_teardown under exit\n\
+         class interpreter python-under Py_*\n",
+    )
+    .unwrap();
+    let exit = [native("exit(int)")];
+    let py = [native("Py_Finalize")];
+    let model = |name| python(name, "/home/me/model.py");
+    for (site, stack, class) in [
+        (native("Some::Evictor::run()"), &[][..], Class::Cache),
+        (native("Store::free()"), &[], Class::Pool),
+        (model("Store::free()"), &[], Class::Other),
+        (model("Model.free"), &[], Class::Destructor),
+        (native("Model.free"), &[], Class::Other),
+        (native("exact<int>(long)"), &[], Class::Explicit),
+        (native("exact<long>(long)"), &[], Class::Other),
+        (native("run()"), &exit, Class::StaticTeardown),
+        (model("run"), &py, Class::Interpreter),
+        (native("run()"), &py, Class::Other),
+    ] {
+        assert_eq!(rules.class(&site, stack), class, "{site:?}");
+    }
+}
+
+#[test]
 fn what_is_no_rule_is_told_by_line_and_column() {
     let long = format!("function {}", "x".repeat(1001));
     for (text, place, message) in [
@@ -217,6 +262,7 @@ fn what_is_no_rule_is_told_by_line_and_column() {
         assert!(error.message.starts_with(message), "{text:?}: {error}");
     }
     let unknown = Rules::parse("fonction x").unwrap_err();
+    assert!(unknown.to_string().starts_with("1:1: `fonction`"));
     assert_eq!(unknown.word.as_deref(), Some("fonction"));
     assert!(unknown.known.contains(&"function"));
 }
@@ -224,6 +270,7 @@ fn what_is_no_rule_is_told_by_line_and_column() {
 #[test]
 fn texts_of_any_form_are_read_or_refused() {
     assert!(Rules::parse("").is_ok());
+    assert!(Rules::parse(&format!("function {}", "x".repeat(1000))).is_ok());
     assert!(Rules::parse("\u{feff}function x\r\n\tmodule y # z\r\n").is_ok());
     let mut rules = Rules::parse("function main::{lambda(int)#1}*").unwrap();
     assert!(
