@@ -211,24 +211,34 @@ impl<'a> Tree<'a> {
         NAME + self.told(prefix)
     }
 
-    /// What it takes to tell the guilty ones of a culprit, which is wrong on all ways equally often or on each as often as it
-    /// will.
+    /// What it takes to tell the guilty ones of a culprit: it is wrong on all ways equally often, or on some as often as it
+    /// will, and where it has never been wrong that is by chance.
     fn told(&mut self, prefix: &mut Vec<SiteId>) -> f64 {
         let node = &self.nodes[prefix.as_slice()];
         if let Some(told) = node.told {
             return told;
         }
         let alike = node.frees.told();
-        let ways = node.ways.clone();
+        let mut wrong = node.own;
+        let mut right = 0.0;
         let mut unlike = node.own.told();
+        let ways = node.ways.clone();
         if ways.len() > 1 {
             unlike += UNLIKE;
         }
         for way in ways {
             prefix.push(way);
-            unlike += self.told(prefix);
+            let frees = self.nodes[prefix.as_slice()].frees;
+            if self.noise.may_be_innocent(frees.guilty, frees.innocent) {
+                right += frees.innocent;
+                unlike += frees.told_if_any();
+            } else {
+                wrong.add(&frees);
+                unlike += self.told(prefix);
+            }
             prefix.pop();
         }
+        unlike -= right * (1.0 - wrong.share()).ln();
         let told = alike.min(unlike);
         if let Some(node) = self.nodes.get_mut(prefix.as_slice()) {
             node.told = Some(told);
@@ -279,6 +289,11 @@ impl Frees {
             guilty: self.guilty * weight,
             innocent: self.innocent * weight,
         }
+    }
+
+    /// The share of guilty ones, never all.
+    fn share(&self) -> f64 {
+        (self.guilty + 1.0) / (self.guilty + self.innocent + 2.0)
     }
 
     /// What it takes to tell them where guilty ones are not expected.

@@ -36,6 +36,7 @@ fn lives(count: u64, ended_by: impl Fn(u64) -> StackNumber) -> Vec<Token> {
     codes.push(Code::free(AGAIN, true));
     let token = |(index, code)| Token {
         code,
+        lives: 0,
         at: EventRef::new(0, index),
     };
     (0..).zip(codes).map(token).collect()
@@ -94,6 +95,7 @@ fn counted(again: &[Code]) -> Vec<(Vec<Code>, u64)> {
     let codes = again.iter().copied().cycle().take(100 * again.len());
     let token = |(index, code)| Token {
         code,
+        lives: 0,
         at: EventRef::new(0, index),
     };
     let rows = cut(&[(0..).zip(codes).map(token).collect()], 0);
@@ -172,6 +174,7 @@ fn what_never_ends_is_left_below() {
         let codes = before.iter().copied().chain(pairs);
         let token = |(index, code)| Token {
             code,
+            lives: 0,
             at: EventRef::new(0, index),
         };
         let rows = cut(&[(0..).zip(codes).map(token).collect()], 0);
@@ -199,6 +202,7 @@ fn a_piece_does_not_grow_for_ever() {
     let noisy = [allocate, allocate, Code::free(AGAIN, true), free];
     let token = |(index, code)| Token {
         code,
+        lives: 0,
         at: EventRef::new(0, index),
     };
     let codes = noisy.into_iter().cycle().take(12_000);
@@ -271,6 +275,8 @@ fn only_what_tells_something_becomes_a_code() {
                 late,
                 life: None,
                 freed: None,
+                hit: None,
+                lives: 0,
                 after_reset,
             };
             let (mut rows, mut builder) = (Rows::default(), Builder::default());
