@@ -2,6 +2,7 @@
 //! frees by nor those of its callers that happened to be wrong more often.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+use whofreed_analysis::Culprit;
 use whofreed_analysis::analyse;
 use whofreed_corpus::Buffer;
 use whofreed_corpus::Host;
@@ -39,10 +40,7 @@ fn names(seed: u64) -> Vec<String> {
         }
     }
     let analysis = analyse(&[host.trace()], &host.names);
-    let names = analysis.culprits.iter();
-    names
-        .map(|culprit| culprit.site.frame.function.clone().unwrap())
-        .collect()
+    analysis.culprits.iter().map(suspects).collect()
 }
 
 #[test]
@@ -52,4 +50,55 @@ fn a_function_that_is_right_and_wrong_by_turns_is_named_itself() {
         .filter(|(_, names)| names != &["clear"])
         .collect();
     assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+/// A host in which `caches` evict what is stale in some of their calls, and three others are never wrong. All free by one
+/// helper, and some in rows.
+fn names_behind_a_helper(caches: u64, owners: Owners) -> Vec<String> {
+    let mut host = Host::new(1, owners, 1, Reuse::LastFirst, 64);
+    host.only_thread = Some(7);
+    for case in 0..300 {
+        for right in 0..3 {
+            let buffer = host.allocate(&format!("alloc < fill < right{right}"), 0);
+            host.free(&format!("dev_free < release < right{right}"), buffer);
+        }
+        for cache in 0..caches {
+            let evict = format!("dev_free < release < evict{cache} < step");
+            let buffer = host.allocate(&format!("alloc < load{cache} < step"), 0);
+            if case % (cache + 3) == 0 {
+                host.free(&format!("dev_free < release < drop{cache}"), buffer);
+                let next = host.allocate(&format!("alloc < next{cache}"), 0);
+                host.free(&evict, buffer);
+                host.free(&format!("dev_free < release < drop{cache}"), next);
+            } else {
+                host.free(&evict, buffer);
+            }
+        }
+    }
+    let analysis = analyse(&[host.trace()], &host.names);
+    let mut names: Vec<String> = analysis.culprits.iter().map(suspects).collect();
+    names.sort();
+    names
+}
+
+/// The culprit's name, or `a|b` where either may be it.
+fn suspects(culprit: &Culprit) -> String {
+    let others = culprit.alternatives.iter();
+    let sites = std::iter::once(&culprit.site).chain(others);
+    let names: Vec<&str> = sites
+        .map(|site| site.frame.function.as_deref().unwrap())
+        .collect();
+    names.join("|")
+}
+
+#[test]
+fn a_helper_of_the_innocent_is_not_named_for_several_that_are_wrong_by_turns() {
+    for caches in 1..=6 {
+        let expected: Vec<String> = (0..caches).map(|cache| format!("evict{cache}")).collect();
+        assert_eq!(names_behind_a_helper(caches, Owners::Unique), expected);
+        for named in names_behind_a_helper(caches, Owners::Unknown) {
+            let is_one = |name: &str| expected.iter().any(|one| one == name);
+            assert!(named.split('|').any(is_one), "{named}");
+        }
+    }
 }
