@@ -36,6 +36,8 @@ const SUSPECT: f64 = 1.9;
 const SUSPECT_OF_USUAL: f64 = 0.9;
 /// A chain with more suspects tells little.
 const TELLING: usize = 3;
+/// Of so many chains some should have no other suspect.
+const DOUBTFUL: f64 = 50.0;
 /// How often a thing is seen until it is known.
 const KNOWN: f64 = 5.0;
 
@@ -76,8 +78,9 @@ impl Chains {
         chains
     }
 
-    /// Whether nobody else is needed to explain any of it, and nobody else could.
-    pub(super) fn are_of(&self, accused: u32) -> bool {
+    /// Whether nobody else is needed to explain any of it, and nobody else could. Who is `otherwise_right` is a suspect
+    /// wherever it frees: where nearly always somebody else is one too, two others need not do for all of it.
+    pub(super) fn are_of(&self, accused: u32, otherwise_right: bool) -> bool {
         if self.all == 0.0 {
             return true;
         }
@@ -90,7 +93,9 @@ impl Chains {
         if alone >= f64::max(3.0, 0.1 * self.all) {
             return true;
         }
-        self.better_without <= 0.1 * self.all && self.hit_by(2, accused) < 0.9 * self.all
+        let is_doubtful = otherwise_right && self.all >= DOUBTFUL && alone < 0.05 * self.all;
+        let most = if is_doubtful { 0.6 } else { 0.9 };
+        self.better_without <= 0.1 * self.all && self.hit_by(2, accused) < most * self.all
     }
 
     /// How many surplus frees came when nothing was open, after a life that ended as such lives do.

@@ -91,7 +91,7 @@ fn review(counts: &Counts, sentence: Sentence, chains: &Chains, accused: u32) ->
     if sentence == Sentence::Silent || is_odd_one(counts, chains, accused) {
         return sentence;
     }
-    if chains.are_of(accused) {
+    if chains.are_of(accused, is_otherwise_right(counts, accused)) {
         return sentence;
     }
     let mut others = chains.others(accused);
