@@ -134,6 +134,7 @@ fn every_key_of_the_contract_is_there() {
             "thread_count",
             "allocation_sites",
             "allocation_site_count",
+            "allocation_sites_unknown",
         ],
     );
     assert_eq!(culprit["innocence_costs"], 8423.3, "in nats");

@@ -66,11 +66,12 @@ pub(crate) fn evidence(
     let starts: Vec<u64> = tally.sources.iter().map(start).collect();
     let told = accused.iter().zip(seen);
     told.map(|(accused, seen)| {
-        let (hits, hit_sites) = hits(accused, allocating, sites);
+        let (hits, hit_sites, known) = hits(accused, allocating, sites);
         Evidence {
             innocence_costs: accused.innocence_costs,
             hits,
             hit_sites,
+            hits_unknown: accused.explains().saturating_sub(known),
             ..seen.evidence(tally.sources, &starts)
         }
     })
@@ -193,14 +194,15 @@ impl Allocating {
     }
 }
 
-/// Who allocated what the frees hit, and how many such call sites there are.
-fn hits(accused: &Accused, allocating: Allocating, sites: &Sites<'_>) -> (Vec<Hits>, u64) {
+/// Who allocated what the frees hit, how many such call sites there are, and of how many frees that is known.
+fn hits(accused: &Accused, allocating: Allocating, sites: &Sites<'_>) -> (Vec<Hits>, u64, u64) {
     let mut by_site: BTreeMap<SiteId, u64> = BTreeMap::new();
     let of_charges = accused.charges.iter().flat_map(|charge| &charge.hits);
     for (&chain, count) in of_charges.filter(|(chain, _)| !sites.is_nameless(**chain)) {
         *by_site.entry(allocating.site(sites, chain)).or_default() += count;
     }
     let count = by_site.len() as u64;
+    let known = by_site.values().sum();
     let mut hits: Vec<Hits> = by_site
         .into_iter()
         .map(|(site, frees)| Hits {
@@ -210,7 +212,7 @@ fn hits(accused: &Accused, allocating: Allocating, sites: &Sites<'_>) -> (Vec<Hi
         .collect();
     hits.sort_by(|a, b| b.frees.cmp(&a.frees).then_with(|| a.site.cmp(&b.site)));
     hits.truncate(MOST);
-    (hits, count)
+    (hits, count, known)
 }
 
 /// How the pointer of a case outlived its buffer.

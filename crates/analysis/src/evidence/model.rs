@@ -21,6 +21,8 @@ pub struct Evidence {
     pub hits: Vec<Hits>,
     /// How many such call sites there are.
     pub hit_sites: u64,
+    /// Frees of which it is not known what they hit: it was allocated too many lives ago, or without a stack.
+    pub hits_unknown: u64,
 }
 
 /// When something happened, and where.

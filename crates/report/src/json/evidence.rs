@@ -19,6 +19,7 @@ pub(super) struct EvidenceView<'a> {
     thread_count: u64,
     allocation_sites: Vec<HitsView<'a>>,
     allocation_site_count: u64,
+    allocation_sites_unknown: u64,
 }
 
 impl<'a> EvidenceView<'a> {
@@ -34,6 +35,7 @@ impl<'a> EvidenceView<'a> {
             thread_count: evidence.thread_count,
             allocation_sites: evidence.hits.iter().map(HitsView::new).collect(),
             allocation_site_count: evidence.hit_sites,
+            allocation_sites_unknown: evidence.hits_unknown,
         }
     }
 }

@@ -40,7 +40,11 @@ pub(super) fn set(page: &mut Page, analysis: &Analysis, culprit: &Culprit, in_sh
             format!("{}{NO_BREAK}{frees}", site(&hits.site.frame, room))
         });
         let sites = list(sites.collect(), evidence.hit_sites, "call site");
-        parts.push(format!("hits buffers allocated at {sites}"));
+        let unknown = match evidence.hits_unknown {
+            0 => String::new(),
+            frees => format!(", {} not known", number(frees)),
+        };
+        parts.push(format!("hits buffers allocated at {sites}{unknown}"));
     }
     if !parts.is_empty() {
         let text = format!("evidence: {}", parts.join("; "));

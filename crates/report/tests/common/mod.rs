@@ -147,6 +147,7 @@ fn evidence(frees: u64) -> Evidence {
         frees,
     };
     Evidence {
+        hits_unknown: 0,
         innocence_costs: Some(8.25 * frees as f64),
         first: Some(moment(4243, 1_234_567)),
         last: Some(moment(4242, 61_000_200_000)),
