@@ -189,6 +189,7 @@ fn summary(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
     let excess = analysis.totals.excess;
     if analysis.totals.events == 0 {
         let text = match options.found {
+            Found::Traces if !analysis.damage.is_empty() => "no event could be read",
             Found::Traces => "no event was recorded",
             Found::Unreadable => "no trace could be read",
             Found::Nothing => "no trace was found",

@@ -11,6 +11,7 @@ use whofreed_analysis::Confidence;
 use whofreed_report::Found;
 use whofreed_report::TextOptions;
 use whofreed_report::to_text;
+use whofreed_trace::Damage;
 
 #[test]
 fn without_owners_a_clean_run_does_not_say_who_held_the_buffers() {
@@ -80,6 +81,27 @@ fn without_an_event_only_what_is_known_is_said() {
         );
         assert!(!text.contains("ever called"), "{text}");
     }
+}
+
+#[test]
+fn a_trace_of_which_nothing_can_be_read_is_not_taken_for_one_without_events() {
+    let mut analysis = Analysis::default();
+    analysis.damage.push((
+        0,
+        Damage {
+            offset: 4096,
+            what: "the file ends in the middle of a block".to_owned(),
+        },
+    ));
+    let text = to_text(&analysis, &page(200));
+    assert!(
+        text.starts_with("whofreed: no event could be read, so nothing is known of the run"),
+        "{text}"
+    );
+    assert!(
+        text.contains("\nSUMMARY: whofreed: no event could be read\n"),
+        "{text}"
+    );
 }
 
 /// The sentence with these culprits: how many frees each explains, and of how many sites any can be it.

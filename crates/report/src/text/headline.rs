@@ -53,6 +53,7 @@ fn binds(analysis: &Analysis, name: &str) -> bool {
 fn nothing(pieces: &mut Vec<Piece>, analysis: &Analysis, options: &TextOptions) {
     pieces.push(strong(match options.found {
         // The shim makes its file at the first event, which may have been on its way when the process was killed.
+        Found::Traces if !analysis.damage.is_empty() => "no event could be read, so nothing is known of the run",
         Found::Traces => "no event was recorded",
         Found::Unreadable => "no trace could be read, so nothing is known of the run",
         Found::Nothing => {
