@@ -1,15 +1,18 @@
-//! What must not change whom the blame names: the log twice, two logs together, and a log without its culprits.
+//! What must not change whom the blame names: the order of what happened at different addresses, the log twice, two logs
+//! together, and a log without its culprits.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::collections::VecDeque;
 
 use whofreed_analysis::Analysis;
 use whofreed_analysis::Confidence;
 use whofreed_analysis::analyse;
 use whofreed_corpus::Host;
 use whofreed_corpus::Owners;
+use whofreed_corpus::Random;
 use whofreed_corpus::patterns;
 use whofreed_lifecycle::Address;
 use whofreed_lifecycle::Holder;
@@ -73,6 +76,42 @@ fn on_other_devices(events: &[Event]) -> impl Iterator<Item = Event> {
         device: event.device + 100,
         ..*event
     })
+}
+
+/// The events with those of different addresses in another order: each address goes on whenever it is its turn by lot.
+fn reordered(events: &[Event], seed: u64) -> Vec<Event> {
+    let mut random = Random(seed);
+    let mut queues: BTreeMap<(u32, u64), VecDeque<Event>> = BTreeMap::new();
+    for event in events {
+        let of = queues.entry((event.device, event.address)).or_default();
+        of.push_back(*event);
+    }
+    let mut queues: Vec<VecDeque<Event>> = queues.into_values().collect();
+    let mut times: Vec<u64> = events.iter().map(|event| event.time_ns).collect();
+    times.sort_unstable();
+    let next = |time_ns: u64| {
+        let at = random.below(queues.len() as u64) as usize;
+        let event = queues[at].pop_front().unwrap();
+        if queues[at].is_empty() {
+            queues.swap_remove(at);
+        }
+        Event { time_ns, ..event }
+    };
+    times.into_iter().map(next).collect()
+}
+
+#[test]
+fn the_order_of_events_at_different_addresses_changes_nothing() {
+    for name in PATTERNS {
+        for seed in 0..4 {
+            let host = host(name, seed);
+            let before = named(&analyse(&[host.trace()], &host));
+            let events = reordered(host.events(), seed);
+            assert_ne!(events, host.events());
+            let after = named(&analyse(&[judged(events)], &host));
+            assert_eq!(after, before, "{name} {seed}");
+        }
+    }
 }
 
 #[test]
