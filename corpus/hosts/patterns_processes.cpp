@@ -1,9 +1,11 @@
 // Threads, forked children, and the end of the process.
+#include <array>
 #include <condition_variable>
 #include <deque>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
+#include <utility>
 
 #include "parts.hpp"
 
@@ -241,7 +243,7 @@ const rt::Register<Pool> registered("async_queue", {"async_queue::Queue::drain",
 
 }  // namespace async_queue
 
-// Two threads are handed the same buffer, and each frees it.
+// Two threads are handed the same buffer, and each frees it. Which of them comes last is up to the seed.
 namespace threads {
 
 class Crew final : public rt::Pattern {
@@ -252,14 +254,22 @@ class Crew final : public rt::Pattern {
     const Handle both = machine.device().allocate(machine.size());
     const Handle left = machine.device().allocate(machine.size());
     const Handle right = machine.random.percent(40) ? both : machine.device().allocate(machine.size());
-    const bool last = machine.random.percent(50);
-    std::thread other([&machine, &left, &right] { work(machine, left, right); });
-    if (last) {
-      other.join();
+    std::array<std::pair<Handle, Handle>, 2> shares = {{{both, both}, {left, right}}};
+    if (machine.random.percent(50)) {
+      std::swap(shares[0], shares[1]);
     }
-    work(machine, both, both);
-    if (!last) {
-      other.join();
+    const bool one_by_one = machine.random.percent(50);
+    std::array<std::thread, 2> crew;
+    for (std::size_t one = 0; one < crew.size(); ++one) {
+      crew[one] = std::thread([&machine, &shares, one] { work(machine, shares[one].first, shares[one].second); });
+      if (one_by_one) {
+        crew[one].join();
+      }
+    }
+    for (std::thread &other : crew) {
+      if (other.joinable()) {
+        other.join();
+      }
     }
   }
 

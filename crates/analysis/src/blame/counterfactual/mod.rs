@@ -133,15 +133,19 @@ fn decide(
     let shortest = told.iter().map(|told| told.0).fold(f64::INFINITY, f64::min);
     let rest = told.into_iter().skip_while(|told| told.0 > shortest);
     let mut decided = None;
+    let mut on_trial: Vec<BTreeSet<ChainId>> = Vec::new();
     for (_, problem, first) in rest.filter(|told| told.0 <= LONGER * shortest).take(2) {
         let solution = fit::solve(&problem, fit::best_fit(&problem, first));
-        let sentences: BTreeMap<u32, Sentence> =
+        let mut sentences: BTreeMap<u32, Sentence> =
             judge::judge(&problem, &solution).into_iter().collect();
-        let is_helper = |(group, sentence): (&u32, &Sentence)| {
-            *sentence == Sentence::Silent && problem.chains[*group as usize].len() > 1
-        };
+        for helper in &on_trial {
+            spare_several_of(helper, &problem, &mut sentences);
+        }
         let is_silent = sentences.values().all(|one| *one == Sentence::Silent);
-        let goes_on = is_silent && sentences.iter().any(is_helper);
+        if is_silent {
+            on_trial = helpers(&problem, &sentences);
+        }
+        let goes_on = is_silent && !on_trial.is_empty();
         if decided.is_none() || !is_silent {
             decided = Some((problem, solution, sentences));
         }
@@ -150,6 +154,46 @@ fn decide(
         }
     }
     decided
+}
+
+/// The chains of each group that is accused and not named, where these are several.
+fn helpers(problem: &Problem, sentences: &BTreeMap<u32, Sentence>) -> Vec<BTreeSet<ChainId>> {
+    sentences
+        .iter()
+        .filter(|&(_, sentence)| *sentence == Sentence::Silent)
+        .map(|(&group, _)| problem.chains[group as usize].iter().copied().collect())
+        .filter(|chains: &BTreeSet<ChainId>| chains.len() > 1)
+        .collect()
+}
+
+/// Where several parts of a helper are accused, it may as well be the helper: labels agree within a group, so that one part of
+/// what it does comes out as right and another as wrong. Nothing is said of them.
+fn spare_several_of(
+    helper: &BTreeSet<ChainId>,
+    problem: &Problem,
+    sentences: &mut BTreeMap<u32, Sentence>,
+) {
+    let is_part = |group: u32| {
+        let chains = &problem.chains[group as usize];
+        chains.iter().all(|chain| helper.contains(chain))
+    };
+    let mut accused: BTreeSet<u32> = BTreeSet::new();
+    let mut parts: BTreeSet<u32> = BTreeSet::new();
+    for (&group, sentence) in sentences.iter() {
+        if *sentence == Sentence::Silent || !is_part(group) {
+            continue;
+        }
+        accused.insert(group);
+        parts.insert(group);
+        if let Sentence::Either(others) = sentence {
+            parts.extend(others.iter().copied().filter(|&other| is_part(other)));
+        }
+    }
+    if parts.len() > 1 {
+        for group in accused {
+            sentences.insert(group, Sentence::Silent);
+        }
+    }
 }
 
 /// Whether an accusation rests on enough that was really looked at, where rows stand for others.
