@@ -37,7 +37,7 @@ const SUSPECT_OF_USUAL: f64 = 0.9;
 /// A chain with more suspects tells little.
 const TELLING: usize = 3;
 /// Of so many chains some should have no other suspect.
-const DOUBTFUL: f64 = 50.0;
+const DOUBTFUL: f64 = 30.0;
 /// How often a thing is seen until it is known.
 const KNOWN: f64 = 5.0;
 
@@ -93,7 +93,7 @@ impl Chains {
         if alone >= f64::max(3.0, 0.1 * self.all) {
             return true;
         }
-        let is_doubtful = otherwise_right && self.all >= DOUBTFUL && alone < 0.05 * self.all;
+        let is_doubtful = otherwise_right && self.all >= DOUBTFUL && alone < 0.06 * self.all;
         let most = if is_doubtful { 0.6 } else { 0.9 };
         self.better_without <= 0.1 * self.all && self.hit_by(2, accused) < most * self.all
     }
