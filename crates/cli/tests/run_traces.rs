@@ -216,7 +216,7 @@ fn a_trace_that_the_host_renamed_is_found_and_a_copy_counted_once() {
         ]);
         assert_eq!(output.status.code(), Some(3), "{}", said(&output));
         assert!(
-            said(&output).starts_with("whofreed: no event was recorded"),
+            said(&output).starts_with("whofreed: no event could be read"),
             "{}",
             said(&output)
         );
