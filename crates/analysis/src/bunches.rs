@@ -9,7 +9,6 @@ use whofreed_trace::EventKind;
 use crate::sites::ChainId;
 use crate::sites::Sites;
 use crate::sources::EventRef;
-use crate::stacks::StackNumber;
 use crate::tally::Tally;
 
 /// So many events of a trace are looked at.
@@ -58,14 +57,20 @@ impl Bunches {
     /// *n* frees in rows of *m* of which each is like the others with correlation *r* are worth n / (1 + (m - 1) r) (the
     /// design effect of cluster samples: L. Kish, Survey Sampling, 1965, 5.4). What one chain shows is little, so the
     /// correlation is that of all; without anything to tell by, rows are taken for one each.
+    ///
+    /// Weights tell only where a chain is right and wrong by turns; where none is, no event is read.
     pub(crate) fn new(
         tally: &Tally<'_>,
         sites: &mut Sites<'_>,
-        guilty: &HashSet<EventRef>,
+        (guilty, innocent): (&BTreeMap<ChainId, u64>, &BTreeMap<ChainId, u64>),
+        surplus: &HashSet<EventRef>,
     ) -> Self {
+        if !guilty.keys().any(|chain| innocent.contains_key(chain)) {
+            return Self::default();
+        }
         let mut seen: BTreeMap<ChainId, Seen> = BTreeMap::new();
         each_free(tally, sites, |chain, at, before| {
-            let is_guilty = |at: &EventRef| guilty.contains(at);
+            let is_guilty = |at: &EventRef| surplus.contains(at);
             let of = seen.entry(chain).or_default();
             of.add(is_guilty(&at), before.as_ref().map(is_guilty));
         });
@@ -92,9 +97,8 @@ fn each_free(
     sites: &mut Sites<'_>,
     mut told: impl FnMut(ChainId, EventRef, Option<EventRef>),
 ) {
-    let chains: Vec<ChainId> = (0..tally.stacks.len() as u32)
-        .map(|number| tally.chain(StackNumber(number), sites))
-        .collect();
+    // Names cost much more than events: only the stacks of frees are looked up.
+    let mut chains: Vec<Option<ChainId>> = vec![None; tally.stacks.len()];
     let mut events = Vec::new();
     for (trace, source) in (0..).zip(tally.sources) {
         let mut left = MOST_EVENTS;
@@ -113,7 +117,8 @@ fn each_free(
                         last = None;
                         continue;
                     };
-                    let chain = chains[number.0 as usize];
+                    let chain = *chains[number.0 as usize]
+                        .get_or_insert_with(|| tally.chain(number, sites));
                     let at = EventRef::new(trace, index);
                     told(chain, at, last.filter(|l| l.0 == chain).map(|l| l.1));
                     last = Some((chain, at));

@@ -24,9 +24,7 @@ impl Noise {
         frees: 0.0,
         share: 0.0,
     };
-}
 
-impl Noise {
     /// Whether the guilty ones of these frees can be put down to errors.
     fn may_be_innocent(self, guilty: f64, innocent: f64) -> bool {
         guilty <= self.share / 2.0 * (guilty + innocent)

@@ -136,7 +136,7 @@ impl Engine for Proven {
         }
         let innocent = tally.by_chain(&tally.seen.rightful, sites);
         let surplus = tally.seen.excess.iter().map(|(_, free)| free.at).collect();
-        let bunches = Bunches::new(tally, sites, &surplus);
+        let bunches = Bunches::new(tally, sites, (&guilty, &innocent), &surplus);
         let known = Known {
             guilty: &guilty,
             innocent: &innocent,

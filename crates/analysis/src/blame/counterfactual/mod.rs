@@ -120,7 +120,8 @@ impl Engine for Counterfactual {
                 *stories.innocent.entry(text.chain(*code)).or_default() += times;
             }
         }
-        stories.bunches = Bunches::new(tally, sites, &stories.surplus);
+        let known = (&stories.guilty, &stories.innocent);
+        stories.bunches = Bunches::new(tally, sites, known, &stories.surplus);
         stories.accuse(&problem, &solution, &sentences, sites)
     }
 }
