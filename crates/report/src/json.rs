@@ -12,6 +12,7 @@ pub use read::from_json;
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
 use serde::Serialize;
 use whofreed_analysis::Analysis;
 use whofreed_analysis::Culprit;
@@ -242,7 +243,8 @@ impl<'a> CoverageView<'a> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Default, Deserialize, Serialize)]
+#[serde(default)]
 struct TotalsView {
     allocations: u64,
     retains: u64,
@@ -306,6 +308,30 @@ impl TotalsView {
             dropped_events,
             untracked,
             ownerless,
+        }
+    }
+
+    /// Back again: a report that is read has the keys of one that is written.
+    const fn into_totals(self) -> whofreed_analysis::Totals {
+        whofreed_analysis::Totals {
+            allocations: self.allocations,
+            retains: self.retains,
+            deallocations: self.deallocations,
+            ok: self.ok,
+            excess: self.excess,
+            unknown: self.unknown,
+            late: self.late,
+            declined: self.declined,
+            invalid: self.invalid,
+            invalid_other: self.invalid_other,
+            leaked: self.leaked,
+            forwarded: self.forwarded,
+            blocked: self.blocked,
+            unexplained: self.unexplained,
+            events: self.events,
+            dropped_events: self.dropped_events,
+            untracked: self.untracked,
+            ownerless: self.ownerless,
         }
     }
 }

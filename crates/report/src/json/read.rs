@@ -13,7 +13,6 @@ use whofreed_analysis::Evidence;
 use whofreed_analysis::Example;
 use whofreed_analysis::Leak;
 use whofreed_analysis::Site;
-use whofreed_analysis::Totals;
 use whofreed_analysis::Victim;
 use whofreed_trace::Damage;
 use whofreed_trace::Exit;
@@ -22,6 +21,7 @@ use whofreed_trace::Language;
 use whofreed_trace::Process;
 
 use super::SCHEMA;
+use super::TotalsView;
 
 /// Reads a report that [`to_json`](crate::to_json) wrote. What is wrong is told as the rest of a sentence that begins
 /// with the file.
@@ -46,7 +46,7 @@ struct SchemaKey {
 
 #[derive(Deserialize)]
 struct Report {
-    totals: TotalsKeys,
+    totals: TotalsView,
     #[serde(default)]
     processes: Vec<ProcessKeys>,
     #[serde(default)]
@@ -74,54 +74,6 @@ impl Report {
             leaks: self.leaks.into_iter().map(LeakKeys::into).collect(),
             damage: self.damage.into_iter().map(of_process).collect(),
             ..Analysis::default()
-        }
-    }
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct TotalsKeys {
-    allocations: u64,
-    retains: u64,
-    deallocations: u64,
-    ok: u64,
-    excess: u64,
-    unknown: u64,
-    late: u64,
-    declined: u64,
-    invalid: u64,
-    invalid_other: u64,
-    leaked: u64,
-    forwarded: u64,
-    blocked: u64,
-    unexplained: u64,
-    events: u64,
-    dropped_events: u64,
-    untracked: u64,
-    ownerless: u64,
-}
-
-impl TotalsKeys {
-    const fn into_totals(self) -> Totals {
-        Totals {
-            allocations: self.allocations,
-            retains: self.retains,
-            deallocations: self.deallocations,
-            ok: self.ok,
-            excess: self.excess,
-            unknown: self.unknown,
-            late: self.late,
-            declined: self.declined,
-            invalid: self.invalid,
-            invalid_other: self.invalid_other,
-            leaked: self.leaked,
-            forwarded: self.forwarded,
-            blocked: self.blocked,
-            unexplained: self.unexplained,
-            events: self.events,
-            dropped_events: self.dropped_events,
-            untracked: self.untracked,
-            ownerless: self.ownerless,
         }
     }
 }
