@@ -14,6 +14,7 @@ use super::table::Hooked;
 use super::told;
 use crate::hook;
 use crate::hook::CallSite;
+use crate::hook::Decision;
 use crate::thread::Inside;
 
 /// `WF_ADDRESS_UNKNOWN`.
@@ -47,8 +48,8 @@ pub(super) enum Forward {
 
 #[derive(Debug)]
 pub(super) struct Session<'hooked> {
-    hooked: &'hooked Hooked,
-    inside: Inside,
+    pub(super) hooked: &'hooked Hooked,
+    pub(super) inside: Inside,
 }
 
 impl<'hooked> Session<'hooked> {
@@ -61,8 +62,11 @@ impl<'hooked> Session<'hooked> {
         if self.hooked.hook.event == Event::Attempt as u32 {
             return self.begin_attempt(frame);
         }
-        if self.hooked.has(flags::CALL_THROUGH) {
-            frame.ticket = engine::REPORT;
+        if self.hooked.hook.event == Event::Realloc as u32 {
+            return self.begin_realloc(frame);
+        }
+        if self.hooked.has(flags::REPORT_AFTER) {
+            frame.ticket |= engine::REPORT;
             return Forward::Yes;
         }
         self.report(&self.call(frame, false))
@@ -70,14 +74,23 @@ impl<'hooked> Session<'hooked> {
 
     /// After the real function returned.
     pub(super) fn after(&mut self, frame: &Frame) {
-        if frame.ticket == engine::ATTEMPT {
+        if self.hooked.hook.event == Event::Realloc as u32 {
+            self.end_realloc(frame);
+        } else if frame.ticket & engine::ATTEMPT != 0 {
             self.end_attempt(frame);
-        } else {
+        } else if frame.ticket & engine::REPORT != 0 {
             self.report(&self.call(frame, true));
         }
     }
 
-    fn call<'call>(&self, frame: &'call Frame, has_returned: bool) -> Call<'call>
+    /// After the real function was left by an exception.
+    pub(super) fn left(&mut self, frame: &Frame) {
+        if self.hooked.hook.event == Event::Realloc as u32 {
+            self.undo_realloc(frame);
+        }
+    }
+
+    pub(super) fn call<'call>(&self, frame: &'call Frame, has_returned: bool) -> Call<'call>
     where
         'hooked: 'call,
     {
@@ -95,7 +108,7 @@ impl<'hooked> Session<'hooked> {
         }
         match Event::from_number(expressions.event) {
             Some(Event::Allocate) => self.allocate(call),
-            Some(Event::Deallocate) => return self.deallocate(call),
+            Some(Event::Deallocate | Event::Release) => return self.deallocate(call),
             Some(event @ (Event::Retain | Event::View)) => self.refer(call, event),
             Some(Event::DeviceOpen) => {
                 if let Some(device) = self.device(call) {
@@ -105,7 +118,7 @@ impl<'hooked> Session<'hooked> {
             Some(event @ (Event::DeviceReset | Event::DeviceClose)) => {
                 self.release_all(call, event);
             }
-            Some(Event::Attempt | Event::LibraryClose) | None => {}
+            Some(Event::Attempt | Event::Realloc | Event::LibraryClose) | None => {}
         }
         Forward::Yes
     }
@@ -125,7 +138,7 @@ impl<'hooked> Session<'hooked> {
         true
     }
 
-    fn allocate(&mut self, call: &Call<'_>) {
+    pub(super) fn allocate(&mut self, call: &Call<'_>) {
         let expressions = &self.hooked.hook;
         let (Some(address), Some(device)) = (call.value(expressions.address), self.device(call))
         else {
@@ -159,19 +172,25 @@ impl<'hooked> Session<'hooked> {
             self.unreadable();
             return Forward::Yes;
         };
-        self.freed(
-            call.frame,
-            Bound {
-                owner,
-                address,
-                device,
-            },
-            true,
-        )
+        let bound = Bound {
+            owner,
+            address,
+            device,
+        };
+        self.freed(call.frame, bound, true)
     }
 
     /// A deallocate, wherever it was seen; where the real function has run already, nothing can be blocked.
     fn freed(&mut self, frame: &Frame, bound: Bound, can_block: bool) -> Forward {
+        if self.decided(frame, bound, can_block).forward {
+            Forward::Yes
+        } else {
+            Forward::No
+        }
+    }
+
+    /// As [`Session::freed`], with the whole answer.
+    pub(super) fn decided(&mut self, frame: &Frame, bound: Bound, can_block: bool) -> Decision {
         let Bound {
             owner,
             address,
@@ -184,15 +203,9 @@ impl<'hooked> Session<'hooked> {
             .answer(frame.return_address_slot, owner);
         let at = site(frame);
         if !self.hooked.has(flags::CAN_GUARD) || !can_block {
-            hook::deallocate_told_inside(&mut self.inside, device, address, owner, at);
-            return Forward::Yes;
+            return hook::deallocate_told_inside(&mut self.inside, device, address, owner, at);
         }
-        let decision = hook::deallocate_inside(&mut self.inside, device, address, owner, at);
-        if decision.forward {
-            Forward::Yes
-        } else {
-            Forward::No
-        }
+        hook::deallocate_inside(&mut self.inside, device, address, owner, at)
     }
 
     fn refer(&mut self, call: &Call<'_>, event: Event) {
@@ -287,7 +300,7 @@ impl<'hooked> Session<'hooked> {
             answered: false,
         };
         if self.inside.state().preload.push(attempt) {
-            frame.ticket = engine::ATTEMPT;
+            frame.ticket |= engine::ATTEMPT;
         }
         Forward::Yes
     }
@@ -327,7 +340,7 @@ impl<'hooked> Session<'hooked> {
     }
 
     /// The number of the device that a call is about; a device that is seen for the first time is named.
-    fn device(&mut self, call: &Call<'_>) -> Option<u32> {
+    pub(super) fn device(&mut self, call: &Call<'_>) -> Option<u32> {
         let expressions = self.hooked.hook.device();
         let has_parts = self.hooked.adapter.parts_count > 0;
         if has_parts && expressions[0] == 0 {
@@ -352,7 +365,7 @@ impl<'hooked> Session<'hooked> {
     }
 
     /// A call was seen, but what it is about could not be read: said once per hook, never silently.
-    fn unreadable(&mut self) {
+    pub(super) fn unreadable(&mut self) {
         if told::UNOBSERVABLE.is_first(self.hooked.number) {
             let why = b"called, but the adapter's expressions have no value";
             hook::coverage_unobservable_inside(&mut self.inside, self.hooked.symbol(), why);
@@ -370,7 +383,7 @@ fn dead(bound: Bound) -> Bound {
     Bound { address, ..bound }
 }
 
-fn site(frame: &Frame) -> CallSite {
+pub(super) fn site(frame: &Frame) -> CallSite {
     CallSite {
         return_address_slot: frame.return_address_slot,
         frame_pointer: frame.frame_pointer,

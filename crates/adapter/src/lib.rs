@@ -15,6 +15,7 @@ mod signature;
 mod source;
 mod suggest;
 mod table;
+mod unfit;
 
 use std::fs;
 use std::fs::File;

@@ -48,6 +48,7 @@ pub(crate) struct HookSource {
     pub(crate) ok: Option<Spanned<String>>,
     pub(crate) owner: Option<Spanned<String>>,
     pub(crate) address: Option<Spanned<String>>,
+    pub(crate) from: Option<Spanned<String>>,
     pub(crate) size: Option<Spanned<String>>,
     pub(crate) kind: Option<Spanned<String>>,
     pub(crate) handle: Option<Spanned<String>>,
