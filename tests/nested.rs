@@ -1,4 +1,5 @@
-//! Calls that are more than one event, or less than one: a resize gives back and hands out, references are counted.
+//! Calls that are more than one event, or less than one: a resize gives back and hands out, references are counted,
+//! and a runtime stands upon its driver.
 //! Real processes under hooks, with exact counts.
 
 mod common;
@@ -24,7 +25,9 @@ fn nested(name: &str) -> Nested {
     library(&scratch, "store", &[]);
     let store = linked(&scratch, "store");
     let host = Host::cxx(&["tests/nested/host.cpp"]).unlinked();
-    let host = host.flags(&["-Wl,--no-as-needed,-rpath,$ORIGIN", &store]);
+    let path = "-Wl,--no-as-needed,-rpath,$ORIGIN";
+    library(&scratch, "runtime", &[path, &store]);
+    let host = host.flags(&[path, &store, &linked(&scratch, "runtime")]);
     let adapter = common::root().join("tests/nested/store.toml");
     Nested {
         host: host.compile(&scratch, "host"),
@@ -117,4 +120,38 @@ fn the_old_address_of_a_resize_may_be_anothers_before_it_returns() {
 #[test]
 fn a_release_gives_back_one_of_the_references() {
     nested("references").run("references");
+}
+
+#[test]
+fn a_call_of_a_runtime_and_that_of_its_driver_are_one_event() {
+    let (tracked, _) = nested("layers").run("layers");
+    let excess = common::rows(&tracked.report, "culprits");
+    assert_eq!(excess.len(), 1, "{:#}", tracked.report);
+}
+
+#[test]
+fn what_a_runtime_takes_for_itself_is_its_own() {
+    nested("own-blocks").run("own_blocks");
+}
+
+#[test]
+fn events_count_again_when_the_outer_call_was_left_by_an_exception() {
+    nested("throwing").run("throwing");
+}
+
+#[test]
+fn events_count_again_when_the_outer_call_was_left_by_longjmp() {
+    nested("jumping").run("jumping");
+}
+
+#[test]
+fn without_a_layer_both_calls_count() {
+    let mut nested = nested("no-layer");
+    let text = std::fs::read_to_string(&nested.adapter).expect("the adapter");
+    let path = nested.scratch.file("flat.toml");
+    std::fs::write(&path, text.replace("layer = ", "# ")).expect("a file in the scratch folder");
+    nested.adapter = path.to_str().expect("a path").to_owned();
+    let tracked = nested.track("own_blocks", &[]);
+    assert_eq!(total(&tracked.report, "allocations"), 5);
+    assert_eq!(total(&tracked.report, "ok"), 5);
 }

@@ -22,6 +22,8 @@ pub(super) const REPORT: u64 = 1;
 pub(super) const ATTEMPT: u64 = 2;
 /// In a frame's ticket: a right was used up that is to be given back when the call fails.
 pub(super) const UNDO: u64 = 4;
+/// In a frame's ticket: others may be nested in the call, and its end has to be told.
+pub(super) const LAYER: u64 = 8;
 /// The upper half of a frame's ticket holds the kind of the buffer that was given back.
 pub(super) const KIND_SHIFT: u32 = 32;
 

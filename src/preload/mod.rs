@@ -14,6 +14,7 @@ mod attempts;
 mod devices;
 mod engine;
 mod expression;
+mod layer;
 #[path = "machine_x86_64.rs"]
 mod machine;
 mod memory;

@@ -2,9 +2,9 @@
 
 use whofreed_hooktable::Event;
 use whofreed_hooktable::flags;
+use whofreed_lifecycle::Verdict;
 
 use super::Frame;
-use super::attempts::Attempt;
 use super::devices;
 use super::engine;
 use super::expression::Call;
@@ -18,15 +18,13 @@ use crate::hook::Decision;
 use crate::thread::Inside;
 
 /// `WF_ADDRESS_UNKNOWN`.
-const ADDRESS_UNKNOWN: u64 = u64::MAX;
+pub(super) const ADDRESS_UNKNOWN: u64 = u64::MAX;
 
 /// The kinds of the first adapter begin here, those of the next one as much further.
 const KINDS_OF_ADAPTER: u32 = 1000;
 
 /// What each owner's buffer was, for those who only know the owner.
-static OWNERS: Memory = Memory::new();
-/// What each handle stood for at its last attempt, for handles that are dead.
-static HANDLES: Memory = Memory::new();
+pub(super) static OWNERS: Memory = Memory::new();
 
 /// The number that a kind of an adapter has in the record.
 pub(super) fn kind_number(adapter_place: u32, kind: u64) -> u32 {
@@ -59,6 +57,15 @@ impl<'hooked> Session<'hooked> {
 
     /// Before the real function is called.
     pub(super) fn before(&mut self, frame: &mut Frame) -> Forward {
+        self.begin_layer(frame);
+        let forward = self.begin(frame);
+        if forward == Forward::No {
+            self.end_layer(frame);
+        }
+        forward
+    }
+
+    fn begin(&mut self, frame: &mut Frame) -> Forward {
         if self.hooked.hook.event == Event::Attempt as u32 {
             return self.begin_attempt(frame);
         }
@@ -81,6 +88,7 @@ impl<'hooked> Session<'hooked> {
         } else if frame.ticket & engine::REPORT != 0 {
             self.report(&self.call(frame, true));
         }
+        self.end_layer(frame);
     }
 
     /// After the real function was left by an exception.
@@ -88,6 +96,7 @@ impl<'hooked> Session<'hooked> {
         if self.hooked.hook.event == Event::Realloc as u32 {
             self.undo_realloc(frame);
         }
+        self.end_layer(frame);
     }
 
     pub(super) fn call<'call>(&self, frame: &'call Frame, has_returned: bool) -> Call<'call>
@@ -124,7 +133,7 @@ impl<'hooked> Session<'hooked> {
     }
 
     /// Whether the adapter's conditions hold.
-    fn is_event(&mut self, call: &Call<'_>) -> bool {
+    pub(super) fn is_event(&mut self, call: &Call<'_>) -> bool {
         for condition in [self.hooked.hook.when, self.hooked.hook.ok] {
             match call.holds(condition) {
                 Some(true) => {}
@@ -144,6 +153,9 @@ impl<'hooked> Session<'hooked> {
         else {
             return self.unreadable();
         };
+        if self.is_told(call.frame, Event::Allocate, device, address) {
+            return;
+        }
         let owner = call.value_or_zero(expressions.owner);
         let size = call.value_or_zero(expressions.size);
         let kind = kind_number(
@@ -181,7 +193,7 @@ impl<'hooked> Session<'hooked> {
     }
 
     /// A deallocate, wherever it was seen; where the real function has run already, nothing can be blocked.
-    fn freed(&mut self, frame: &Frame, bound: Bound, can_block: bool) -> Forward {
+    pub(super) fn freed(&mut self, frame: &Frame, bound: Bound, can_block: bool) -> Forward {
         if self.decided(frame, bound, can_block).forward {
             Forward::Yes
         } else {
@@ -196,6 +208,13 @@ impl<'hooked> Session<'hooked> {
             address,
             device,
         } = bound;
+        if self.is_told(frame, Event::Deallocate, device, address) {
+            return Decision {
+                verdict: Verdict::Unknown,
+                forward: true,
+                kind: 0,
+            };
+        }
         OWNERS.retire(owner);
         self.inside
             .state()
@@ -215,6 +234,9 @@ impl<'hooked> Session<'hooked> {
         else {
             return self.unreadable();
         };
+        if self.is_told(call.frame, event, device, address) {
+            return;
+        }
         let at = site(call.frame);
         if event == Event::Retain {
             hook::retain_inside(&mut self.inside, device, address, owner, at);
@@ -232,110 +254,13 @@ impl<'hooked> Session<'hooked> {
             None
         };
         for device in devices::members(group).chain(alone) {
+            if self.is_told(call.frame, event, device, 0) {
+                continue;
+            }
             match event {
                 Event::DeviceClose => hook::device_close_inside(&mut self.inside, device),
                 _ => hook::device_reset_inside(&mut self.inside, device),
             }
-        }
-    }
-
-    fn begin_attempt(&mut self, frame: &mut Frame) -> Forward {
-        let expressions = &self.hooked.hook;
-        let call = self.call(frame, false);
-        if !self.is_event(&call) {
-            return Forward::Yes;
-        }
-        let (Some(handle), Some(live)) =
-            (call.value(expressions.handle), call.value(expressions.live))
-        else {
-            self.unreadable();
-            return Forward::Yes;
-        };
-        if live == 0 {
-            // Nothing of the buffer can be read any more; what the handle stood for is remembered.
-            let bound = match HANDLES.recall(handle) {
-                Some(bound) => bound,
-                None => {
-                    let device = self.device(&call).unwrap_or(0);
-                    Bound {
-                        owner: 0,
-                        address: ADDRESS_UNKNOWN,
-                        device,
-                    }
-                }
-            };
-            return self.freed(frame, dead(bound), true);
-        }
-        let owner = call.value_or_zero(expressions.owner);
-        let remembered = OWNERS.recall(owner);
-        let device = match remembered {
-            Some(bound) => Some(bound.device),
-            None => self.device(&call),
-        };
-        let address = call.value(expressions.address);
-        let address = address.or(remembered.map(|bound| bound.address));
-        let (Some(device), Some(address)) = (device, address) else {
-            // A buffer from before we were there: its deallocate will tell, but nothing is known of the handle.
-            return Forward::Yes;
-        };
-        let bound = Bound {
-            owner,
-            address,
-            device,
-        };
-        HANDLES.remember(handle, bound);
-        // The handle believes that it holds the buffer. When the ledger knows better, the attempt is stopped here:
-        // what it leads to may be seen only by a notification, too late.
-        if self.hooked.has(flags::CAN_GUARD)
-            && hook::guard_holds_inside(&mut self.inside, device, address, owner)
-        {
-            return self.freed(frame, bound, true);
-        }
-        let slot = frame.return_address_slot;
-        let attempt = Attempt {
-            slot,
-            owner,
-            address,
-            device,
-            answered: false,
-        };
-        if self.inside.state().preload.push(attempt) {
-            frame.ticket |= engine::ATTEMPT;
-        }
-        Forward::Yes
-    }
-
-    /// What came of an attempt on a live handle: a nested deallocate was it; else the handle may have died all the
-    /// same (of a closed device, say), or the host declined.
-    fn end_attempt(&mut self, frame: &Frame) {
-        let slot = frame.return_address_slot;
-        let attempt = self.inside.state().preload.pop(slot);
-        let Some(attempt) = attempt.filter(|attempt| !attempt.answered) else {
-            return;
-        };
-        let Attempt {
-            owner,
-            address,
-            device,
-            ..
-        } = attempt;
-        match self.call(frame, true).value(self.hooked.hook.live) {
-            Some(0) => {
-                self.freed(
-                    frame,
-                    dead(Bound {
-                        owner,
-                        address,
-                        device,
-                    }),
-                    false,
-                );
-            }
-            Some(_) => {
-                self.inside.state().preload.answer(slot, owner);
-                hook::declined_inside(&mut self.inside, device, address, owner, site(frame));
-            }
-            None => self.unreadable(),
         }
     }
 
@@ -371,16 +296,6 @@ impl<'hooked> Session<'hooked> {
             hook::coverage_unobservable_inside(&mut self.inside, self.hooked.symbol(), why);
         }
     }
-}
-
-/// How a handle that no longer tells its address is freed: by its owner, where there is one.
-fn dead(bound: Bound) -> Bound {
-    let address = if bound.owner == 0 {
-        bound.address
-    } else {
-        ADDRESS_UNKNOWN
-    };
-    Bound { address, ..bound }
 }
 
 pub(super) fn site(frame: &Frame) -> CallSite {

@@ -2,6 +2,7 @@
 #include "store.hpp"
 
 #include <atomic>
+#include <csetjmp>
 #include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
@@ -95,6 +96,72 @@ void references() {
     std::puts("{\"allocations\": 1, \"ok\": 2, \"excess\": 1, \"leaked\": 0}");
 }
 
+// Each call of the runtime is one of the store as well.
+void layers() {
+    void *a = runtime_take(8);
+    CHECK(runtime_take(huge) == nullptr);
+    runtime_give(a);
+    runtime_give(a); // excess
+    void *b = store_take(8);
+    runtime_give(b);
+    void *c = runtime_resize(nullptr, 2, 8);
+    void *d = runtime_resize(c, 4, 8);
+    CHECK(d != nullptr && runtime_resize(d, huge, 1) == nullptr); // gives back and takes again
+    store_give(d);
+    store_give(d); // excess
+    std::puts("{\"allocations\": 5, \"ok\": 5, \"excess\": 2, \"unknown\": 0, \"leaked\": 0}");
+}
+
+// What a runtime takes for itself is its own, and is given back when nobody calls it.
+void own_blocks() {
+    void *a = runtime_take_first(8);
+    runtime_give(a);
+    runtime_shut_down();
+    std::puts("{\"allocations\": 4, \"ok\": 4, \"excess\": 0, \"unknown\": 0, \"leaked\": 0}");
+}
+
+jmp_buf back;
+[[noreturn]] void jump() { longjmp(back, 1); }
+
+__attribute__((noinline)) void deeper(int depth, void *block) {
+    if (depth > 0) {
+        deeper(depth - 1, block);
+        asm volatile("" ::: "memory");
+        return;
+    }
+    // The store's own calls count again, the first and the second: the call that was left is not around them.
+    store_give(block);
+    store_give(block); // excess
+    void *other = store_take(8);
+    CHECK(other == block);
+    runtime_give(other);
+    runtime_give(other); // excess
+    store_give(runtime_take(8));
+}
+
+// The outer call is left by an exception, also on the way out of a callback.
+void throwing() {
+    for (int n = 0; n < 10; n++) {
+        void *taken = nullptr;
+        try {
+            runtime_take_throwing(&taken);
+            CHECK(false);
+        } catch (const std::runtime_error &) {
+        }
+        deeper(n, taken);
+    }
+    std::puts("{\"allocations\": 30, \"ok\": 30, \"excess\": 20, \"unknown\": 0, \"leaked\": 0}");
+}
+
+void jumping() {
+    static void *taken = nullptr;
+    for (volatile int n = 0; n < 10; n++) {
+        if (setjmp(back) == 0) runtime_take_leaving(&taken, jump);
+        deeper(n, taken);
+    }
+    std::puts("{\"allocations\": 30, \"ok\": 30, \"excess\": 20, \"unknown\": 0, \"leaked\": 0}");
+}
+
 } // namespace
 
 int main(int count, char **words) {
@@ -105,5 +172,9 @@ int main(int count, char **words) {
     if (name == "resize_twice") resize_twice();
     if (name == "resize_in_threads") resize_in_threads();
     if (name == "references") references();
+    if (name == "layers") layers();
+    if (name == "own_blocks") own_blocks();
+    if (name == "throwing") throwing();
+    if (name == "jumping") jumping();
     return 0;
 }

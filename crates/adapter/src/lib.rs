@@ -8,6 +8,7 @@
 //! **Architecture Invariant:** no code of this crate runs inside a host.
 
 mod compile;
+mod define;
 mod error;
 mod expression;
 mod library;

@@ -1,7 +1,6 @@
 //! Adapters to one table: every check that an adapter's text has to pass is made here.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
 
 use toml::Spanned;
 use whofreed_hooktable::Adapter;
@@ -17,10 +16,11 @@ use crate::compile::Names;
 use crate::compile::compile;
 use crate::compile::resolve;
 use crate::compile::uses_result;
+use crate::define::Definitions;
+use crate::define::definitions;
+use crate::define::expression;
 use crate::error::Error;
 use crate::error::Place;
-use crate::expression::Expression;
-use crate::expression::parse;
 use crate::signature;
 use crate::source::AdapterSource;
 use crate::source::HookSource;
@@ -68,8 +68,6 @@ struct Output {
     table: Builder,
     exports: Vec<Export>,
 }
-
-type Definitions = BTreeMap<String, Expression>;
 
 #[expect(
     clippy::cast_possible_truncation,
@@ -237,9 +235,12 @@ impl Output {
             *field = code(Some(part))?;
         }
         let after = after.get();
+        let layer = source.layer.as_ref().or(adapter.layer.as_ref());
+        hook.layer = layer.map_or(0, |layer| self.table.text(layer.get_ref()));
         self.calling(place, source, event, after, &mut hook, at)?;
+        let calls_through = hook.flags & flags::CALL_THROUGH != 0;
         let hook_place = self.table.hook(hook);
-        self.symbols(place, source, hook_place, after)
+        self.symbols(place, source, hook_place, calls_through)
     }
 
     /// How the stub of the hook calls: by which thunk, with what of the stack, blocked with what value.
@@ -253,7 +254,11 @@ impl Output {
         at: usize,
     ) -> Result<(), Error> {
         if after {
-            hook.flags |= flags::CALL_THROUGH | flags::REPORT_AFTER;
+            hook.flags |= flags::REPORT_AFTER;
+        }
+        // The end of a call that others may be nested in has to be seen.
+        if after || hook.layer != 0 {
+            hook.flags |= flags::CALL_THROUGH;
         }
         if after && matches!(event, Event::Deallocate | Event::Release) {
             let message = format!(
@@ -291,7 +296,7 @@ impl Output {
         place: Place<'_>,
         source: &HookSource,
         hook: u32,
-        after: bool,
+        calls_through: bool,
     ) -> Result<(), Error> {
         for spanned in &source.symbols {
             let (at, symbol) = (spanned.span().start, spanned.get_ref());
@@ -309,7 +314,7 @@ impl Output {
             self.table.stub(Stub { symbol: text, hook });
             self.exports.push(Export {
                 symbol: symbol.clone(),
-                calls_through: after,
+                calls_through,
             });
         }
         Ok(())
@@ -372,28 +377,4 @@ fn check_keys(place: Place<'_>, source: &HookSource, event: Event, at: usize) ->
         }
     }
     Ok(())
-}
-
-fn expression(place: Place<'_>, text: &Spanned<String>) -> Result<Expression, Error> {
-    // The span includes the opening quote.
-    parse(text.get_ref())
-        .map_err(|error| place.error(text.span().start + 1 + error.offset, error.message))
-}
-
-fn definitions(
-    place: Place<'_>,
-    source: &BTreeMap<String, Spanned<String>>,
-) -> Result<Definitions, Error> {
-    let parsed = source.iter().map(|(name, text)| {
-        let is_word =
-            !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        match parse(name) {
-            Ok(Expression::Name(_)) if is_word => Ok((name.clone(), expression(place, text)?)),
-            _ => Err(place.error(
-                text.span().start,
-                format!("`{name}` cannot be used as a name"),
-            )),
-        }
-    });
-    parsed.collect()
 }

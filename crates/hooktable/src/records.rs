@@ -113,7 +113,7 @@ record! {
 }
 
 record! {
-    /// One hook; all but the first six fields and the guard value are offsets of expressions in `code`.
+    /// One hook; all but the first six fields, and those called texts, are offsets of expressions in `code`.
     Hook {
         /// Its adapter's place.
         adapter,
@@ -157,6 +157,8 @@ record! {
         device_3,
         /// The buffer that a realloc gives back.
         from,
+        /// Text: calls of one layer that are nested in each other, and about the same buffer, are one event.
+        layer,
     }
 }
 
