@@ -20,6 +20,12 @@ use crate::thread::Inside;
 pub(super) const REPORT: u64 = 1;
 /// In a frame's ticket: `leave` has to see what came of the attempt.
 pub(super) const ATTEMPT: u64 = 2;
+/// In a frame's ticket: a right was used up that is to be given back when the call fails.
+pub(super) const UNDO: u64 = 4;
+/// In a frame's ticket: others may be nested in the call, and its end has to be told.
+pub(super) const LAYER: u64 = 8;
+/// The upper half of a frame's ticket holds the kind of the buffer that was given back.
+pub(super) const KIND_SHIFT: u32 = 32;
 
 /// Called by a thunk before the real function: returns its address, or 0 when `frame.result` is to be returned
 /// instead of calling it.
@@ -83,6 +89,23 @@ pub unsafe extern "C" fn leave(number: u32, frame: *mut Frame) {
         return;
     };
     Session::new(&hooked, inside).after(frame);
+}
+
+/// Called when an exception or the end of the thread passes the calling thunk, so that [`leave`] will not be.
+///
+/// # Safety
+/// As for [`leave`].
+pub unsafe extern "C" fn left(number: u32, frame: *mut Frame) {
+    // SAFETY: the thunk made the frame on its own stack, for us alone.
+    let frame = unsafe { &mut *frame };
+    if frame.ticket == 0 {
+        return;
+    }
+    let (Some(hooked), Some(inside)) = (Hooked::find(number as usize), hook::enter_for_hook())
+    else {
+        return;
+    };
+    Session::new(&hooked, inside).left(frame);
 }
 
 /// Goes inside; the first time in a process it says which adapters are in force.

@@ -8,6 +8,7 @@
 //! **Architecture Invariant:** no code of this crate runs inside a host.
 
 mod compile;
+mod define;
 mod error;
 mod expression;
 mod library;
@@ -15,6 +16,7 @@ mod signature;
 mod source;
 mod suggest;
 mod table;
+mod unfit;
 
 use std::fs;
 use std::fs::File;

@@ -16,6 +16,7 @@ pub(crate) struct AdapterSource {
     pub(crate) library: Spanned<String>,
     #[serde(default = "yes")]
     pub(crate) owner_unique: bool,
+    pub(crate) layer: Option<Spanned<String>>,
     #[serde(default)]
     pub(crate) kinds: Vec<String>,
     #[serde(default)]
@@ -48,6 +49,8 @@ pub(crate) struct HookSource {
     pub(crate) ok: Option<Spanned<String>>,
     pub(crate) owner: Option<Spanned<String>>,
     pub(crate) address: Option<Spanned<String>>,
+    pub(crate) from: Option<Spanned<String>>,
+    pub(crate) layer: Option<Spanned<String>>,
     pub(crate) size: Option<Spanned<String>>,
     pub(crate) kind: Option<Spanned<String>>,
     pub(crate) handle: Option<Spanned<String>>,

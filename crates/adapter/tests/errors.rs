@@ -92,9 +92,18 @@ fn a_hook_says_what_its_event_needs_and_no_more() {
     assert!(error.contains("can use neither `ret` nor `ok`"), "{error}");
     let error = hook("event = \"allocate\"\nsymbols = [\"f\"]\naddress = \"ret\"\nguard = 0");
     assert!(
-        error.contains("`guard` is for a deallocate or an attempt"),
+        error.contains("`guard` is for a deallocate, a release, a realloc or an attempt"),
         "{error}"
     );
+    let error = hook("event = \"release\"\nsymbols = [\"f\"]\naddress = \"ret\"");
+    assert!(error.contains("a release is recorded before"), "{error}");
+    let error = hook("event = \"realloc\"\nsymbols = [\"f\"]\naddress = \"ret\"\nfrom = \"ret\"");
+    assert!(
+        error.starts_with("7:8: a realloc gives back before"),
+        "{error}"
+    );
+    let error = hook("event = \"realloc\"\nsymbols = [\"f\"]\naddress = \"ret\"");
+    assert!(error.ends_with("needs `from`"), "{error}");
     assert!(
         hook("event = \"deallocate\"\nsymbols = []\naddress = \"arg0\"").contains("at least one")
     );

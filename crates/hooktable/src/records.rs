@@ -25,11 +25,15 @@ pub enum Event {
     DeviceClose = 8,
     /// A library may be unloaded: no event, but what is remembered of its functions is no longer right.
     LibraryClose = 9,
+    /// A reference to a buffer is given back; the last one frees it.
+    Release = 11,
+    /// A buffer is given back and another one, or the same, is handed out.
+    Realloc = 12,
 }
 
 impl Event {
     /// Every event, with the name that adapters use.
-    pub const ALL: [(&'static str, Self); 9] = [
+    pub const ALL: [(&'static str, Self); 11] = [
         ("allocate", Self::Allocate),
         ("deallocate", Self::Deallocate),
         ("retain", Self::Retain),
@@ -39,6 +43,8 @@ impl Event {
         ("device_reset", Self::DeviceReset),
         ("device_close", Self::DeviceClose),
         ("library_close", Self::LibraryClose),
+        ("release", Self::Release),
+        ("realloc", Self::Realloc),
     ];
 
     /// The event with this number.
@@ -59,6 +65,8 @@ pub mod flags {
     pub const CAN_GUARD: u32 = 2;
     /// An adapter: an owner's number is never used again for another object.
     pub const UNIQUE_OWNERS: u32 = 4;
+    /// A hook: what it means is known only when the real function has returned.
+    pub const REPORT_AFTER: u32 = 8;
 }
 
 macro_rules! record {
@@ -105,7 +113,7 @@ record! {
 }
 
 record! {
-    /// One hook; all but the first six fields and the guard value are offsets of expressions in `code`.
+    /// One hook; all but the first six fields, and those called texts, are offsets of expressions in `code`.
     Hook {
         /// Its adapter's place.
         adapter,
@@ -147,6 +155,10 @@ record! {
         device_2,
         /// See `device_0`.
         device_3,
+        /// The buffer that a realloc gives back.
+        from,
+        /// Text: calls of one layer that are nested in each other, and about the same buffer, are one event.
+        layer,
     }
 }
 

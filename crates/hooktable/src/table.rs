@@ -6,7 +6,7 @@ use crate::Part;
 use crate::Stub;
 
 const MAGIC: u32 = u32::from_le_bytes(*b"WFHT");
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const SECTIONS: usize = 7;
 
 /// How many bytes the header of a table has.
