@@ -368,7 +368,7 @@ fn definitions(
 }
 
 /// Why a symbol must not be exported by us.
-fn unfit(symbol: &str) -> Option<&'static str> {
+pub(crate) fn unfit(symbol: &str) -> Option<&'static str> {
     const SPECIAL: [&str; 12] = [
         "__tls_get_addr",
         "_dl_runtime_resolve",
