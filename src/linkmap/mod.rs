@@ -30,6 +30,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use symbols::Query;
 use symbols::Tables;
+use whofreed_hooktable::glob::any_fits;
 
 /// `struct link_map` of `<link.h>`, its public part.
 #[repr(C)]
@@ -226,15 +227,7 @@ impl Object {
     /// Whether one of the globs, separated by `|` and made of plain characters, `*` and `?`, fits
     /// the file name (or the whole path, for a glob with a `/`). Empty: every object does.
     pub fn matches(&self, globs: &[u8]) -> bool {
-        if globs.is_empty() {
-            return true;
-        }
-        let path = self.name_unbound().to_bytes();
-        let file = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
-        globs.split(|byte| *byte == b'|').any(|glob| {
-            let whole = glob.contains(&b'/');
-            fits(glob, if whole { path } else { file })
-        })
+        any_fits(globs, self.name_unbound().to_bytes())
     }
 
     fn tables(&self) -> Option<Tables> {
@@ -257,33 +250,6 @@ impl Object {
             eh_frame,
         })
     }
-}
-
-/// `*` and `?` globbing with one point of return, so its time is bounded by the product of lengths.
-fn fits(glob: &[u8], text: &[u8]) -> bool {
-    let (mut g, mut t) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while t < text.len() {
-        match glob.get(g) {
-            Some(b'*') => {
-                star = Some((g, t));
-                g += 1;
-            }
-            Some(byte) if *byte == b'?' || *byte == text[t] => {
-                g += 1;
-                t += 1;
-            }
-            _ => {
-                let Some((at, from)) = star else {
-                    return false;
-                };
-                star = Some((at, from + 1));
-                g = at + 1;
-                t = from + 1;
-            }
-        }
-    }
-    glob[g..].iter().all(|byte| *byte == b'*')
 }
 
 /// `struct dl_find_object` of `<dlfcn.h>` on x86-64 and aarch64.

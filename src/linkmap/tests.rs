@@ -99,12 +99,6 @@ fn does_not_find_what_is_not_there() {
 
 #[test]
 fn globs_fit_file_names_or_paths() {
-    assert!(fits(b"libc.so*", b"libc.so.6"));
-    assert!(fits(b"*", b""));
-    assert!(fits(b"a*b?d", b"axxbxbcd"));
-    assert!(!fits(b"a*b?d", b"axxbxbcde"));
-    assert!(!fits(b"libc", b"libc.so.6"));
-    assert!(fits(b"", b""));
     let libc = objects()
         .find(|object| object.matches(b"nothing|libc.so*"))
         .unwrap();

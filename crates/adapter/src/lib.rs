@@ -3,37 +3,39 @@
 //! shared library that exports exactly the named symbols and carries the compiled adapters as data.
 //!
 //! The way of an adapter: text → `source` (TOML) → `expression` (trees) → `compile` (code) → `table` (all checks)
-//! → `library` (ELF). What happens inside the host then is src/preload of the package `whofreed`.
+//! → `library` (ELF). Before all that, `draft` may have written the text from a library's exports, and `check` held it
+//! against the libraries of the run. What happens inside the host then is src/preload of the package `whofreed`.
 //!
 //! **Architecture Invariant:** no code of this crate runs inside a host.
 
+pub mod check;
 mod compile;
 mod define;
+mod draft;
 mod error;
 mod expression;
 mod library;
+mod search;
 mod signature;
 mod source;
 mod suggest;
 mod table;
 mod unfit;
 
-use std::fs;
-use std::fs::File;
-use std::io;
-use std::io::Read;
-use std::path::Path;
-use std::path::PathBuf;
-
 use crate::error::Place;
+pub use draft::draft;
 pub use error::Error;
+pub use search::Known;
+pub use search::Origin;
+pub use search::known;
+pub use search::text_of;
 pub use suggest::suggestion;
 
 /// The adapters that are shipped, all of them device runtimes: what `auto` stands for.
 const SHIPPED: [(&str, &str); 1] = [("tt-metal", include_str!("../../../adapters/tt-metal.toml"))];
 
-/// The largest file that is taken for an adapter, in bytes.
-const MAX_SIZE: u64 = 1 << 20;
+/// The JSON Schema of adapters: what editors check and suggest. `tests/schema.rs` holds it against `source`.
+pub const SCHEMA: &str = include_str!("../../../docs/adapter.schema.json");
 
 /// The names of the shipped adapters.
 #[must_use]
@@ -52,8 +54,8 @@ pub fn source(name: &str) -> Option<&'static str> {
 
 /// Compiles `adapters` into the library of hooks: the bytes of an ELF file, or none when there is nothing to hook.
 ///
-/// `adapters` is a list separated by commas, of names of shipped adapters, paths of TOML files (anything with a `/`
-/// or ending in `.toml`), and `auto` for all that are shipped; or it is `none`.
+/// `adapters` is a list separated by commas, of names ([`known`]), paths of TOML files (anything with a `/` or ending
+/// in `.toml`), and `auto` for all that are shipped; or it is `none`.
 ///
 /// # Errors
 /// [`Error`], when an adapter is unknown or does not say what it should, or its file cannot be read.
@@ -64,6 +66,15 @@ pub fn build(adapters: &str) -> Result<Option<Vec<u8>>, Error> {
     }
     let compiled = table::compile_adapters(&sources)?;
     library::write(&compiled).map(Some).map_err(Error::Library)
+}
+
+/// What the one adapter that was asked for by its name or path calls itself, where that can be told.
+#[must_use]
+pub fn own_name(asked: &str) -> Option<String> {
+    let (file, text) = search::find(asked).ok()?;
+    let (file, text) = (&*file, &*text);
+    let read = source::read(Place { file, text }).ok()?;
+    Some(read.name.into_inner())
 }
 
 /// What one adapter says about stacks. What its rules mean is not the matter of this crate.
@@ -117,23 +128,6 @@ pub fn machinery(adapters: &str) -> Result<Vec<Machinery>, Error> {
         .collect()
 }
 
-/// The text of an adapter's file. Devices and pipes may have no end, and give none.
-fn read(path: &Path) -> io::Result<String> {
-    let metadata = fs::metadata(path)?;
-    if !metadata.is_file() {
-        return Err(io::Error::other("is no regular file"));
-    }
-    let mut text = String::new();
-    // What is reported as small may be endless all the same (/proc), or grow.
-    let read = File::open(path)?
-        .take(MAX_SIZE + 1)
-        .read_to_string(&mut text)?;
-    if read as u64 > MAX_SIZE {
-        return Err(io::Error::other("is larger than any adapter (1 MiB)"));
-    }
-    Ok(text)
-}
-
 /// The adapters that a list stands for, each once, as (file, text).
 fn selected(adapters: &str) -> Result<Vec<(String, String)>, Error> {
     let mut selected: Vec<(String, String)> = Vec::new();
@@ -149,22 +143,8 @@ fn selected(adapters: &str) -> Result<Vec<(String, String)>, Error> {
                 .iter()
                 .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
                 .collect()
-        } else if item.contains('/') || item.ends_with(".toml") {
-            let text = read(Path::new(item)).map_err(|error| Error::File {
-                path: PathBuf::from(item),
-                error,
-            })?;
-            vec![(item.to_owned(), text)]
-        } else if let Some(text) = source(item) {
-            vec![(item.to_owned(), text.to_owned())]
         } else {
-            let known = names().join(", ");
-            let hint = suggest::suggestion(item, names().into_iter().chain(["auto", "none"]));
-            let hint = format!("{hint} (there are: {known}, auto, none, and paths of TOML files)");
-            return Err(Error::Unknown {
-                name: item.to_owned(),
-                hint,
-            });
+            vec![search::find(item)?]
         };
         for adapter in chosen {
             if !selected.contains(&adapter) {

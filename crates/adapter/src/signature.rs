@@ -15,7 +15,7 @@ pub(crate) fn check(symbol: &str, expected: &str) -> Result<(), String> {
     Err(format!("`{symbol}` is `{actual}`, not `{expected}`"))
 }
 
-fn demangled(symbol: &str) -> String {
+pub(crate) fn demangled(symbol: &str) -> String {
     let parsed = Symbol::new(symbol).ok();
     let text = parsed.and_then(|symbol| symbol.demangle().ok());
     text.unwrap_or_else(|| symbol.to_owned())

@@ -110,6 +110,13 @@ pub(crate) fn to_file(path: &Path, text: &str) -> Result<(), Failure> {
         .map_err(|error| Failure::ours(format!("{}: cannot be written: {error}", shown(path))))
 }
 
+/// Writes a file that is not there yet: what somebody has worked on is not lost by the same command again.
+pub(crate) fn to_new_file(path: &Path, text: &str) -> Result<(), Failure> {
+    fs::File::create_new(path)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(|error| Failure::ours(format!("{}: cannot be written: {error}", shown(path))))
+}
+
 /// Makes sure that a file can be written, before somebody waits for what is to be in it.
 pub(crate) fn check_file(path: &Path) -> Result<(), Failure> {
     fs::OpenOptions::new()

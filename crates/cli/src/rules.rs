@@ -32,11 +32,11 @@ pub(crate) fn of_files(paths: &[PathBuf]) -> Result<Rules, Failure> {
     Ok(all)
 }
 
-/// The rules of adapters that the user gives by their paths. Those that come along are known to the analysis.
+/// The rules of adapters that are the user's own. Those that come along are known to the analysis.
 pub(crate) fn of_adapters(adapters: &str) -> Result<Rules, Failure> {
     let mut all = Rules::default();
     let own = adapters.split(',').map(str::trim);
-    for adapter in own.filter(|name| name.contains('/') || name.ends_with(".toml")) {
+    for adapter in own.filter(|name| *name != "auto" && whofreed_adapter::source(name).is_none()) {
         for carried in whofreed_adapter::machinery(adapter).map_err(Failure::ours)? {
             all = all.and(of_adapter(&carried)?);
         }

@@ -328,24 +328,9 @@ fn named(adapters: &str) -> Vec<String> {
         .collect()
 }
 
-/// The name that an adapter gives itself, where it was asked for by its path.
+/// The name that an adapter gives itself; the one that was asked for may be that of its file.
 fn adapter_name(asked: &str) -> String {
-    if !asked.contains('/') && !asked.ends_with(".toml") {
-        return asked.to_owned();
-    }
-    std::fs::read_to_string(asked)
-        .ok()
-        .and_then(|text| {
-            text.lines().find_map(|line| {
-                let value = line
-                    .trim()
-                    .strip_prefix("name")?
-                    .trim_start()
-                    .strip_prefix('=')?;
-                Some(value.split(['"', '\'']).nth(1)?.to_owned())
-            })
-        })
-        .unwrap_or_else(|| asked.to_owned())
+    whofreed_adapter::own_name(asked).unwrap_or_else(|| asked.to_owned())
 }
 
 fn show(

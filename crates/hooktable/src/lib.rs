@@ -17,6 +17,7 @@
 //! **Architecture Invariant:** reading a table never panics and never reads outside of the blob, whatever it holds.
 
 pub mod code;
+pub mod glob;
 mod records;
 mod table;
 

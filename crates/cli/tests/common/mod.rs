@@ -1,5 +1,11 @@
 //! What the tests of the command have in common: what it says, traces without an event, and a folder to run in.
-#![allow(dead_code, reason = "each test file uses its own part of it")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each test file uses its own part of it"
+)]
+
+mod folder;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -8,6 +14,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::process::Output;
 
+pub use folder::Folder;
+pub use folder::POOL;
 use tempfile::TempDir;
 use whofreed_trace::layout::BYTE_ORDER_MARK;
 use whofreed_trace::layout::CHUNK_SIZE;

@@ -1,0 +1,125 @@
+//! A check of libraries that somebody broke: it may say anything, but it says it.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fs;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use proptest::prelude::*;
+use whofreed_adapter::check::File;
+use whofreed_adapter::check::check;
+use whofreed_adapter::draft;
+
+const SOURCE: &str = r#"
+#include <stddef.h>
+extern void *outside(size_t size);
+static int storage;
+__thread int pool_thread;
+int pool_data = 1;
+void *pool_take(size_t size) { return size ? outside(size) : &storage; }
+void pool_give(void *block) { pool_thread += block != NULL; }
+__attribute__((visibility("protected"))) void pool_guarded(void *block) { pool_give(block); }
+__attribute__((visibility("hidden"))) void pool_hidden(void *block) { pool_guarded(block); }
+void pool_all(void) { pool_hidden(pool_take(1)); }
+void old_give(void *block) { pool_give(block); }
+static void *chosen(void) { return (void *)pool_give; }
+void pool_chosen(void *block) __attribute__((ifunc("chosen")));
+__asm__(".symver old_give, pool_give_old@POOL_1");
+"#;
+
+const ADAPTER: &str = r#"
+name = "pool"
+library = "libpool.so*"
+[[hook]]
+event = "allocate"
+symbols = ["pool_take"]
+address = "ret"
+size = "call(pool_no_getter, arg0)"
+[[hook]]
+event = "deallocate"
+symbols = ["pool_give", "pool_give_old", "pool_guarded", "pool_hidden", "pool_chosen", "pool_thread", "pool_data"]
+address = "arg0"
+"#;
+
+/// A small library with something of everything.
+fn library() -> &'static [u8] {
+    static LIBRARY: OnceLock<Vec<u8>> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("pool.c"), SOURCE).unwrap();
+        let map = "POOL_1 { global: pool_*; local: *; }; POOL_2 { } POOL_1;\n";
+        fs::write(folder.path().join("map"), map).unwrap();
+        let status = Command::new("cc")
+            .args([
+                "-shared",
+                "-fPIC",
+                "-O1",
+                "-Wl,--version-script=map",
+                "-Wl,-soname,libpool.so.1",
+            ])
+            .args(["-o", "libpool.so", "pool.c"])
+            .current_dir(folder.path())
+            .status()
+            .unwrap();
+        assert!(status.success());
+        fs::read(folder.path().join("libpool.so")).unwrap()
+    })
+}
+
+/// Checks these bytes and drafts from them; says whether the check took them for a library with the adapter's functions.
+fn handled(bytes: Vec<u8>) -> bool {
+    static ADAPTER_FILE: OnceLock<tempfile::NamedTempFile> = OnceLock::new();
+    let adapter = ADAPTER_FILE.get_or_init(|| {
+        let file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+        fs::write(file.path(), ADAPTER).unwrap();
+        file
+    });
+    let file = File {
+        path: "libpool.so".to_owned(),
+        bytes,
+    };
+    let _ = draft(&file, None);
+    check(&[file], adapter.path().to_str()).is_ok_and(|found| found.usable)
+}
+
+#[test]
+fn the_sound_library_is_usable() {
+    assert!(handled(library().to_vec()));
+}
+
+#[test]
+fn a_library_cut_anywhere_is_no_panic() {
+    let whole = library();
+    // Whatever is read at all is read near the ends of these tables; every length would take minutes.
+    for length in (0..whole.len())
+        .step_by(37)
+        .chain(whole.len() - 64..whole.len())
+    {
+        assert!(
+            !handled(whole[..length].to_vec()),
+            "{length}: the table of sections is at the end, so nothing is whole before"
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
+
+    /// Flips anywhere, and a share of them in headers and tables, where sizes and places are.
+    #[test]
+    fn bytes_flipped_anywhere_are_no_panic(
+        flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0_u8..3), 1..24),
+    ) {
+        let mut bytes = library().to_vec();
+        let length = bytes.len();
+        for (index, value, region) in flips {
+            let at = match region {
+                0 => index.index(length),
+                1 => index.index(2048),
+                _ => length - 1 - index.index(2048),
+            };
+            bytes[at] = value;
+        }
+        handled(bytes);
+    }
+}

@@ -1,0 +1,405 @@
+//! `whofreed adapters`: what is found by name, and what is said of real libraries and drafted from them.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+
+use std::fs;
+use std::process::Command;
+
+use common::Folder;
+use common::POOL;
+use common::Place;
+use common::printed;
+use common::said;
+use serde_json::Value;
+
+/// The state and the notes of a symbol.
+fn told<'json>(check: &'json Value, symbol: &str) -> (&'json str, String) {
+    let hooks = check["adapters"][0]["hooks"].as_array().unwrap();
+    let symbols = hooks
+        .iter()
+        .flat_map(|hook| hook["symbols"].as_array().unwrap());
+    let found = { symbols }.find(|it| it["symbol"] == symbol).unwrap();
+    let notes = found["notes"].as_array().unwrap().iter();
+    let notes: Vec<&str> = notes.map(|note| note.as_str().unwrap()).collect();
+    (found["state"].as_str().unwrap(), notes.join("; "))
+}
+
+fn deallocating(symbols: &str) -> String {
+    format!(
+        "name = \"pool\"\nlibrary = \"libpool.so*\"\n\
+         [[hook]]\nevent = \"deallocate\"\nsymbols = [{symbols}]\naddress = \"arg0\"\n"
+    )
+}
+
+#[test]
+fn names_are_looked_up_in_the_users_folders_behind_what_is_shipped() {
+    let folder = Folder::new();
+    let own = folder.path().join("config/whofreed/adapters");
+    let team = folder.path().join("team");
+    fs::create_dir_all(&own).unwrap();
+    fs::create_dir_all(&team).unwrap();
+    fs::write(own.join("pool.toml"), POOL).unwrap();
+    fs::write(own.join("tt-metal.toml"), POOL).unwrap();
+    fs::write(
+        team.join("pool.toml"),
+        POOL.replace("\"pool\"", "\"the team's\""),
+    )
+    .unwrap();
+
+    let list = printed(&folder.run(&["list"]));
+    assert!(
+        list.contains(&format!("pool      {}\n", own.join("pool.toml").display())),
+        "{list}"
+    );
+    assert!(list.contains("tt-metal  shipped\n"), "{list}");
+    assert_eq!(
+        list.lines()
+            .filter(|line| line.starts_with("tt-metal "))
+            .count(),
+        1,
+        "{list}"
+    );
+    assert_eq!(printed(&folder.run(&["show", "pool"])), POOL);
+
+    // What the variable names goes first.
+    let listed = folder
+        .command(&["show", "pool"])
+        .env(
+            "WHOFREED_ADAPTERS_PATH",
+            format!("/nowhere::{}", team.display()),
+        )
+        .output()
+        .unwrap();
+    assert!(
+        printed(&listed).contains("the team's"),
+        "{}",
+        printed(&listed)
+    );
+
+    let unknown = folder.run(&["show", "poool"]);
+    assert_eq!(unknown.status.code(), Some(125));
+    assert!(
+        said(&unknown).contains("did you mean `pool`? (there are: "),
+        "{}",
+        said(&unknown)
+    );
+
+    // A run knows them by the same names, and says what they call themselves.
+    let place = Place::new();
+    let ran = place
+        .command(&["--adapters", "pool", "--", "true"])
+        .env("WHOFREED_ADAPTERS_PATH", &team)
+        .output()
+        .unwrap();
+    assert_eq!(ran.status.code(), Some(0), "{}", said(&ran));
+    assert!(said(&ran).contains("the team's"), "{}", said(&ran));
+    let ran = place
+        .command(&["--adapters", "poool", "--", "true"])
+        .env("WHOFREED_ADAPTERS_PATH", &team)
+        .output()
+        .unwrap();
+    assert_eq!(ran.status.code(), Some(125));
+    assert!(
+        said(&ran).contains("did you mean `pool`?"),
+        "{}",
+        said(&ran)
+    );
+}
+
+#[test]
+fn the_rules_of_an_adapter_found_by_name_count_as_those_of_one_given_by_path() {
+    let place = Place::new();
+    let wrong = format!("machinery = [\"no-such-rule x\"]\n{POOL}");
+    fs::write(place.path().join("pool.toml"), wrong).unwrap();
+    let ran = place
+        .command(&["--adapters", "pool", "--", "true"])
+        .env("WHOFREED_ADAPTERS_PATH", place.path())
+        .output()
+        .unwrap();
+    assert_eq!(ran.status.code(), Some(125));
+    assert!(said(&ran).contains("pool.toml:1:15: "), "{}", said(&ran));
+}
+
+#[test]
+fn a_library_with_both_halves_is_usable() {
+    let folder = Folder::new();
+    let source = "void *pool_take(void) { return 0; } void pool_give(void *block) { (void)block; }";
+    folder.library("libpool.so.3", source, &["-Wl,--build-id=0xabcdef"]);
+    let (found, code) = folder.check(POOL, &["libpool.so.3"]);
+    assert_eq!(code, 0, "{found:#}");
+    assert_eq!(found["schema"], "whofreed-adapters-check/1");
+    assert_eq!(found["usable"], true);
+    assert_eq!(found["libraries"][0]["build_id"], "abcdef");
+    assert_eq!(found["adapters"][0]["hooks"][0]["served_by"], "pool_take");
+    assert_eq!(told(&found, "pool_give"), ("seen", String::new()));
+
+    let text = printed(&folder.run(&["check", "--adapters", "./mine.toml", "libpool.so.3"]));
+    assert_eq!(
+        text,
+        "libpool.so.3 (build id abcdef)\n\n\
+         adapter pool (./mine.toml) is for libpool.so.3\n  \
+           allocate      pool_take\n  \
+           deallocate    pool_give\n\
+         usable: what is allocated and what is freed would be seen\n"
+    );
+}
+
+#[test]
+fn a_half_that_nothing_serves_is_exit_code_1() {
+    let folder = Folder::new();
+    folder.library("libpool.so", "void *pool_take(void) { return 0; }", &[]);
+    let (found, code) = folder.check(POOL, &["libpool.so"]);
+    assert_eq!(code, 1);
+    assert_eq!(told(&found, "pool_give").0, "missing");
+    let why = found["adapters"][0]["why_not"].as_str().unwrap();
+    assert_eq!(why, "its hooks that deallocate would see nothing");
+
+    // Spread over two files, it is whole.
+    folder.library(
+        "libpool.so.2",
+        "void pool_give(void *block) { (void)block; }",
+        &[],
+    );
+    let (found, code) = folder.check(POOL, &["libpool.so", "libpool.so.2"]);
+    assert_eq!(code, 0, "{found:#}");
+
+    // An adapter that was asked for and is for none of the files; and files that no adapter is for.
+    folder.library("libother.so", "int x;", &[]);
+    assert_eq!(folder.check(POOL, &["libother.so"]).1, 1);
+    let none = folder.run(&["check", "libother.so"]);
+    assert_eq!(none.status.code(), Some(1));
+    assert!(
+        printed(&none).contains("no adapter is for any of these files"),
+        "{}",
+        printed(&none)
+    );
+}
+
+#[test]
+fn an_adapter_of_the_users_own_is_found_by_the_library_it_is_for() {
+    let folder = Folder::new();
+    let own = folder.path().join("config/whofreed/adapters");
+    fs::create_dir_all(&own).unwrap();
+    fs::write(own.join("mypool.toml"), POOL).unwrap();
+    fs::write(own.join("broken.toml"), "name = ").unwrap();
+    let source = "void *pool_take(void) { return 0; } void pool_give(void *block) { (void)block; }";
+    folder.library("somewhere.so", source, &["-Wl,-soname,libpool.so.1"]);
+    let output = folder.run(&["check", "somewhere.so"]);
+    let text = printed(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("adapter pool ("), "{text}");
+    assert!(!text.contains("adapter tt-metal"), "{text}");
+    assert!(
+        text.contains("passed over: ") && text.contains("broken.toml:1:"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_cannot_be_seen_is_told_with_its_reason() {
+    let folder = Folder::new();
+    let source = r#"
+        #define APART __attribute__((noinline))
+        __thread int in_thread; int data;
+        __attribute__((visibility("hidden"))) APART void hidden(void *b) { data += b != 0; }
+        APART static void in_file(void *b) { data -= b != 0; }
+        __attribute__((visibility("protected"))) APART void guarded(void *b) { data *= 2 + (b != 0); }
+        APART void plain(void *b) { data ^= b != 0; }
+        static void *choose(void) { return (void *)plain; }
+        void chosen(void *) __attribute__((ifunc("choose")));
+        extern void imported(void *);
+        void all(void *b) { hidden(b); in_file(b); guarded(b); guarded(b); plain(b); imported(b); data++; }
+    "#;
+    let adapter = deallocating(
+        "\"plain\", \"hidden\", \"in_file\", \"guarded\", \"chosen\", \"imported\", \"in_thread\", \"data\", \"absent\"",
+    );
+    folder.library("libpool.so", source, &[]);
+    let (found, code) = folder.check(&adapter, &["libpool.so"]);
+    assert_eq!(code, 0, "{found:#}");
+    assert_eq!(found["adapters"][0]["hooks"][0]["served_by"], "plain");
+    assert_eq!(
+        told(&found, "plain"),
+        ("seen", String::new()),
+        "its own call goes by its name"
+    );
+    for (symbol, state, note) in [
+        ("hidden", "kept", "only calls inside"),
+        ("in_file", "kept", "only calls inside"),
+        (
+            "guarded",
+            "seen",
+            "protected: 2 calls inside its library are bound directly, and not seen",
+        ),
+        ("chosen", "seen", "IFUNC"),
+        ("imported", "imported", "only called here"),
+        ("in_thread", "thread_local", "no function"),
+        ("data", "data", "no function"),
+        ("absent", "missing", ""),
+    ] {
+        let (is, notes) = told(&found, symbol);
+        assert_eq!(is, state, "{symbol}");
+        assert!(notes.contains(note), "{symbol}: {notes}");
+    }
+
+    folder.library("libpool.so", source, &["-Wl,-Bsymbolic"]);
+    let (found, _) = folder.check(&adapter, &["libpool.so"]);
+    let notes = found["libraries"][0]["notes"].to_string();
+    assert!(notes.contains("-Bsymbolic"), "{notes}");
+    let (state, notes) = told(&found, "plain");
+    assert_eq!(state, "seen");
+    assert_eq!(
+        notes,
+        "-Bsymbolic: 1 call inside its library is bound directly, and not seen"
+    );
+
+    // Bound by the compiler: no flag of the file tells.
+    folder.library("libpool.so", source, &["-Wl,-Bsymbolic-functions"]);
+    let (found, _) = folder.check(&adapter, &["libpool.so"]);
+    assert_eq!(
+        told(&found, "plain"),
+        (
+            "seen",
+            "1 call inside its library is bound directly, and not seen".to_owned()
+        )
+    );
+}
+
+#[test]
+fn what_is_no_shared_library_is_told() {
+    let folder = Folder::new();
+    let source = "void pool_give(void *b) { (void)b; } int main(void) { pool_give(0); }";
+    let told_of = |name: &str| folder.check(&deallocating("\"pool_give\""), &[name]).0;
+    folder.compile("cc", "libpool.so", source, &["-rdynamic"]);
+    let found = told_of("libpool.so");
+    assert_eq!(found["libraries"][0]["form"], "program");
+    assert_eq!(told(&found, "pool_give").0, "program");
+    assert_eq!(found["usable"], false);
+
+    folder.compile("cc", "libpool.so.o", source, &["-c"]);
+    assert_eq!(
+        told_of("libpool.so.o")["libraries"][0]["form"],
+        "object_file"
+    );
+    let archived = Command::new("ar")
+        .args(["rc", "libpool.so.a", "libpool.so.o"])
+        .current_dir(folder.path())
+        .status()
+        .unwrap();
+    assert!(archived.success());
+    let found = told_of("libpool.so.a");
+    assert_eq!(found["libraries"][0]["form"], "archive");
+    assert_eq!(found["usable"], false);
+
+    folder.write("libpool.so.txt", "no library");
+    folder.write("mine.toml", POOL);
+    let wrong = folder.run(&[
+        "check",
+        "--adapters",
+        "./mine.toml",
+        "libpool.so.txt",
+        "missing",
+        "/dev/zero",
+    ]);
+    assert_eq!(wrong.status.code(), Some(125));
+    assert_eq!(
+        said(&wrong),
+        "whofreed: missing: No such file or directory (os error 2)\nwhofreed: /dev/zero: is no regular file\n"
+    );
+    let wrong = folder.run(&["check", "libpool.so.txt"]);
+    assert_eq!(wrong.status.code(), Some(125));
+    assert_eq!(said(&wrong), "whofreed: libpool.so.txt: is no ELF file\n");
+    assert_eq!(folder.run(&["check"]).status.code(), Some(125));
+}
+
+#[test]
+fn versions_are_told_apart() {
+    let folder = Folder::new();
+    folder.write("map", "POOL_1 { global: *; }; POOL_2 { } POOL_1;\n");
+    let source = r#"
+        void one(void *b) { (void)b; } void two(void *b) { (void)b; } void old(void *b) { (void)b; }
+        __asm__(".symver one, pool_give@POOL_1\n.symver two, pool_give@@POOL_2\n.symver old, pool_drop@POOL_1");
+    "#;
+    folder.library("libpool.so", source, &["-Wl,--version-script=map"]);
+    let (found, code) = folder.check(
+        &deallocating("\"pool_drop\", \"pool_give\""),
+        &["libpool.so"],
+    );
+    assert_eq!(code, 0, "{found:#}");
+    assert_eq!(
+        found["adapters"][0]["hooks"][0]["served_by"],
+        "pool_give@POOL_2"
+    );
+    let (state, notes) = told(&found, "pool_drop");
+    assert_eq!(
+        (state, &*notes),
+        (
+            "other_version",
+            "has no default version, only pool_drop@POOL_1"
+        )
+    );
+}
+
+#[test]
+fn what_expressions_miss_is_told_with_what_it_means() {
+    let folder = Folder::new();
+    let source = "void *pool_take(void) { return 0; } void pool_give(void *b) { (void)b; } int there(void) { return 0; }";
+    folder.library("libpool.so", source, &[]);
+    let adapter = "name = \"pool\"\nlibrary = \"libpool.so*\"\ndefine.far = \"call(absent_far, arg0)\"\n\
+        [[hook]]\nevent = \"allocate\"\nsymbols = [\"pool_take\"]\naddress = \"ret\"\n\
+        size = \"first(call(absent_size|absent_bytes, ret), call(absent_gone|there, ret))\"\n\
+        owner = \"select(present(absent_query), far, 0)\"\nkind = \"far\"\n\
+        [[hook]]\nevent = \"deallocate\"\nsymbols = [\"pool_give\"]\naddress = \"arg0\"\nwhen = \"symbol(absent_vtable) == arg0\"\n";
+    let (found, code) = folder.check(adapter, &["libpool.so"]);
+    assert_eq!(code, 1, "no call of pool_give is an event: {found:#}");
+    let missing = found["adapters"][0]["expressions"].as_array().unwrap();
+    let told: Vec<String> = missing
+        .iter()
+        .map(|it| {
+            format!(
+                "{} {} {}: {}",
+                it["key"], it["word"], it["symbols"], it["meaning"]
+            )
+            .replace('"', "")
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "kind call [absent_far]: it has no value",
+            "owner call [absent_far]: where that part is evaluated, it has no value",
+            "owner present [absent_query]: it is 0",
+            "size call [absent_size,absent_bytes]: the second value of `first` is taken",
+            "when symbol [absent_vtable]: it has no value, so no call of the hook is an event",
+        ]
+    );
+}
+
+#[test]
+fn a_wrong_signature_is_an_error_and_a_right_one_is_shown() {
+    let folder = Folder::new();
+    let source = "namespace pool { void give(void *b) { (void)b; } }";
+    folder.compile("c++", "libpool.so", source, &["-shared"]);
+    let adapter = deallocating("\"_ZN4pool4giveEPv\"");
+    folder.write(
+        "mine.toml",
+        &format!("{adapter}signature = \"pool::give(void*)\"\n"),
+    );
+    let text = printed(&folder.run(&["check", "--adapters", "./mine.toml", "libpool.so"]));
+    assert!(
+        text.contains("_ZN4pool4giveEPv = pool::give(void*)\n"),
+        "{text}"
+    );
+    folder.write(
+        "mine.toml",
+        &format!("{adapter}signature = \"pool::give(int)\"\n"),
+    );
+    let wrong = folder.run(&["check", "--adapters", "./mine.toml", "libpool.so"]);
+    assert_eq!(wrong.status.code(), Some(125));
+    assert!(
+        said(&wrong).contains("is `pool::give(void*)`, not `pool::give(int)`"),
+        "{}",
+        said(&wrong)
+    );
+}
