@@ -307,6 +307,13 @@ fn what_is_no_shared_library_is_told() {
         said(&wrong),
         "whofreed: missing: No such file or directory (os error 2)\nwhofreed: /dev/zero: is no regular file\n"
     );
+    folder.write("narrow.so", "\x7fELF\x01\x01");
+    let wrong = folder.run(&["check", "narrow.so"]);
+    assert!(
+        said(&wrong).contains("is for a 32-bit machine"),
+        "{}",
+        said(&wrong)
+    );
     let wrong = folder.run(&["check", "libpool.so.txt"]);
     assert_eq!(wrong.status.code(), Some(125));
     assert_eq!(said(&wrong), "whofreed: libpool.so.txt: is no ELF file\n");
