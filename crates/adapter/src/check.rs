@@ -173,8 +173,14 @@ fn adapter(outline: &Outline, fitting: &[&(&str, Library<'_>)]) -> AdapterFacts 
     }
 }
 
-/// Keys without whose value a call is no event.
-const CONDITIONS: [&str; 6] = ["when", "ok", "address", "from", "handle", "live"];
+/// Whether a call of a hook is no event where this key has no value. An owner knows the device of its allocation.
+fn is_condition(event: &str, key: &str) -> bool {
+    match key {
+        "when" | "ok" | "address" | "from" | "handle" | "live" => true,
+        "device" => matches!(event, "allocate" | "realloc" | "retain" | "view"),
+        _ => false,
+    }
+}
 
 /// Events that hand out buffers, and those that take them back.
 const HANDING_OUT: [&str; 2] = ["allocate", "realloc"];
@@ -227,7 +233,7 @@ fn missing(hook: &HookOutline, looks: &[Look<'_, '_>]) -> Vec<Missing> {
             let is_question = asked.word == "present";
             let prevents = !is_question
                 && asked.need == Need::Certain
-                && CONDITIONS.contains(&asked.key.as_str());
+                && is_condition(&hook.event, &asked.key);
             Missing {
                 event: hook.event.clone(),
                 line: hook.line,
@@ -242,7 +248,10 @@ fn missing(hook: &HookOutline, looks: &[Look<'_, '_>]) -> Vec<Missing> {
                 meaning: match asked.need {
                     _ if is_question => "it is 0",
                     _ if prevents => "it has no value, so no call of the hook is an event",
-                    Need::Certain => "it has no value",
+                    Need::Certain if asked.key == "device" => {
+                        "it has no value: the device is that of the owner's allocation, or not known"
+                    }
+                    Need::Certain => "it has no value, and counts as 0",
                     Need::Perhaps => "where that part is evaluated, it has no value",
                     Need::HasOther => "the second value of `first` is taken",
                 },

@@ -87,6 +87,42 @@ fn the_sound_library_is_usable() {
     assert!(handled(library().to_vec()));
 }
 
+/// Where every name runs to the end of the table, the names are as long as the square of the file.
+#[test]
+fn names_that_overlap_are_refused_before_they_fill_the_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let functions: String = (0..4000)
+        .map(|it| format!(".globl pool_{it}\npool_{it}: ret\n"))
+        .collect();
+    fs::write(folder.path().join("many.s"), format!(".text\n{functions}")).unwrap();
+    let status = Command::new("cc")
+        .args(["-shared", "-nostdlib", "-s", "-o", "many.so", "many.s"])
+        .current_dir(folder.path())
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let mut bytes = fs::read(folder.path().join("many.so")).unwrap();
+    let place = |bytes: &[u8], name: &str| {
+        bytes
+            .windows(name.len())
+            .position(|window| window == name.as_bytes())
+            .unwrap()
+    };
+    let (first, last) = (place(&bytes, "pool_0\0"), place(&bytes, "pool_3999\0"));
+    for byte in &mut bytes[first.min(last)..first.max(last)] {
+        *byte = if *byte == 0 { b'x' } else { *byte };
+    }
+    let file = File {
+        path: "many.so".to_owned(),
+        bytes,
+    };
+    let refused = draft(&file, None).unwrap_err();
+    assert_eq!(
+        refused,
+        "many.so: is no sound 64-bit ELF file: its names overlap"
+    );
+}
+
 #[test]
 fn a_library_cut_anywhere_is_no_panic() {
     let whole = library();

@@ -307,6 +307,13 @@ fn what_is_no_shared_library_is_told() {
         said(&wrong),
         "whofreed: missing: No such file or directory (os error 2)\nwhofreed: /dev/zero: is no regular file\n"
     );
+    folder.write("narrow.so", "\x7fELF\x01\x01");
+    let wrong = folder.run(&["check", "narrow.so"]);
+    assert!(
+        said(&wrong).contains("is for a 32-bit machine"),
+        "{}",
+        said(&wrong)
+    );
     let wrong = folder.run(&["check", "libpool.so.txt"]);
     assert_eq!(wrong.status.code(), Some(125));
     assert_eq!(said(&wrong), "whofreed: libpool.so.txt: is no ELF file\n");
@@ -347,6 +354,7 @@ fn what_expressions_miss_is_told_with_what_it_means() {
     let source = "void *pool_take(void) { return 0; } void pool_give(void *b) { (void)b; } int there(void) { return 0; }";
     folder.library("libpool.so", source, &[]);
     let adapter = "name = \"pool\"\nlibrary = \"libpool.so*\"\ndefine.far = \"call(absent_far, arg0)\"\n\
+        [[device]]\nvalue = \"call(absent_device, arg0)\"\n\
         [[hook]]\nevent = \"allocate\"\nsymbols = [\"pool_take\"]\naddress = \"ret\"\n\
         size = \"first(call(absent_size|absent_bytes, ret), call(absent_gone|there, ret))\"\n\
         owner = \"select(present(absent_query), far, 0)\"\nkind = \"far\"\n\
@@ -367,10 +375,12 @@ fn what_expressions_miss_is_told_with_what_it_means() {
     assert_eq!(
         told,
         [
-            "kind call [absent_far]: it has no value",
+            "device call [absent_device]: it has no value, so no call of the hook is an event",
+            "kind call [absent_far]: it has no value, and counts as 0",
             "owner call [absent_far]: where that part is evaluated, it has no value",
             "owner present [absent_query]: it is 0",
             "size call [absent_size,absent_bytes]: the second value of `first` is taken",
+            "device call [absent_device]: it has no value: the device is that of the owner's allocation, or not known",
             "when symbol [absent_vtable]: it has no value, so no call of the hook is an event",
         ]
     );

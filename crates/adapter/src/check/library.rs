@@ -10,6 +10,7 @@ use object::ObjectSection;
 use object::ObjectSymbol;
 use object::ObjectSymbolTable;
 use object::RelocationTarget;
+use object::SectionKind;
 use object::elf;
 use object::read::elf::ElfFile64;
 use object::read::elf::FileHeader;
@@ -77,6 +78,22 @@ pub(crate) struct Library<'data> {
     elf: Option<Elf<'data>>,
 }
 
+/// Where an ELF file says how wide its addresses are.
+const PLACE_OF_CLASS: usize = 4;
+
+/// How often the bytes of a file may be read as names. Linkers let a name be the end of another one.
+const MOST_OVERLAP: usize = 4;
+
+/// How many bytes of names may still be read.
+struct Budget(usize);
+
+impl Budget {
+    fn spend(&mut self, name: &str) -> Option<()> {
+        self.0 = self.0.checked_sub(name.len() + 1)?;
+        Some(())
+    }
+}
+
 impl<'data> Library<'data> {
     /// Reads a file's bytes, whatever they are.
     ///
@@ -88,6 +105,9 @@ impl<'data> Library<'data> {
         }
         if !data.starts_with(b"\x7fELF") {
             return Err("is no ELF file".to_owned());
+        }
+        if data.get(PLACE_OF_CLASS) == Some(&elf::ELFCLASS32.0) {
+            return Err("is for a 32-bit machine, and whofreed for 64-bit ones".to_owned());
         }
         let broken = |error: object::read::Error| format!("is no sound 64-bit ELF file: {error}");
         let elf = Elf::parse(data).map_err(broken)?;
@@ -110,10 +130,10 @@ impl<'data> Library<'data> {
                 }
                 elf::DT_SYMBOLIC => library.is_symbolic = true,
                 elf::DT_FLAGS => {
-                    library.is_symbolic |= entry.val & u64::from(elf::DF_SYMBOLIC.0) != 0;
+                    library.is_symbolic |= entry.val & elf::DF_SYMBOLIC.0 != 0;
                 }
                 // glibc's own libraries can be run too: that they have an interpreter says nothing.
-                elf::DT_FLAGS_1 if entry.val & u64::from(elf::DF_1_PIE.0) != 0 => {
+                elf::DT_FLAGS_1 if entry.val & elf::DF_1_PIE.0 != 0 => {
                     library.form = if is_interpreted {
                         Form::Program
                     } else {
@@ -127,8 +147,13 @@ impl<'data> Library<'data> {
         library.build_id = id.map(|id| id.iter().map(|byte| format!("{byte:02x}")).collect());
         let sections = elf.elf_section_table();
         let versions = sections.versions(endian, data).map_err(broken)?;
-        library.symbols(&elf, versions.as_ref());
-        library.relocations(&elf);
+        // Tables can be made to overlap, so that a small file reads as an endless one.
+        let overlapping = "is no sound 64-bit ELF file: its names overlap";
+        let mut budget = Budget(data.len().saturating_mul(MOST_OVERLAP));
+        library
+            .symbols(&elf, versions.as_ref(), &mut budget)
+            .and_then(|()| library.relocations(&elf, &mut budget))
+            .ok_or(overlapping)?;
         library.elf = Some(elf);
         Ok(library)
     }
@@ -146,9 +171,16 @@ impl<'data> Library<'data> {
         }
     }
 
-    fn symbols(&mut self, elf: &Elf<'data>, versions: Option<&Versions<'data>>) {
+    /// `None` where the names are longer than the file can be.
+    fn symbols(
+        &mut self,
+        elf: &Elf<'data>,
+        versions: Option<&Versions<'data>>,
+        budget: &mut Budget,
+    ) -> Option<()> {
         for symbol in elf.dynamic_symbols() {
             let Ok(name) = symbol.name() else { continue };
+            budget.spend(name)?;
             let raw = symbol.elf_symbol();
             if name.is_empty() || raw.st_bind() == elf::STB_LOCAL {
                 continue;
@@ -179,16 +211,19 @@ impl<'data> Library<'data> {
             let place = if definition.is_default { 0 } else { all.len() };
             all.insert(place, definition);
         }
+        Some(())
     }
 
-    fn relocations(&mut self, elf: &Elf<'data>) {
+    /// `None` where there are more than the file can hold.
+    fn relocations(&mut self, elf: &Elf<'data>, budget: &mut Budget) -> Option<()> {
         let (Some(relocations), Some(table)) =
             (elf.dynamic_relocations(), elf.dynamic_symbol_table())
         else {
-            return;
+            return Some(());
         };
         let mut seen = BTreeSet::new();
         for (_, relocation) in relocations {
+            budget.spend("a relocation")?;
             let RelocationTarget::Symbol(index) = relocation.target() else {
                 continue;
             };
@@ -196,9 +231,11 @@ impl<'data> Library<'data> {
                 && let Ok(symbol) = table.symbol_by_index(index)
                 && let Ok(name) = symbol.name()
             {
+                budget.spend(name)?;
                 self.relocated.insert(name.to_owned());
             }
         }
+        Some(())
     }
 
     /// Whether its own calls of a function that it defines can be seen where they go through the dynamic linker.
@@ -214,10 +251,13 @@ impl<'data> Library<'data> {
             return None;
         }
         let mut calls = BTreeMap::new();
+        let mut room = elf.data().len();
         for section in elf.sections() {
-            if section.kind() == object::SectionKind::Text
+            if section.kind() == SectionKind::Text
                 && let Ok(code) = section.data()
+                && let Some(left) = room.checked_sub(code.len())
             {
+                room = left;
                 calls_x86_64::count(code, section.address(), functions, &mut calls);
             }
         }
@@ -228,8 +268,13 @@ impl<'data> Library<'data> {
     /// file does not tell.
     pub(crate) fn kept<'name>(&self, names: &BTreeSet<&'name str>) -> BTreeSet<&'name str> {
         let mut kept = BTreeSet::new();
+        let size = self.elf.as_ref().map_or(0, |elf| elf.data().len());
+        let mut budget = Budget(size.saturating_mul(MOST_OVERLAP));
         for symbol in self.elf.iter().flat_map(|elf| elf.symbols()) {
             let Ok(name) = symbol.name() else { continue };
+            if budget.spend(name).is_none() {
+                break;
+            }
             let Some(name) = names.get(name) else {
                 continue;
             };

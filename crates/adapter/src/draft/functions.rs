@@ -81,27 +81,28 @@ fn is_borrowed(symbol: &str) -> bool {
 fn function(symbol: &str, readable: Option<String>, classes: &HashSet<String>) -> Function {
     // What cannot be demangled is a name like those of C.
     let readable = readable.filter(|readable| readable != symbol);
+    let plain = |said| Function {
+        said,
+        symbol: symbol.to_owned(),
+        signature: None,
+        parameters: None,
+        is_method: false,
+    };
     let Some(readable) = readable else {
-        return Function {
-            said: said(symbol),
-            symbol: symbol.to_owned(),
-            signature: None,
-            parameters: None,
-            is_method: false,
-        };
+        return plain(said(symbol));
     };
     let (path, parameters) = cut(&readable);
     let (scope, name) = scope_and_name(path);
-    let mut said = said(name);
-    if let Some(said) = &mut said {
-        // Two classes have nothing to do with each other.
-        said.stem.insert(0, scope.to_lowercase());
-    }
+    let Some(mut said) = said(name) else {
+        return plain(None);
+    };
+    // Two classes have nothing to do with each other.
+    said.stem.insert(0, scope.to_lowercase());
     Function {
         symbol: symbol.to_owned(),
         is_method: readable.ends_with(" const") || classes.contains(scope),
         parameters: Some(parameters.into_iter().map(str::to_owned).collect()),
-        said,
+        said: Some(said),
         signature: Some(readable.clone()),
     }
 }

@@ -31,7 +31,13 @@ pub(super) fn adapter(sorted: &Sorted, path: &str, known_by: &str, name: Option<
     } else {
         plain(&known_by)
     };
-    let shown = one_line(path);
+    let shown = one_line(
+        Path::new(path)
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .as_ref(),
+    );
     let mut text = format!(
         "\
 # Drafted by `whofreed adapters init {shown}` from names alone: go through all that says \"check\", and
@@ -93,7 +99,7 @@ fn pair(text: &mut String, group: &Group) {
 
 /// The address of what is handed over to a function.
 fn given_back(text: &mut String, function: &Function) {
-    let pointer = function.argument(|it| it.ends_with('*'));
+    let pointer = function.argument(|it| it.ends_with(['*', '&']));
     let has_any = function
         .parameters
         .as_ref()

@@ -1,0 +1,142 @@
+//! What `whofreed adapters check` says of a library before the run, held against what a run with it records.
+
+mod common;
+
+use std::fs;
+use std::process::Command;
+
+use common::Scratch;
+use common::number;
+use common::total;
+use serde_json::Value;
+
+/// `pool_give` is called from two places in the library, and by the program.
+const LIBRARY: &str = r#"
+#include <stddef.h>
+#ifndef ATTRIBUTES
+#define ATTRIBUTES
+#endif
+static char blocks[8][64];
+static int taken;
+void *pool_take(void) { return blocks[taken++]; }
+#ifdef IFUNC
+__attribute__((noinline)) static void give(void *block) { *(char *)block = 1; }
+static void *choose(void) { return (void *)give; }
+void pool_give(void *block) __attribute__((ifunc("choose")));
+#else
+ATTRIBUTES __attribute__((noinline)) void pool_give(void *block) { *(char *)block = 1; }
+#endif
+void pool_flush(void *one, void *other) { pool_give(one); pool_give(other); taken = 0; }
+"#;
+
+const PROGRAM: &str = r#"
+void *pool_take(void); void pool_give(void *); void pool_flush(void *, void *);
+int main(void) {
+    void *one = pool_take(), *other = pool_take();
+#ifndef HIDDEN
+    pool_give(pool_take());
+    pool_give(pool_take());
+    pool_give(pool_take());
+#endif
+    pool_flush(one, other);
+    return 0;
+}
+"#;
+
+const ADAPTER: &str = r#"
+name = "pool"
+library = "libpool.so*"
+[[hook]]
+event = "allocate"
+symbols = ["pool_take"]
+address = "ret"
+[[hook]]
+event = "deallocate"
+symbols = ["pool_give"]
+address = "arg0"
+"#;
+
+fn compile(scratch: &Scratch, source: &str, output: &str, flags: &[&str]) {
+    let mut command = Command::new("cc");
+    command
+        .current_dir(scratch.path())
+        .args(["-O1", "-o", output, source])
+        .args(flags);
+    common::run(&mut command).expect_code(0);
+}
+
+/// What the check says of `pool_give`, and how many deallocations a run records.
+fn both(name: &str, library_flags: &[&str]) -> (Value, u64) {
+    let scratch = Scratch::new(name);
+    for (file, text) in [
+        ("pool.c", LIBRARY),
+        ("host.c", PROGRAM),
+        ("pool.toml", ADAPTER),
+        ("map", "POOL_1 { global: *; };\n"),
+    ] {
+        fs::write(scratch.file(file), text).expect("a file");
+    }
+    let shared = ["-shared", "-fPIC", "-Wl,-soname,libpool.so"];
+    let flags = [&shared[..], library_flags].concat();
+    compile(&scratch, "pool.c", "libpool.so", &flags);
+    let hidden = if name == "hidden" {
+        "-DHIDDEN"
+    } else {
+        "-DOPEN"
+    };
+    let flags = [hidden, "-L.", "-lpool", "-Wl,-rpath,$ORIGIN"];
+    compile(&scratch, "host.c", "host", &flags);
+
+    let adapter = scratch.file("pool.toml");
+    let adapter = adapter.to_str().expect("a path");
+    let mut check = Command::new(common::cli());
+    check
+        .args(["adapters", "check", "--format", "json", "--adapters"])
+        .arg(adapter)
+        .arg(scratch.file("libpool.so"));
+    let check = common::run(&mut check);
+    let told: Value = serde_json::from_str(&check.stdout).expect("JSON");
+    let symbol = told["adapters"][0]["hooks"][1]["symbols"][0].clone();
+    assert_eq!(symbol["symbol"], "pool_give");
+
+    let host = scratch.file("host");
+    let tracked = common::track(&scratch, &["--adapters", adapter], &host, &[""; 0]);
+    assert_eq!(tracked.run.code(), 0, "{}", tracked.run.stderr);
+    (symbol, total(&tracked.report, "deallocations"))
+}
+
+#[test]
+fn what_the_check_says_is_seen_is_recorded_and_nothing_else() {
+    const FROM_OUTSIDE: u64 = 3;
+    const INSIDE: u64 = 2;
+    for (name, flags) in [
+        ("plain", &[][..]),
+        ("no plt", &["-fno-plt"]),
+        ("bound at once", &["-Wl,-z,relro,-z,now"]),
+        ("versioned", &["-Wl,--version-script=map"]),
+        ("symbolic", &["-Wl,-Bsymbolic"]),
+        ("symbolic functions", &["-Wl,-Bsymbolic-functions"]),
+        (
+            "protected",
+            &["-DATTRIBUTES=__attribute__((visibility(\"protected\")))"],
+        ),
+        (
+            "hidden",
+            &["-DATTRIBUTES=__attribute__((visibility(\"hidden\")))"],
+        ),
+        ("no interposition", &["-fno-semantic-interposition", "-O2"]),
+        ("ifunc", &["-DIFUNC"]),
+        ("stripped", &["-s", "-Wl,-Bsymbolic"]),
+    ] {
+        let (symbol, recorded) = both(name, flags);
+        let expected = if symbol["state"] == "seen" {
+            let direct = number(&symbol, &["direct_calls"]);
+            assert!(direct == 0 || direct == INSIDE, "{name}: {symbol}");
+            FROM_OUTSIDE + INSIDE - direct
+        } else {
+            0
+        };
+        assert_eq!(recorded, expected, "{name}: {symbol}");
+        println!("{name}: {recorded} recorded, as the check says");
+    }
+}
