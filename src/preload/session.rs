@@ -105,7 +105,8 @@ impl<'hooked> Session<'hooked> {
             Some(event @ (Event::DeviceReset | Event::DeviceClose)) => {
                 self.release_all(call, event);
             }
-            Some(Event::Attempt | Event::LibraryClose) | None => {}
+            Some(Event::Attempt | Event::LibraryClose | Event::Resolver | Event::SymbolLookup)
+            | None => {}
         }
         Forward::Yes
     }

@@ -1,5 +1,7 @@
 //! Adapters to one table: every check that an adapter's text has to pass is made here.
 
+mod loader;
+
 use std::collections::BTreeMap;
 
 use toml::Spanned;
@@ -37,11 +39,12 @@ pub(crate) struct Compiled {
     pub(crate) exports: Vec<Export>,
 }
 
-/// One symbol to export; its place in the list is its stub's number.
+/// One hooked symbol; its place in the list is its stub's number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Export {
     pub(crate) symbol: String,
     pub(crate) calls_through: bool,
+    pub(crate) is_exported: bool,
 }
 
 /// Compiles adapters, given as (file name, text).
@@ -54,7 +57,7 @@ pub(crate) fn compile_adapters(sources: &[(String, String)]) -> Result<Compiled,
         let place = Place { file, text };
         output.adapter(place, &read(place)?)?;
     }
-    output.unloading();
+    output.loader();
     Ok(Compiled {
         table: output.table.build(),
         exports: output.exports,
@@ -126,31 +129,6 @@ impl Output {
         Ok(())
     }
 
-    /// Every table hooks the function that unloads libraries, so that nothing of them is called afterwards.
-    fn unloading(&mut self) {
-        const SYMBOL: &str = "dlclose";
-        if self.exports.iter().any(|export| export.symbol == SYMBOL) {
-            return;
-        }
-        let library = self.table.text("libc.so*|libdl.so*");
-        let adapter = self.table.adapter(Adapter {
-            library,
-            ..Adapter::default()
-        });
-        let event = Event::LibraryClose as u32;
-        let hook = self.table.hook(Hook {
-            adapter,
-            event,
-            ..Hook::default()
-        });
-        let symbol = self.table.text(SYMBOL);
-        self.table.stub(Stub { symbol, hook });
-        self.exports.push(Export {
-            symbol: SYMBOL.to_owned(),
-            calls_through: false,
-        });
-    }
-
     fn hook(
         &mut self,
         place: Place<'_>,
@@ -167,7 +145,14 @@ impl Output {
             hook: &own,
             adapter: shared,
         };
-        let mut after = event == Event::Attempt || source.ok.is_some();
+        if let Some(name) = &source.name {
+            check_name(place, name, names)?;
+        }
+        let has_after = matches!(
+            event,
+            Event::Attempt | Event::LibraryClose | Event::Resolver | Event::SymbolLookup
+        );
+        let mut after = has_after || source.ok.is_some();
         let mut code = |text: Option<&Spanned<String>>| -> Result<u32, Error> {
             let Some(text) = text else { return Ok(0) };
             let resolved = expression(place, text).and_then(|e| {
@@ -191,13 +176,15 @@ impl Output {
             live: code(source.live.as_ref())?,
             parent: code(source.parent.as_ref())?,
             group: code(source.group.as_ref())?,
+            name: code(source.name.as_ref())?,
+            out: code(source.out.as_ref())?,
             ..Hook::default()
         };
         let shared_parts: Vec<_> = adapter.device.iter().map(|part| &part.value).collect();
         let parts: Vec<_> = match (&source.device, event) {
             (Some(parts), _) => parts.iter().collect(),
-            // An attempt's device is that of its owner; a reset may name a group only.
-            (None, Event::Attempt) => Vec::new(),
+            // An attempt's device is that of its owner; a reset may name a group only; a resolver has none.
+            (None, Event::Attempt | Event::Resolver) => Vec::new(),
             (None, Event::DeviceReset | Event::DeviceClose) if source.group.is_some() => Vec::new(),
             (None, _) => shared_parts.clone(),
         };
@@ -239,6 +226,9 @@ impl Output {
         if after && event == Event::Deallocate {
             let message = "a deallocate is recorded before the real function runs, so it can use neither `ret` nor `ok`";
             return Err(place.error(at, message));
+        }
+        if source.export == Some(false) {
+            hook.flags |= flags::NOT_EXPORTED;
         }
         if let Some(guard) = source.guard {
             if !matches!(event, Event::Deallocate | Event::Attempt) {
@@ -284,6 +274,7 @@ impl Output {
             self.exports.push(Export {
                 symbol: symbol.clone(),
                 calls_through: after,
+                is_exported: source.export != Some(false),
             });
         }
         Ok(())
@@ -316,6 +307,8 @@ fn check_keys(place: Place<'_>, source: &HookSource, event: Event, at: usize) ->
         ("live", source.live.is_some()),
         ("parent", source.parent.is_some()),
         ("group", source.group.is_some()),
+        ("name", source.name.is_some()),
+        ("out", source.out.is_some()),
         ("ok", source.ok.is_some()),
     ];
     let (needed, useful): (&[&str], &[&str]) = match event {
@@ -326,7 +319,8 @@ fn check_keys(place: Place<'_>, source: &HookSource, event: Event, at: usize) ->
         Event::Attempt => (&["handle", "live"], &["owner", "address"]),
         Event::DeviceOpen => (&[], &["size", "group", "ok"]),
         Event::DeviceReset | Event::DeviceClose => (&[], &["group", "ok"]),
-        Event::LibraryClose => (&[], &[]),
+        Event::Resolver => (&["name"], &["out", "ok"]),
+        Event::LibraryClose | Event::SymbolLookup => (&[], &[]),
     };
     for (key, is_there) in has {
         let name = source.event.get_ref();
@@ -347,6 +341,17 @@ fn expression(place: Place<'_>, text: &Spanned<String>) -> Result<Expression, Er
     // The span includes the opening quote.
     parse(text.get_ref())
         .map_err(|error| place.error(text.span().start + 1 + error.offset, error.message))
+}
+
+/// The name that a resolver is asked for is looked at before it runs.
+fn check_name(place: Place<'_>, text: &Spanned<String>, names: Names<'_>) -> Result<(), Error> {
+    let at = text.span().start;
+    let name = resolve(&expression(place, text)?, names).map_err(|why| place.error(at, why))?;
+    if uses_result(&name) {
+        let message = "the name is read before the real function runs, so it cannot use `ret`";
+        return Err(place.error(at, message));
+    }
+    Ok(())
 }
 
 fn definitions(

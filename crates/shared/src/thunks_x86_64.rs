@@ -188,7 +188,8 @@ pub unsafe extern "C" fn wf_thunk_tail() {
 }
 
 /// Calls the real function with the same registers and a copy of the stack arguments, and looks at what it did. When
-/// it is left by an exception, so is this: there is nothing here to clean up.
+/// it is left by an exception, so is this: there is nothing here to clean up. Without a ticket there is nothing to look
+/// at, and it ends in a jump.
 ///
 /// # Safety
 /// For stubs of a generated library only.
@@ -217,6 +218,8 @@ pub unsafe extern "C" fn wf_thunk_call() {
         "mov r11, rax",
         "test rax, rax",
         "je 2f",
+        "cmp qword ptr [rbp - {size} + {ticket}], 0",
+        "je 3f",
         // The stack arguments, an even number of words.
         "mov rcx, [rbp - {size} + {stack_words}]",
         "lea rax, [rcx * 8 + 15]",
@@ -240,9 +243,16 @@ pub unsafe extern "C" fn wf_thunk_call() {
         "2:",
         "mov rax, [rbp - {size} + {result}]",
         "mov rdx, [rbp - {size} + {result_high}]",
+        ".cfi_remember_state",
         "leave",
         ".cfi_def_cfa rsp, 8",
         "ret",
+        ".cfi_restore_state",
+        "3:",
+        restore!("rbp - {size}"),
+        "leave",
+        ".cfi_def_cfa rsp, 8",
+        "jmp r11",
         ".cfi_endproc",
         size = const offset::SIZE,
         variadic = const offset::VARIADIC,
