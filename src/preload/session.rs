@@ -127,7 +127,14 @@ impl<'hooked> Session<'hooked> {
             Some(event @ (Event::DeviceReset | Event::DeviceClose)) => {
                 self.release_all(call, event);
             }
-            Some(Event::Attempt | Event::Realloc | Event::LibraryClose) | None => {}
+            Some(
+                Event::Attempt
+                | Event::Realloc
+                | Event::LibraryClose
+                | Event::Resolver
+                | Event::SymbolLookup,
+            )
+            | None => {}
         }
         Forward::Yes
     }

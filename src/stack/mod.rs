@@ -141,7 +141,7 @@ impl StackBuffer {
 
 /// An interpreter that is there and cannot be read is said in the report, once.
 fn say_why_no_python(recorder: &Recorder, pen: &mut Pen, memory: &mut [u8; MAX_TEXT]) {
-    let why = match python::status() {
+    let why = match python::known_status() {
         Status::Unsupported { why, .. } => why,
         Status::Mismatch { what, .. } => what,
         Status::NoPython | Status::Reading { .. } => return,

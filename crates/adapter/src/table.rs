@@ -1,5 +1,7 @@
 //! Adapters to one table: every check that an adapter's text has to pass is made here.
 
+mod loader;
+
 use std::cell::Cell;
 
 use toml::Spanned;
@@ -39,11 +41,12 @@ pub(crate) struct Compiled {
     pub(crate) exports: Vec<Export>,
 }
 
-/// One symbol to export; its place in the list is its stub's number.
+/// One hooked symbol; its place in the list is its stub's number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Export {
     pub(crate) symbol: String,
     pub(crate) calls_through: bool,
+    pub(crate) is_exported: bool,
 }
 
 /// Compiles adapters, given as (file name, text).
@@ -56,7 +59,7 @@ pub(crate) fn compile_adapters(sources: &[(String, String)]) -> Result<Compiled,
         let place = Place { file, text };
         output.adapter(place, &read(place)?)?;
     }
-    output.unloading();
+    output.loader();
     Ok(Compiled {
         table: output.table.build(),
         exports: output.exports,
@@ -126,31 +129,6 @@ impl Output {
         Ok(())
     }
 
-    /// Every table hooks the function that unloads libraries, so that nothing of them is called afterwards.
-    fn unloading(&mut self) {
-        const SYMBOL: &str = "dlclose";
-        if self.exports.iter().any(|export| export.symbol == SYMBOL) {
-            return;
-        }
-        let library = self.table.text("libc.so*|libdl.so*");
-        let adapter = self.table.adapter(Adapter {
-            library,
-            ..Adapter::default()
-        });
-        let event = Event::LibraryClose as u32;
-        let hook = self.table.hook(Hook {
-            adapter,
-            event,
-            ..Hook::default()
-        });
-        let symbol = self.table.text(SYMBOL);
-        self.table.stub(Stub { symbol, hook });
-        self.exports.push(Export {
-            symbol: SYMBOL.to_owned(),
-            calls_through: false,
-        });
-    }
-
     fn hook(
         &mut self,
         place: Place<'_>,
@@ -167,8 +145,18 @@ impl Output {
             hook: &own,
             adapter: shared,
         };
-        let is_late = matches!(event, Event::Attempt | Event::Realloc) || source.ok.is_some();
-        let after = Cell::new(is_late);
+        if let Some(name) = &source.name {
+            check_name(place, name, names)?;
+        }
+        let has_after = matches!(
+            event,
+            Event::Attempt
+                | Event::Realloc
+                | Event::LibraryClose
+                | Event::Resolver
+                | Event::SymbolLookup
+        );
+        let after = Cell::new(has_after || source.ok.is_some());
         let mut code = |text: Option<&Spanned<String>>| -> Result<u32, Error> {
             let Some(text) = text else { return Ok(0) };
             let resolved = expression(place, text).and_then(|e| {
@@ -207,13 +195,15 @@ impl Output {
             parent: code(source.parent.as_ref())?,
             group: code(source.group.as_ref())?,
             from: code(source.from.as_ref())?,
+            name: code(source.name.as_ref())?,
+            out: code(source.out.as_ref())?,
             ..Hook::default()
         };
         let shared_parts: Vec<_> = adapter.device.iter().map(|part| &part.value).collect();
         let parts: Vec<_> = match (&source.device, event) {
             (Some(parts), _) => parts.iter().collect(),
-            // An attempt's device is that of its owner; a reset may name a group only.
-            (None, Event::Attempt) => Vec::new(),
+            // An attempt's device is that of its owner; a reset may name a group only; a resolver has none.
+            (None, Event::Attempt | Event::Resolver) => Vec::new(),
             (None, Event::DeviceReset | Event::DeviceClose) if source.group.is_some() => Vec::new(),
             (None, _) => shared_parts.clone(),
         };
@@ -267,6 +257,9 @@ impl Output {
             );
             return Err(place.error(at, message));
         }
+        if source.export == Some(false) {
+            hook.flags |= flags::NOT_EXPORTED;
+        }
         if let Some(guard) = source.guard {
             if !matches!(
                 event,
@@ -315,6 +308,7 @@ impl Output {
             self.exports.push(Export {
                 symbol: symbol.clone(),
                 calls_through,
+                is_exported: source.export != Some(false),
             });
         }
         Ok(())
@@ -348,6 +342,8 @@ fn check_keys(place: Place<'_>, source: &HookSource, event: Event, at: usize) ->
         ("live", source.live.is_some()),
         ("parent", source.parent.is_some()),
         ("group", source.group.is_some()),
+        ("name", source.name.is_some()),
+        ("out", source.out.is_some()),
         ("ok", source.ok.is_some()),
     ];
     let (needed, useful): (&[&str], &[&str]) = match event {
@@ -362,7 +358,8 @@ fn check_keys(place: Place<'_>, source: &HookSource, event: Event, at: usize) ->
         Event::Attempt => (&["handle", "live"], &["owner", "address"]),
         Event::DeviceOpen => (&[], &["size", "group", "ok"]),
         Event::DeviceReset | Event::DeviceClose => (&[], &["group", "ok"]),
-        Event::LibraryClose => (&[], &[]),
+        Event::Resolver => (&["name"], &["out", "ok"]),
+        Event::LibraryClose | Event::SymbolLookup => (&[], &[]),
     };
     for (key, is_there) in has {
         let name = source.event.get_ref();
@@ -375,6 +372,17 @@ fn check_keys(place: Place<'_>, source: &HookSource, event: Event, at: usize) ->
                 format!("a hook of event `{name}` has no use for `{key}`"),
             ));
         }
+    }
+    Ok(())
+}
+
+/// The name that a resolver is asked for is looked at before it runs.
+fn check_name(place: Place<'_>, text: &Spanned<String>, names: Names<'_>) -> Result<(), Error> {
+    let at = text.span().start;
+    let name = resolve(&expression(place, text)?, names).map_err(|why| place.error(at, why))?;
+    if uses_result(&name) {
+        let message = "the name is read before the real function runs, so it cannot use `ret`";
+        return Err(place.error(at, message));
     }
     Ok(())
 }

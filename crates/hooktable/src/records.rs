@@ -29,11 +29,15 @@ pub enum Event {
     Release = 11,
     /// A buffer is given back and another one, or the same, is handed out.
     Realloc = 12,
+    /// A function hands out pointers to functions by name.
+    Resolver = 13,
+    /// The dynamic linker is asked for a symbol: a resolver whose first argument is a handle, the second the name.
+    SymbolLookup = 14,
 }
 
 impl Event {
     /// Every event, with the name that adapters use.
-    pub const ALL: [(&'static str, Self); 11] = [
+    pub const ALL: [(&'static str, Self); 13] = [
         ("allocate", Self::Allocate),
         ("deallocate", Self::Deallocate),
         ("retain", Self::Retain),
@@ -45,6 +49,8 @@ impl Event {
         ("library_close", Self::LibraryClose),
         ("release", Self::Release),
         ("realloc", Self::Realloc),
+        ("resolver", Self::Resolver),
+        ("symbol_lookup", Self::SymbolLookup),
     ];
 
     /// The event with this number.
@@ -67,6 +73,8 @@ pub mod flags {
     pub const UNIQUE_OWNERS: u32 = 4;
     /// A hook: what it means is known only when the real function has returned.
     pub const REPORT_AFTER: u32 = 8;
+    /// A hook: its symbols are not exported; only resolvers lead to their stubs.
+    pub const NOT_EXPORTED: u32 = 1 << 8;
 }
 
 macro_rules! record {
@@ -147,6 +155,10 @@ record! {
         parent,
         /// What a reset or close releases at once: all devices that were seen with this value.
         group,
+        /// The name that a resolver is asked for: the address of a C string.
+        name,
+        /// Where a resolver writes the pointer; 0 when it returns it.
+        out,
         /// The parts of the device, 0 where there are fewer.
         device_0,
         /// See `device_0`.
@@ -163,6 +175,12 @@ record! {
 }
 
 impl Hook {
+    /// The thunk that its stubs go to, by its place among [`THUNKS`](crate::THUNKS).
+    #[must_use]
+    pub const fn thunk(&self) -> usize {
+        (self.flags & flags::CALL_THROUGH != 0) as usize
+    }
+
     /// The expressions of the parts of the device.
     #[must_use]
     pub const fn device(&self) -> [u32; MAX_DEVICE_PARTS] {
@@ -177,7 +195,7 @@ impl Hook {
 }
 
 record! {
-    /// One exported symbol.
+    /// One hooked symbol.
     Stub {
         /// Text: the symbol, as the linker knows it.
         symbol,

@@ -191,7 +191,8 @@ pub unsafe extern "C" fn wf_thunk_tail() {
 }
 
 /// Calls the real function with the same registers and a copy of the stack arguments, and looks at what it did. When
-/// it is left by an exception, so is this, and [`pass`] hears of it.
+/// it is left by an exception, so is this, and [`pass`] hears of it. Without a ticket there is nothing to look at, and it
+/// ends in a jump.
 ///
 /// # Safety
 /// For stubs of a generated library only.
@@ -221,6 +222,8 @@ pub unsafe extern "C" fn wf_thunk_call() {
         "mov r11, rax",
         "test rax, rax",
         "je 2f",
+        "cmp qword ptr [rbp - {size} + {ticket}], 0",
+        "je 3f",
         // The stack arguments, an even number of words.
         "mov rcx, [rbp - {size} + {stack_words}]",
         "lea rax, [rcx * 8 + 15]",
@@ -244,9 +247,16 @@ pub unsafe extern "C" fn wf_thunk_call() {
         "2:",
         "mov rax, [rbp - {size} + {result}]",
         "mov rdx, [rbp - {size} + {result_high}]",
+        ".cfi_remember_state",
         "leave",
         ".cfi_def_cfa rsp, 8",
         "ret",
+        ".cfi_restore_state",
+        "3:",
+        restore!("rbp - {size}"),
+        "leave",
+        ".cfi_def_cfa rsp, 8",
+        "jmp r11",
         ".cfi_endproc",
         size = const offset::SIZE,
         variadic = const offset::VARIADIC,
