@@ -18,6 +18,8 @@ use crate::paths;
 use crate::run;
 use crate::run::Outcome;
 
+pub use self::python::find as find_python;
+
 /// The release that the tests' expectations were written for.
 const RELEASE: &str = "ttnn==0.81.1";
 

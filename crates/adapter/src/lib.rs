@@ -28,7 +28,10 @@ pub use error::Error;
 pub use suggest::suggestion;
 
 /// The adapters that are shipped, all of them device runtimes: what `auto` stands for.
-const SHIPPED: [(&str, &str); 1] = [("tt-metal", include_str!("../../../adapters/tt-metal.toml"))];
+const SHIPPED: [(&str, &str); 2] = [
+    ("tt-metal", include_str!("../../../adapters/tt-metal.toml")),
+    ("opencl", include_str!("../../../adapters/opencl.toml")),
+];
 
 /// The largest file that is taken for an adapter, in bytes.
 const MAX_SIZE: u64 = 1 << 20;
