@@ -150,6 +150,18 @@ fn each_of_several_plugins_reaches_the_function_of_the_library_that_it_needs() {
 }
 
 #[test]
+fn a_call_of_which_nobody_can_tell_whose_function_it_means_is_said() {
+    let bench = bench("plugins");
+    let tracked = run_plugins(&bench, "pointers", &plugins(&bench, 2));
+    let mut told = unobservable(&tracked.report);
+    told.sort();
+    let why =
+        "several libraries define it, and none of them for its caller: such calls go to the first";
+    let expected = ["plug_give", "plug_take"].map(|symbol| format!("{symbol}: {why}"));
+    assert_eq!(told, expected);
+}
+
+#[test]
 fn a_plugin_that_calls_while_it_is_unloaded_is_found_where_it_is_loaded_next() {
     let bench = bench("plugins");
     run_plugins(&bench, "reload", &plugins(&bench, 1));

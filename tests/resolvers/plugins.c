@@ -33,6 +33,18 @@ static void together(int count, char **paths) {
     allocations = count + count * 6 + (count - 1) * 2;
 }
 
+// Calls from where nobody can tell which plugin is meant: it is the one that was loaded first.
+static void pointers(char **paths) {
+    void *plugins[2] = {opened(paths[0]), opened(paths[1])};
+    void *functions[2];
+    ((void (*)(void **))dlsym(plugins[0], "plug_functions"))(functions);
+    int *block = ((void *(*)(unsigned long))functions[0])(8);
+    CHECK(*block == 1);
+    ((void (*)(void *))functions[1])(block);
+    CHECK(dlclose(plugins[0]) == 0 && dlclose(plugins[1]) == 0);
+    allocations = 3;
+}
+
 // Takes the addresses where nothing is any more, so that what is loaded next has to go elsewhere.
 static void reload(char **paths) {
     for (int n = 0; n < 6; n++) {
@@ -81,6 +93,7 @@ static void storms(int count, char **paths) {
 int main(int count, char **words) {
     CHECK(count > 2);
     if (strcmp(words[1], "together") == 0) together(count - 2, words + 2);
+    if (strcmp(words[1], "pointers") == 0) pointers(words + 2);
     if (strcmp(words[1], "reload") == 0) reload(words + 2);
     if (strcmp(words[1], "storm") == 0) storms(count - 2, words + 2);
     printf("{\"allocations\": %ld, \"ok\": %ld, \"excess\": 0, \"unknown\": 0, \"leaked\": 0}\n", allocations, allocations);
