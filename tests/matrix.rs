@@ -341,19 +341,36 @@ fn what_is_bound_past_the_hooks_is_left_as_it_was() {
     matrix.close(12);
 }
 
+/// Two libraries that define the same functions and use their own.
+fn twins(matrix: &Matrix, flags: &[&str]) -> Vec<String> {
+    let caller = source("caller.cpp").display().to_string();
+    let mut all = vec![caller.as_str()];
+    all.extend(flags);
+    let names = ["libplug1.so", "libplug2.so"];
+    for name in names {
+        matrix.library(name, &all);
+    }
+    let [first, second] = names.map(|name| matrix.path(name));
+    matrix.opener("local", &[&first, &second])
+}
+
 #[test]
 fn two_libraries_of_the_same_names_get_their_own_calls() {
     let mut matrix = Matrix::new("matrix_twins");
-    let caller = source("caller.cpp").display().to_string();
-    let names = ["libplug1.so", "libplug2.so"];
-    for name in names {
-        matrix.library(name, &[&caller]);
-    }
-    let [first, second] = names.map(|name| matrix.path(name));
-    let command = matrix.opener("local", &[&first, &second]);
+    let command = twins(&matrix, &[]);
     for place in PLACES {
         // Each of them says that one call has reached it.
         matrix.cell("two of the same names", &command, place, 1, 2);
     }
     matrix.close(4);
+}
+
+#[test]
+fn a_jump_out_of_one_of_two_libraries_of_the_same_names_is_told_to_be_a_guess() {
+    let mut matrix = Matrix::new("matrix_jump");
+    let command = twins(&matrix, &["-DCALL_BY_JUMP"]);
+    let report = matrix.cell("a jump", &command, "main", 1, 2);
+    let told = report["coverage"]["unobservable"].to_string();
+    assert!(told.contains("pool_give"), "{told}");
+    assert!(told.contains("go to the first"), "{told}");
 }

@@ -24,6 +24,7 @@ mod unloading;
 pub use scope::Choice;
 pub use scope::Definition;
 pub use scope::definition;
+pub use scope::loaded;
 use std::ffi::CStr;
 use std::ffi::c_char;
 use std::ffi::c_int;

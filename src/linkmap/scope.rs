@@ -124,17 +124,31 @@ fn global() -> impl Iterator<Item = Object> {
     entries.chain(fallback.into_iter().flat_map(closure))
 }
 
+/// How many objects are loaded: it changes whenever one is opened. One load, where the linker's own record is known.
+pub fn loaded() -> u32 {
+    let counted = linkers_record().map(|[_, loaded, _]| loaded & 0xffff_ffff);
+    let counted = counted.unwrap_or_else(|| objects().count());
+    u32::try_from(counted).unwrap_or(u32::MAX)
+}
+
+/// The linker's own record of the base namespace, where it is what it seems to be: its list of objects, their number in the
+/// lower half of a word, and a pointer to the main program's search list.
+fn linkers_record() -> Option<[usize; 3]> {
+    let first = first_object()?;
+    let record = Some(rtld_global()?).filter(is_plausible)?;
+    // SAFETY: `_rtld_global` begins with the base namespace. The words are only used when the first one says that this is
+    // so.
+    let record: [usize; 3] = unsafe { peek(record) };
+    (record[0] == first.link_map()).then_some(record)
+}
+
+fn is_plausible(at: &usize) -> bool {
+    (LOWEST..HIGHEST).contains(at) && at.is_multiple_of(8)
+}
+
 /// The linker's own list of the global scope, where it is what it seems to be: its address and how long it is.
 fn global_list() -> Option<(usize, usize)> {
-    let first = first_object()?;
-    let is_plausible = |at: &usize| (LOWEST..HIGHEST).contains(at) && at.is_multiple_of(8);
-    let record = Some(rtld_global()?).filter(is_plausible)?;
-    // SAFETY: `_rtld_global` begins with the base namespace: its list of objects, their number, and a pointer to the
-    // main program's search list. The words are only used when the first one says that this is so.
-    let [loaded, _, search]: [usize; 3] = unsafe { peek(record) };
-    if loaded != first.link_map() {
-        return None;
-    }
+    let [loaded, _, search] = linkers_record()?;
     let search = Some(search).filter(is_plausible)?;
     // SAFETY: `struct r_scope_elem`: a pointer to the objects and their number.
     let [list, count]: [usize; 2] = unsafe { peek(search) };
@@ -249,6 +263,21 @@ mod tests {
     /// The program's own address of a function of the C library.
     fn bound() -> usize {
         libc::getppid as *const () as usize
+    }
+
+    #[test]
+    fn the_linkers_count_of_what_is_loaded_is_understood() {
+        assert!(
+            linkers_record().is_some(),
+            "this C library's record is known"
+        );
+        // The vDSO is in the list, and counted or not by release.
+        let walked = objects().count() as u32;
+        assert!(
+            (walked - 1..=walked).contains(&loaded()),
+            "{walked} {}",
+            loaded()
+        );
     }
 
     #[test]

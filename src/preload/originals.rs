@@ -27,7 +27,8 @@ const REMEMBERED: usize = 4096;
 
 /// What every caller means.
 static ORIGINALS: [AtomicUsize; REMEMBERED] = [const { AtomicUsize::new(0) }; REMEMBERED];
-/// What the callers of one object mean; the owner is the generation in which that was so.
+/// What the callers of one object mean; the owner is the generation in which that was so, the device how many objects were
+/// loaded then where another one can change it, else 0.
 static BY_CALLER: Memory = Memory::new();
 /// Counts up whenever a library may have been unloaded: what was found before does not count any more.
 static GENERATION: AtomicU64 = AtomicU64::new(0);
@@ -60,17 +61,23 @@ pub(super) fn original(hooked: &Hooked, frame: &Frame) -> Option<Original> {
     let generation = GENERATION.load(Ordering::Acquire);
     if let Some(known) = BY_CALLER.recall(key)
         && known.owner == generation
+        && (known.device == 0 || known.device == linkmap::loaded())
         && let Ok(address) = usize::try_from(known.address)
     {
         return Some(sure(address));
     }
+    let loaded = linkmap::loaded();
     let found = look_up(hooked, caller)?;
     let is_everybodys = found.choice == Choice::Global;
     if !is_everybodys || !remember(hooked, found.address, generation) {
         let bound = Bound {
             owner: generation,
             address: found.address as u64,
-            device: 0,
+            device: match found.choice {
+                Choice::Global | Choice::Caller => 0,
+                // What is opened next may define it too.
+                Choice::Only | Choice::First => loaded,
+            },
         };
         BY_CALLER.remember(key, bound);
     }
