@@ -42,8 +42,15 @@ pub struct PerThread {
 }
 
 impl PerThread {
+    /// Forgets everything: the thread is another one.
+    pub(crate) const fn forget(&mut self) {
+        self.depth = 0;
+        self.layers.forget_all();
+    }
+
     /// A thread that has done nothing.
-    pub const ZERO: Self = Self {
+    #[cfg(test)]
+    const ZERO: Self = Self {
         attempts: [Attempt {
             slot: 0,
             owner: 0,
@@ -64,6 +71,11 @@ impl PerThread {
             }
             self.depth = last;
         }
+    }
+
+    /// Whether no hooked call is under way that has to be remembered.
+    pub(crate) const fn is_idle(&self) -> bool {
+        self.depth == 0 && self.layers.is_idle()
     }
 
     /// Begins an attempt; false when there are too many.

@@ -138,6 +138,7 @@ impl Machine<'_> {
             }
             code::ADD => self.two(u64::wrapping_add),
             code::SUBTRACT => self.two(u64::wrapping_sub),
+            code::MULTIPLY => self.two(u64::saturating_mul),
             code::AND => self.two(|left, right| left & right),
             code::OR => self.two(|left, right| left | right),
             code::SHIFT_LEFT => {

@@ -29,8 +29,14 @@ use crate::error::Place;
 pub use error::Error;
 pub use suggest::suggestion;
 
-/// The adapters that are shipped, all of them device runtimes: what `auto` stands for.
-const SHIPPED: [(&str, &str); 1] = [("tt-metal", include_str!("../../../adapters/tt-metal.toml"))];
+/// The adapters that are shipped. The device runtimes among them are what `auto` stands for; others only by name.
+const SHIPPED: [(&str, &str); 2] = [
+    ("tt-metal", include_str!("../../../adapters/tt-metal.toml")),
+    ("libc", include_str!("../../../adapters/libc.toml")),
+];
+
+/// Those that are no device runtimes: they are used when they are named.
+const ONLY_BY_NAME: [&str; 1] = ["libc"];
 
 /// The largest file that is taken for an adapter, in bytes.
 const MAX_SIZE: u64 = 1 << 20;
@@ -39,6 +45,14 @@ const MAX_SIZE: u64 = 1 << 20;
 #[must_use]
 pub fn names() -> Vec<&'static str> {
     SHIPPED.iter().map(|(name, _)| *name).collect()
+}
+
+/// The names of those that `auto` stands for: the device runtimes.
+#[must_use]
+pub fn automatic() -> Vec<&'static str> {
+    let mut names = names();
+    names.retain(|name| !ONLY_BY_NAME.contains(name));
+    names
 }
 
 /// The text of a shipped adapter.
@@ -53,7 +67,7 @@ pub fn source(name: &str) -> Option<&'static str> {
 /// Compiles `adapters` into the library of hooks: the bytes of an ELF file, or none when there is nothing to hook.
 ///
 /// `adapters` is a list separated by commas, of names of shipped adapters, paths of TOML files (anything with a `/`
-/// or ending in `.toml`), and `auto` for all that are shipped; or it is `none`.
+/// or ending in `.toml`), and `auto` for the device runtimes that are shipped; or it is `none`.
 ///
 /// # Errors
 /// [`Error`], when an adapter is unknown or does not say what it should, or its file cannot be read.
@@ -145,8 +159,9 @@ fn selected(adapters: &str) -> Result<Vec<(String, String)>, Error> {
         let chosen: Vec<(String, String)> = if item == "none" {
             Vec::new()
         } else if item == "auto" {
-            SHIPPED
-                .iter()
+            let is_meant = |(name, _): &&(&str, &str)| !ONLY_BY_NAME.contains(name);
+            let meant = SHIPPED.iter().filter(is_meant);
+            meant
                 .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
                 .collect()
         } else if item.contains('/') || item.ends_with(".toml") {
