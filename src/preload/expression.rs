@@ -212,7 +212,7 @@ fn is_plausible(address: u64, width: u64) -> bool {
     address >= LOWEST && address <= HIGHEST - width
 }
 
-fn load(address: u64, width: u8) -> Option<u64> {
+pub(super) fn load(address: u64, width: u8) -> Option<u64> {
     if !is_plausible(address, u64::from(width)) {
         return None;
     }

@@ -20,6 +20,7 @@ mod machine;
 mod memory;
 mod originals;
 mod realloc;
+mod scope;
 mod session;
 mod table;
 mod told;

@@ -58,6 +58,8 @@ pub(crate) struct HookSource {
     pub(crate) parent: Option<Spanned<String>>,
     pub(crate) group: Option<Spanned<String>>,
     pub(crate) device: Option<Vec<Spanned<String>>>,
+    pub(crate) label: Option<Spanned<String>>,
+    pub(crate) label_at: Option<Spanned<String>>,
     pub(crate) guard: Option<i64>,
     pub(crate) stack_words: Option<Spanned<u32>>,
 }

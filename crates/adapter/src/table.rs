@@ -167,7 +167,8 @@ impl Output {
             hook: &own,
             adapter: shared,
         };
-        let is_late = matches!(event, Event::Attempt | Event::Realloc) || source.ok.is_some();
+        let is_late = matches!(event, Event::Attempt | Event::Realloc | Event::Scope);
+        let is_late = is_late || source.ok.is_some();
         let after = Cell::new(is_late);
         let mut code = |text: Option<&Spanned<String>>| -> Result<u32, Error> {
             let Some(text) = text else { return Ok(0) };
@@ -181,13 +182,16 @@ impl Output {
                 .map_err(|why| place.error(text.span().start, why))?;
             Ok(self.table.code(&compiled))
         };
-        // What a realloc gives back is given back before the real function runs.
-        if event == Event::Realloc {
+        // A realloc gives back, and a scope begins, before the real function runs.
+        if matches!(event, Event::Realloc | Event::Scope) {
             after.set(false);
-            for text in [&source.when, &source.from, &source.owner] {
+            for text in [&source.when, &source.from, &source.owner, &source.label_at] {
                 code(text.as_ref())?;
                 if let Some(text) = text.as_ref().filter(|_| after.get()) {
-                    let message = "a realloc gives back before the real function runs, so this cannot use `ret`";
+                    let message = format!(
+                        "this is asked for before the real function of a {} runs, so it cannot use `ret`",
+                        source.event.get_ref()
+                    );
                     return Err(place.error(text.span().start, message));
                 }
             }
@@ -207,6 +211,7 @@ impl Output {
             parent: code(source.parent.as_ref())?,
             group: code(source.group.as_ref())?,
             from: code(source.from.as_ref())?,
+            label_at: code(source.label_at.as_ref())?,
             ..Hook::default()
         };
         let shared_parts: Vec<_> = adapter.device.iter().map(|part| &part.value).collect();
@@ -235,6 +240,8 @@ impl Output {
             *field = code(Some(part))?;
         }
         let after = after.get();
+        let label = source.label.as_ref();
+        hook.label = label.map_or(0, |label| self.table.text(label.get_ref()));
         let layer = source.layer.as_ref().or(adapter.layer.as_ref());
         hook.layer = layer.map_or(0, |layer| self.table.text(layer.get_ref()));
         self.calling(place, source, event, after, &mut hook, at)?;
@@ -349,6 +356,8 @@ fn check_keys(place: Place<'_>, source: &HookSource, event: Event, at: usize) ->
         ("parent", source.parent.is_some()),
         ("group", source.group.is_some()),
         ("ok", source.ok.is_some()),
+        ("label", source.label.is_some()),
+        ("label_at", source.label_at.is_some()),
     ];
     let (needed, useful): (&[&str], &[&str]) = match event {
         Event::Allocate => (&["address"], &["owner", "size", "kind", "group", "ok"]),
@@ -362,8 +371,13 @@ fn check_keys(place: Place<'_>, source: &HookSource, event: Event, at: usize) ->
         Event::Attempt => (&["handle", "live"], &["owner", "address"]),
         Event::DeviceOpen => (&[], &["size", "group", "ok"]),
         Event::DeviceReset | Event::DeviceClose => (&[], &["group", "ok"]),
+        Event::Scope => (&[], &["label", "label_at"]),
         Event::LibraryClose => (&[], &[]),
     };
+    if event == Event::Scope && source.label.is_some() == source.label_at.is_some() {
+        let message = "a hook of event `scope` needs either `label` or `label_at`";
+        return Err(place.error(at, message));
+    }
     for (key, is_there) in has {
         let name = source.event.get_ref();
         if !is_there && needed.contains(&key) {

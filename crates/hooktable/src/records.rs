@@ -29,11 +29,13 @@ pub enum Event {
     Release = 11,
     /// A buffer is given back and another one, or the same, is handed out.
     Realloc = 12,
+    /// While the call is under way, the thread's events carry its label.
+    Scope = 13,
 }
 
 impl Event {
     /// Every event, with the name that adapters use.
-    pub const ALL: [(&'static str, Self); 11] = [
+    pub const ALL: [(&'static str, Self); 12] = [
         ("allocate", Self::Allocate),
         ("deallocate", Self::Deallocate),
         ("retain", Self::Retain),
@@ -45,6 +47,7 @@ impl Event {
         ("library_close", Self::LibraryClose),
         ("release", Self::Release),
         ("realloc", Self::Realloc),
+        ("scope", Self::Scope),
     ];
 
     /// The event with this number.
@@ -159,6 +162,10 @@ record! {
         from,
         /// Text: calls of one layer that are nested in each other, and about the same buffer, are one event.
         layer,
+        /// Text: the label of a scope, when there is no `label_at`.
+        label,
+        /// Where the label of a scope lies, a C string.
+        label_at,
     }
 }
 
