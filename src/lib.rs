@@ -73,8 +73,11 @@ pub use hook::summary_at_exit;
 pub fn start() {
     static BEGUN: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
     if !BEGUN.swap(true, std::sync::atomic::Ordering::AcqRel) {
-        options::start();
-        thread::start();
-        stack::start();
+        // What this takes of the host's heap is ours.
+        thread::asking(|| {
+            options::start();
+            thread::start();
+            stack::start();
+        });
     }
 }

@@ -142,12 +142,18 @@ pub fn lost() -> u64 {
 
 #[cold]
 fn make_world() -> Option<&'static World> {
+    // What this takes of the host's heap is ours.
+    let is_nested = thread::is_nested();
+    thread::asking(|| make_world_here(is_nested))
+}
+
+fn make_world_here(is_nested: bool) -> Option<&'static World> {
     // What could not be had once is not tried again at every event.
     if GAVE_UP.load(Ordering::Relaxed) {
         return None;
     }
     // A handler that interrupts whoever is making it can neither wait for that nor use the heap.
-    if thread::is_nested() {
+    if is_nested {
         return existing_world();
     }
     let _no_cancel = sys::NoCancel::new();

@@ -4,7 +4,7 @@
 //!
 //! A thread's state lies in memory of the shim's own, and is borrowed: when the thread ends, the state with its
 //! half-full chunks waits for the next one. There is no Rust destructor in thread-local storage; events that come
-//! after the state has been given back simply borrow one again.
+//! after the state has been given back borrow one for themselves alone.
 
 use std::cell::UnsafeCell;
 use std::marker::PhantomData;
@@ -210,8 +210,14 @@ impl Drop for Inside {
     fn drop(&mut self) {
         // SAFETY: errno's place is valid for the thread's life.
         unsafe { *sys::errno_location() = self.errno };
+        let slot = tls::slot();
+        // Nobody will tell of the end of a thread that is ending: each event gives back what it borrowed, but for one in
+        // the middle of a hooked call.
+        if slot.ending.get() != 0 && self.before == OUTSIDE && self.state().preload.is_idle() {
+            give_seats_back();
+        }
         compiler_fence(Ordering::SeqCst);
-        tls::slot().busy.set(self.before);
+        slot.busy.set(self.before);
     }
 }
 
@@ -275,9 +281,13 @@ fn adopt(seat: &'static Seat, is_first: bool) {
     state.thread_id = sys::thread_id();
     state.scope_depth = 0;
     state.pen.thread_changed();
-    state.preload = PerThread::ZERO;
+    state.preload.forget();
     let key = EXIT_KEY.load(Ordering::Relaxed);
-    if is_first && let Some(key) = key.checked_sub(1) {
+    let is_ending = tls::slot().ending.get() != 0;
+    if is_first
+        && !is_ending
+        && let Some(key) = key.checked_sub(1)
+    {
         // SAFETY: the key was made in `start`; its destructor takes any value that is not null.
         unsafe { libc::pthread_setspecific(key, ptr::from_ref(seat).cast()) };
     }
@@ -285,6 +295,11 @@ fn adopt(seat: &'static Seat, is_first: bool) {
 
 /// Runs when a thread ends: its seats are for the next one.
 unsafe extern "C" fn give_back(_seat: *mut libc::c_void) {
+    tls::slot().ending.set(1);
+    give_seats_back();
+}
+
+fn give_seats_back() {
     let slot = tls::slot();
     for place in [&slot.seat, &slot.nested] {
         // SAFETY: the slot holds null or a seat, and seats are never given back to the kernel.

@@ -1,8 +1,8 @@
-//! Three words per thread, reached without a call: the thread's states and its re-entrancy flag.
+//! Four words per thread, reached without a call: the thread's states and how it stands to the shim.
 //!
 //! Rust's `thread_local!` in a shared library goes through `__tls_get_addr`, which may allocate on the host's
 //! heap at a thread's first touch. Initial-exec storage does not; glibc keeps a little of it free even for
-//! libraries that are opened late, and this takes 24 bytes. Stable Rust cannot ask for that model, hence the
+//! libraries that are opened late, and this takes 32 bytes. Stable Rust cannot ask for that model, hence the
 //! assembly; other machines use `thread_local!` with a constant, which needs no destructor either.
 
 use std::cell::Cell;
@@ -19,6 +19,8 @@ pub struct Slot {
     pub nested: Cell<*mut Seat>,
     /// How far inside the shim the thread is; 0 outside.
     pub busy: Cell<usize>,
+    /// 1 when the thread is ending and has given its states back; 0 before.
+    pub ending: Cell<usize>,
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -31,8 +33,8 @@ mod storage {
         ".globl whofreed_tls_slot",
         ".hidden whofreed_tls_slot",
         ".type whofreed_tls_slot,@object",
-        ".size whofreed_tls_slot,24",
-        "whofreed_tls_slot: .zero 24",
+        ".size whofreed_tls_slot,32",
+        "whofreed_tls_slot: .zero 32",
         ".popsection",
     );
 
@@ -65,6 +67,7 @@ mod storage {
                 seat: Cell::new(ptr::null_mut()),
                 nested: Cell::new(ptr::null_mut()),
                 busy: Cell::new(0),
+                ending: Cell::new(0),
             }
         };
     }

@@ -155,3 +155,29 @@ fn without_a_layer_both_calls_count() {
     assert_eq!(total(&tracked.report, "allocations"), 5);
     assert_eq!(total(&tracked.report, "ok"), 5);
 }
+
+#[test]
+fn events_carry_the_label_of_the_scope_that_they_are_in() {
+    let nested = nested("scopes");
+    let (tracked, _) = nested.run("scopes");
+    let bytes = std::fs::read(&tracked.trace).expect("the trace");
+    let trace = whofreed_trace::read::read(&bytes).expect("a trace");
+    let mut taken: Vec<_> = trace
+        .events
+        .iter()
+        .filter(|event| event.size != 0)
+        .map(|event| {
+            let label = trace.scopes.get(&event.scope).map_or("", String::as_str);
+            (event.size, label)
+        })
+        .collect();
+    taken.sort_unstable();
+    let labels: Vec<&str> = taken.iter().map(|(_, label)| *label).collect();
+    assert_eq!(
+        labels,
+        [
+            "", "phase", "inner", "phase", "", "thrown", "", "jumped", "", "", ""
+        ],
+        "also when a scope was left by an exception or a longjmp"
+    );
+}

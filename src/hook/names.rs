@@ -97,11 +97,22 @@ pub fn scope_enter(label: &[u8]) -> u64 {
     let Some(mut inside) = enter() else {
         return 0;
     };
+    scope_enter_inside(&mut inside, |room| {
+        let label = &label[..label.len().min(room.len())];
+        room[..label.len()].copy_from_slice(label);
+        label.len()
+    })
+}
+
+/// See [`scope_enter`]; `write` writes the label and says how long it is.
+pub fn scope_enter_inside(inside: &mut Inside, write: impl FnOnce(&mut [u8]) -> usize) -> u64 {
     let Some(world) = world() else {
         return 0;
     };
     let state = inside.state();
-    let label = &label[..label.len().min(MAX_NAME)];
+    let room = &mut state.stack.text[..MAX_NAME];
+    let len = write(room).min(MAX_NAME);
+    let label = &state.stack.text[..len];
     let id = world
         .recorder
         .labels
@@ -116,9 +127,13 @@ pub fn scope_enter(label: &[u8]) -> u64 {
 
 /// Ends a scope of this thread, and those that were begun inside it.
 pub fn scope_leave(scope: u64) {
-    let Some(mut inside) = enter() else {
-        return;
-    };
+    if let Some(mut inside) = enter() {
+        scope_leave_inside(&mut inside, scope);
+    }
+}
+
+/// See [`scope_leave`].
+pub fn scope_leave_inside(inside: &mut Inside, scope: u64) {
     let state = inside.state();
     if let Some(depth) = scope
         .checked_sub(1)

@@ -7,6 +7,7 @@ use super::engine;
 use super::layer::Layers;
 use super::memory::Bound;
 use super::memory::Memory;
+use super::scope::Scopes;
 use super::session::ADDRESS_UNKNOWN;
 use super::session::Forward;
 use super::session::OWNERS;
@@ -39,11 +40,21 @@ pub struct PerThread {
     depth: usize,
     /// The calls of layers.
     pub(super) layers: Layers,
+    /// The scopes that calls are.
+    pub(super) scopes: Scopes,
 }
 
 impl PerThread {
+    /// Forgets everything: the thread is another one.
+    pub(crate) const fn forget(&mut self) {
+        self.depth = 0;
+        self.layers.forget_all();
+        self.scopes.forget_all();
+    }
+
     /// A thread that has done nothing.
-    pub const ZERO: Self = Self {
+    #[cfg(test)]
+    const ZERO: Self = Self {
         attempts: [Attempt {
             slot: 0,
             owner: 0,
@@ -53,6 +64,7 @@ impl PerThread {
         }; MAX_DEPTH],
         depth: 0,
         layers: Layers::NONE,
+        scopes: Scopes::NONE,
     };
 
     /// Forgets the attempts that were left by an exception or a longjmp: their frames lie below `slot`.
@@ -64,6 +76,11 @@ impl PerThread {
             }
             self.depth = last;
         }
+    }
+
+    /// Whether no hooked call is under way that has to be remembered.
+    pub(crate) const fn is_idle(&self) -> bool {
+        self.depth == 0 && self.layers.is_idle() && self.scopes.is_idle()
     }
 
     /// Begins an attempt; false when there are too many.

@@ -138,6 +138,7 @@ impl Machine<'_> {
             }
             code::ADD => self.two(u64::wrapping_add),
             code::SUBTRACT => self.two(u64::wrapping_sub),
+            code::MULTIPLY => self.two(u64::saturating_mul),
             code::AND => self.two(|left, right| left & right),
             code::OR => self.two(|left, right| left | right),
             code::SHIFT_LEFT => {
@@ -212,7 +213,7 @@ pub(super) fn is_plausible(address: u64, width: u64) -> bool {
     address >= LOWEST && address <= HIGHEST - width
 }
 
-fn load(address: u64, width: u8) -> Option<u64> {
+pub(super) fn load(address: u64, width: u8) -> Option<u64> {
     if !is_plausible(address, u64::from(width)) {
         return None;
     }

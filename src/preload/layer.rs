@@ -76,10 +76,19 @@ impl Running {
 
 impl Layers {
     /// No call is under way.
+    #[cfg(test)]
     pub(super) const NONE: Self = Self {
         calls: [Running::NONE; MAX_CALLS],
         count: 0,
     };
+
+    pub(super) const fn forget_all(&mut self) {
+        self.count = 0;
+    }
+
+    pub(super) const fn is_idle(&self) -> bool {
+        self.count == 0
+    }
 
     /// The call of a layer that one whose return address lies at `slot` is nested in, or is itself.
     fn around(&mut self, layer: u32, slot: usize) -> Option<&mut Running> {
@@ -210,7 +219,7 @@ mod tests {
         assert_eq!(layers.around(1, 1000).map(|call| call.slot), Some(1000));
         layers.end(2, 800);
         layers.end(1, 1000);
-        assert_eq!(layers.count, 0);
+        assert!(layers.is_idle());
     }
 
     #[test]

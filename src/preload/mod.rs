@@ -22,6 +22,7 @@ mod memory;
 mod originals;
 mod realloc;
 mod resolver;
+mod scope;
 mod session;
 pub mod spare;
 mod table;

@@ -57,6 +57,7 @@ impl<'hooked> Session<'hooked> {
 
     /// Before the real function is called.
     pub(super) fn before(&mut self, frame: &mut Frame) -> Forward {
+        self.leave_scopes(frame);
         self.begin_layer(frame);
         let forward = self.begin(frame);
         if forward == Forward::No {
@@ -72,6 +73,9 @@ impl<'hooked> Session<'hooked> {
         if self.hooked.hook.event == Event::Realloc as u32 {
             return self.begin_realloc(frame);
         }
+        if self.hooked.hook.event == Event::Scope as u32 {
+            return self.begin_scope(frame);
+        }
         if self.hooked.has(flags::REPORT_AFTER) {
             frame.ticket |= engine::REPORT;
             return Forward::Yes;
@@ -83,6 +87,8 @@ impl<'hooked> Session<'hooked> {
     pub(super) fn after(&mut self, frame: &Frame) {
         if self.hooked.hook.event == Event::Realloc as u32 {
             self.end_realloc(frame);
+        } else if self.hooked.hook.event == Event::Scope as u32 {
+            self.end_scope(frame);
         } else if frame.ticket & engine::ATTEMPT != 0 {
             self.end_attempt(frame);
         } else if frame.ticket & engine::REPORT != 0 {
@@ -95,6 +101,8 @@ impl<'hooked> Session<'hooked> {
     pub(super) fn left(&mut self, frame: &Frame) {
         if self.hooked.hook.event == Event::Realloc as u32 {
             self.undo_realloc(frame);
+        } else if self.hooked.hook.event == Event::Scope as u32 {
+            self.end_scope(frame);
         }
         self.end_layer(frame);
     }
@@ -130,6 +138,7 @@ impl<'hooked> Session<'hooked> {
             Some(
                 Event::Attempt
                 | Event::Realloc
+                | Event::Scope
                 | Event::LibraryClose
                 | Event::Resolver
                 | Event::SymbolLookup,

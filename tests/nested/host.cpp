@@ -162,6 +162,38 @@ void jumping() {
     std::puts("{\"allocations\": 30, \"ok\": 30, \"excess\": 20, \"unknown\": 0, \"leaked\": 0}");
 }
 
+// The size of each block is its place in the list of labels.
+void scopes() {
+    store_take(1);
+    runtime_phase([] {
+        store_take(2);
+        runtime_named(0, "inner", [] { store_take(3); });
+        store_take(4);
+    });
+    store_take(5);
+    try {
+        runtime_phase([] {
+            runtime_named(0, "thrown", [] {
+                store_take(6);
+                throw std::runtime_error("left");
+            });
+        });
+    } catch (const std::runtime_error &) {
+        store_take(7);
+    }
+    if (setjmp(back) == 0)
+        runtime_named(0, "jumped", [] {
+            store_take(8);
+            jump();
+        });
+    store_take(9);
+    std::thread([] {
+        runtime_named(0, nullptr, [] { store_take(10); });
+        runtime_named(0, "", [] { store_take(11); });
+    }).join();
+    std::puts("{\"allocations\": 11, \"leaked\": 11}");
+}
+
 } // namespace
 
 int main(int count, char **words) {
@@ -173,6 +205,7 @@ int main(int count, char **words) {
     if (name == "resize_in_threads") resize_in_threads();
     if (name == "references") references();
     if (name == "layers") layers();
+    if (name == "scopes") scopes();
     if (name == "own_blocks") own_blocks();
     if (name == "throwing") throwing();
     if (name == "jumping") jumping();

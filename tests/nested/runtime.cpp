@@ -32,4 +32,14 @@ void runtime_shut_down() {
     for (void *block : own) store_give(block);
 }
 
+void runtime_phase(void (*body)()) {
+    body();
+    asm volatile("" ::: "memory");
+}
+
+void runtime_named(int, const char *, void (*body)()) {
+    body();
+    asm volatile("" ::: "memory");
+}
+
 } // extern "C"

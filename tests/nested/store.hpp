@@ -25,4 +25,7 @@ void *runtime_take_leaving(void **taken, void (*leave)());
 // Takes blocks of its own before it takes one for its caller; runtime_shut_down gives them back.
 void *runtime_take_first(std::size_t size);
 void runtime_shut_down();
+// Run what they are given: a part of the program that has a name.
+void runtime_phase(void (*body)());
+void runtime_named(int, const char *name, void (*body)());
 }

@@ -237,5 +237,6 @@ fn opcode(operator: Operator) -> u8 {
         Operator::ShiftRight => code::SHIFT_RIGHT,
         Operator::Add => code::ADD,
         Operator::Subtract => code::SUBTRACT,
+        Operator::Multiply => code::MULTIPLY,
     }
 }

@@ -21,10 +21,11 @@ pub(crate) enum Operator {
     ShiftRight,
     Add,
     Subtract,
+    Multiply,
 }
 
 impl Operator {
-    pub(crate) const ALL: [(Self, &'static str); 11] = [
+    pub(crate) const ALL: [(Self, &'static str); 12] = [
         (Self::Either, "||"),
         (Self::Both, "&&"),
         (Self::Equal, "=="),
@@ -36,6 +37,7 @@ impl Operator {
         (Self::And, "&"),
         (Self::Add, "+"),
         (Self::Subtract, "-"),
+        (Self::Multiply, "*"),
     ];
 
     fn strength(self) -> u8 {
@@ -47,6 +49,7 @@ impl Operator {
             Self::And => 4,
             Self::ShiftLeft | Self::ShiftRight => 5,
             Self::Add | Self::Subtract => 6,
+            Self::Multiply => 7,
         }
     }
 

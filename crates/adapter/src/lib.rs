@@ -31,11 +31,15 @@ pub use search::known;
 pub use search::text_of;
 pub use suggest::suggestion;
 
-/// The adapters that are shipped, all of them device runtimes: what `auto` stands for.
-const SHIPPED: [(&str, &str); 2] = [
+/// The adapters that are shipped. The device runtimes among them are what `auto` stands for; others only by name.
+const SHIPPED: [(&str, &str); 3] = [
     ("tt-metal", include_str!("../../../adapters/tt-metal.toml")),
     ("opencl", include_str!("../../../adapters/opencl.toml")),
+    ("libc", include_str!("../../../adapters/libc.toml")),
 ];
+
+/// Those that are no device runtimes: they are used when they are named.
+const ONLY_BY_NAME: [&str; 1] = ["libc"];
 
 /// The JSON Schema of adapters: what editors check and suggest. `tests/schema.rs` holds it against `source`.
 pub const SCHEMA: &str = include_str!("../../../docs/adapter.schema.json");
@@ -44,6 +48,14 @@ pub const SCHEMA: &str = include_str!("../../../docs/adapter.schema.json");
 #[must_use]
 pub fn names() -> Vec<&'static str> {
     SHIPPED.iter().map(|(name, _)| *name).collect()
+}
+
+/// The names of those that `auto` stands for: the device runtimes.
+#[must_use]
+pub fn automatic() -> Vec<&'static str> {
+    let mut names = names();
+    names.retain(|name| !ONLY_BY_NAME.contains(name));
+    names
 }
 
 /// The text of a shipped adapter.
@@ -58,7 +70,7 @@ pub fn source(name: &str) -> Option<&'static str> {
 /// Compiles `adapters` into the library of hooks: the bytes of an ELF file, or none when there is nothing to hook.
 ///
 /// `adapters` is a list separated by commas, of names ([`known`]), paths of TOML files (anything with a `/` or ending
-/// in `.toml`), and `auto` for all that are shipped; or it is `none`.
+/// in `.toml`), and `auto` for the device runtimes that are shipped; or it is `none`.
 ///
 /// # Errors
 /// [`Error`], when an adapter is unknown or does not say what it should, or its file cannot be read.
@@ -142,8 +154,9 @@ fn selected(adapters: &str) -> Result<Vec<(String, String)>, Error> {
         let chosen: Vec<(String, String)> = if item == "none" {
             Vec::new()
         } else if item == "auto" {
-            SHIPPED
-                .iter()
+            let is_meant = |(name, _): &&(&str, &str)| !ONLY_BY_NAME.contains(name);
+            let meant = SHIPPED.iter().filter(is_meant);
+            meant
                 .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
                 .collect()
         } else {

@@ -61,6 +61,8 @@ pub(crate) struct HookSource {
     pub(crate) out: Option<Spanned<String>>,
     pub(crate) export: Option<bool>,
     pub(crate) device: Option<Vec<Spanned<String>>>,
+    pub(crate) label: Option<Spanned<String>>,
+    pub(crate) label_at: Option<Spanned<String>>,
     pub(crate) guard: Option<i64>,
     pub(crate) stack_words: Option<Spanned<u32>>,
 }

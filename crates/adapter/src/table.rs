@@ -152,6 +152,7 @@ impl Output {
             event,
             Event::Attempt
                 | Event::Realloc
+                | Event::Scope
                 | Event::LibraryClose
                 | Event::Resolver
                 | Event::SymbolLookup
@@ -169,13 +170,16 @@ impl Output {
                 .map_err(|why| place.error(text.span().start, why))?;
             Ok(self.table.code(&compiled))
         };
-        // What a realloc gives back is given back before the real function runs.
-        if event == Event::Realloc {
+        // A realloc gives back, and a scope begins, before the real function runs.
+        if matches!(event, Event::Realloc | Event::Scope) {
             after.set(false);
-            for text in [&source.when, &source.from, &source.owner] {
+            for text in [&source.when, &source.from, &source.owner, &source.label_at] {
                 code(text.as_ref())?;
                 if let Some(text) = text.as_ref().filter(|_| after.get()) {
-                    let message = "a realloc gives back before the real function runs, so this cannot use `ret`";
+                    let message = format!(
+                        "this is asked for before the real function of a {} runs, so it cannot use `ret`",
+                        source.event.get_ref()
+                    );
                     return Err(place.error(text.span().start, message));
                 }
             }
@@ -197,6 +201,7 @@ impl Output {
             from: code(source.from.as_ref())?,
             name: code(source.name.as_ref())?,
             out: code(source.out.as_ref())?,
+            label_at: code(source.label_at.as_ref())?,
             ..Hook::default()
         };
         let shared_parts: Vec<_> = adapter.device.iter().map(|part| &part.value).collect();
@@ -225,6 +230,8 @@ impl Output {
             *field = code(Some(part))?;
         }
         let after = after.get();
+        let label = source.label.as_ref();
+        hook.label = label.map_or(0, |label| self.table.text(label.get_ref()));
         let layer = source.layer.as_ref().or(adapter.layer.as_ref());
         hook.layer = layer.map_or(0, |layer| self.table.text(layer.get_ref()));
         self.calling(place, source, event, after, &mut hook, at)?;
@@ -345,6 +352,8 @@ fn check_keys(place: Place<'_>, source: &HookSource, event: Event, at: usize) ->
         ("name", source.name.is_some()),
         ("out", source.out.is_some()),
         ("ok", source.ok.is_some()),
+        ("label", source.label.is_some()),
+        ("label_at", source.label_at.is_some()),
     ];
     let (needed, useful): (&[&str], &[&str]) = match event {
         Event::Allocate => (&["address"], &["owner", "size", "kind", "group", "ok"]),
@@ -359,8 +368,13 @@ fn check_keys(place: Place<'_>, source: &HookSource, event: Event, at: usize) ->
         Event::DeviceOpen => (&[], &["size", "group", "ok"]),
         Event::DeviceReset | Event::DeviceClose => (&[], &["group", "ok"]),
         Event::Resolver => (&["name"], &["out", "ok"]),
+        Event::Scope => (&[], &["label", "label_at"]),
         Event::LibraryClose | Event::SymbolLookup => (&[], &[]),
     };
+    if event == Event::Scope && source.label.is_some() == source.label_at.is_some() {
+        let message = "a hook of event `scope` needs either `label` or `label_at`";
+        return Err(place.error(at, message));
+    }
     for (key, is_there) in has {
         let name = source.event.get_ref();
         if !is_there && needed.contains(&key) {

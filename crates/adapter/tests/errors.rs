@@ -99,9 +99,16 @@ fn a_hook_says_what_its_event_needs_and_no_more() {
     assert!(error.contains("a release is recorded before"), "{error}");
     let error = hook("event = \"realloc\"\nsymbols = [\"f\"]\naddress = \"ret\"\nfrom = \"ret\"");
     assert!(
-        error.starts_with("7:8: a realloc gives back before"),
+        error.starts_with("7:8: this is asked for before the real function of a realloc runs"),
         "{error}"
     );
+    for labels in ["", "\nlabel = \"a\"\nlabel_at = \"arg0\""] {
+        let error = hook(&format!("event = \"scope\"\nsymbols = [\"f\"]{labels}"));
+        assert!(
+            error.ends_with("needs either `label` or `label_at`"),
+            "{error}"
+        );
+    }
     let error = hook("event = \"realloc\"\nsymbols = [\"f\"]\naddress = \"ret\"");
     assert!(error.ends_with("needs `from`"), "{error}");
     assert!(

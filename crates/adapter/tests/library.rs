@@ -122,7 +122,8 @@ fn exports_exactly_the_symbols_and_the_table() {
     );
     let take = table.hook(0).unwrap();
     assert_eq!(Event::from_number(take.event), Some(Event::Allocate));
-    assert_eq!(take.flags, flags::CALL_THROUGH, "what it returns is needed");
+    let after = flags::CALL_THROUGH | flags::REPORT_AFTER;
+    assert_eq!(take.flags, after, "what it returns is needed");
     let give = table.hook(1).unwrap();
     assert_eq!(give.flags, flags::CAN_GUARD, "a deallocate ends in a jump");
     assert_eq!(give.guard_value(), u64::MAX);
@@ -236,7 +237,19 @@ fn every_shipped_adapter_makes_a_library() {
         assert!(made.is_some_and(|library| library.starts_with(b"\x7fELF")));
     }
     // Named twice, and by `auto` again: once.
-    let list = format!("auto, {},auto", whofreed_adapter::names().join(","));
+    let list = format!("auto, {},auto", whofreed_adapter::automatic().join(","));
     let build = |list| whofreed_adapter::build(list).unwrap();
     assert_eq!(build(&list), build("auto"));
+}
+
+/// Whoever asks for nothing is not slowed down by every malloc.
+#[test]
+fn the_c_library_is_hooked_only_when_it_is_named() {
+    assert!(!whofreed_adapter::automatic().contains(&"libc"));
+    let names_malloc = |list| {
+        let library = whofreed_adapter::build(list).unwrap().unwrap();
+        library.windows(7).any(|bytes| bytes == b"malloc\0")
+    };
+    assert!(names_malloc("libc") && names_malloc("auto,libc"));
+    assert!(!names_malloc("auto"));
 }

@@ -297,7 +297,7 @@ fn nothing_recorded(args: &RunArgs, ended: &Ended, adapters: &str) -> Analysis {
     let in_force = adapters
         .split(',')
         .flat_map(|name| match name.trim() {
-            "auto" => whofreed_adapter::names()
+            "auto" => whofreed_adapter::automatic()
                 .into_iter()
                 .map(str::to_owned)
                 .collect(),

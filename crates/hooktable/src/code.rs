@@ -51,6 +51,9 @@ pub const TRY: u8 = 21;
 /// Ends the innermost [`TRY`].
 pub const TRIED: u8 = 22;
 
+/// Pops two values and pushes their product; the largest value when that is larger.
+pub const MULTIPLY: u8 = 23;
+
 /// How many values an expression may have on its stack.
 pub const MAX_STACK: usize = 16;
 /// How many [`TRY`] may be open at once.

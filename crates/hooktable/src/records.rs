@@ -33,11 +33,13 @@ pub enum Event {
     Resolver = 13,
     /// The dynamic linker is asked for a symbol: a resolver whose first argument is a handle, the second the name.
     SymbolLookup = 14,
+    /// While the call is under way, the thread's events carry its label.
+    Scope = 15,
 }
 
 impl Event {
     /// Every event, with the name that adapters use.
-    pub const ALL: [(&'static str, Self); 13] = [
+    pub const ALL: [(&'static str, Self); 14] = [
         ("allocate", Self::Allocate),
         ("deallocate", Self::Deallocate),
         ("retain", Self::Retain),
@@ -51,6 +53,7 @@ impl Event {
         ("realloc", Self::Realloc),
         ("resolver", Self::Resolver),
         ("symbol_lookup", Self::SymbolLookup),
+        ("scope", Self::Scope),
     ];
 
     /// The event with this number.
@@ -171,6 +174,10 @@ record! {
         from,
         /// Text: calls of one layer that are nested in each other, and about the same buffer, are one event.
         layer,
+        /// Text: the label of a scope, when there is no `label_at`.
+        label,
+        /// Where the label of a scope lies, a C string.
+        label_at,
     }
 }
 

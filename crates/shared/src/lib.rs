@@ -7,6 +7,7 @@
 //! **Architecture Invariant:** nothing is exported but what `include/whofreed.h` declares and the thunks that the
 //! generated hook libraries jump to.
 
+mod allocator;
 mod ffi;
 #[cfg(target_arch = "x86_64")]
 mod thunks_x86_64;

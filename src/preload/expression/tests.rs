@@ -73,6 +73,8 @@ fn every_operation_does_what_it_says() {
         |left: u64, opcode: u8, right: u64| value(&[&constant(left), &constant(right), &[opcode]]);
     assert_eq!(two(3, code::ADD, u64::MAX), Some(2));
     assert_eq!(two(3, code::SUBTRACT, 4), Some(u64::MAX));
+    assert_eq!(two(3, code::MULTIPLY, 4), Some(12));
+    assert_eq!(two(1 << 32, code::MULTIPLY, 1 << 32), Some(u64::MAX));
     assert_eq!(two(6, code::AND, 3), Some(2));
     assert_eq!(two(6, code::OR, 3), Some(7));
     assert_eq!(two(1, code::SHIFT_LEFT, 63), Some(1 << 63));

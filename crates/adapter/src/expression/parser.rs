@@ -241,6 +241,10 @@ mod tests {
             "((a == 0) || ((b != 1) && c))"
         );
         assert_eq!(parsed("1 << 4 + 1 | 2"), "((1 << (4 + 1)) | 2)");
+        assert_eq!(
+            parsed("1 + arg0 * *u64(arg1) * 2"),
+            "(1 + ((arg0 * *u64(arg1)) * 2))"
+        );
         assert_eq!(parsed("call(f|g, arg0+0x10)"), "call(f|g, (arg0 + 16))");
         assert_eq!(
             parsed("select(present(f), vcall(3, d), first(ret, 0))"),
