@@ -60,7 +60,7 @@ static void count(unsigned long *counter)
     }
 
 ATTEMPT(deallocate, "_ZN4ttnn6Tensor10deallocateEb")
-ATTEMPT(deallocate_until_0_78, "_ZN2tt8tt_metal6Tensor10deallocateEb")
+ATTEMPT(deallocate_of_older, "_ZN2tt8tt_metal6Tensor10deallocateEb")
 COUNTED(track_allocate, "_ZN2tt8tt_metal12GraphTracker14track_allocateEPKNS0_6BufferE", count(&allocated))
 COUNTED(track_deallocate, "_ZN2tt8tt_metal12GraphTracker16track_deallocateEPNS0_6BufferE",
         (count(&freed), has_freed = 1))

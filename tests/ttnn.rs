@@ -2,8 +2,8 @@
 //! tensors are freed.
 //!
 //! The cases say themselves what is expected of them. A line that ends in `# excess` frees one tensor too many
-//! (`# excess x3`: three; `# excess (double)`: when that bug is asked for), and is therefore a culprit by file and line;
-//! a line `# expect: late >= 1, declined = 0` names totals of the report.
+//! (`# excess x3`: three; `# excess (double)`: when that bug is asked for, or with that release), and is therefore a culprit by
+//! file and line; a line `# expect: late >= 1, declined = 0` names totals of the report.
 
 #![expect(clippy::expect_used, reason = "a test may panic")]
 
@@ -44,7 +44,6 @@ cases! {
     c07_closed_first,
     c08_left_alive,
     c09_failing_operations,
-    c10_program_cache,
     c11_output_is_input,
     c12_four_threads,
     c14_reopened,
