@@ -5,6 +5,7 @@ mod calls_x86_64;
 mod facts;
 pub(crate) mod library;
 mod outline;
+mod programs;
 mod symbols;
 
 use std::collections::BTreeSet;
@@ -27,6 +28,7 @@ pub use facts::Check;
 pub use facts::HookFacts;
 pub use facts::LibraryFacts;
 pub use facts::Missing;
+pub use facts::OwnFunctions;
 pub use facts::State;
 pub use facts::SymbolFacts;
 pub use library::Form;
@@ -63,13 +65,10 @@ pub fn check(files: &[File], adapters: Option<&str>) -> Result<Check, Vec<String
     };
     let mut found = Vec::new();
     for outline in &outlines {
-        let fitting: Vec<&(&str, Library<'_>)> = libraries
-            .iter()
-            .filter(|(path, library)| fits(outline, path, library))
-            .collect();
+        let facts = adapter(outline, &libraries);
         // One that was asked for and fits nothing is an answer, too.
-        if !fitting.is_empty() || adapters.is_some() {
-            found.push(adapter(outline, &fitting));
+        if !facts.fits.is_empty() || adapters.is_some() {
+            found.push(facts);
         }
     }
     Ok(Check {
@@ -137,13 +136,14 @@ fn about(path: &str, library: &Library<'_>) -> LibraryFacts {
     }
 }
 
-fn adapter(outline: &Outline, fitting: &[&(&str, Library<'_>)]) -> AdapterFacts {
+fn adapter(outline: &Outline, libraries: &[(&str, Library<'_>)]) -> AdapterFacts {
     let wanted: BTreeSet<&str> = outline
         .hooks
         .iter()
         .flat_map(|hook| hook.symbols.iter().map(|symbol| named(symbol).0))
         .collect();
-    let looks: Vec<Look<'_, '_>> = { fitting.iter() }
+    let looks: Vec<Look<'_, '_>> = { libraries.iter() }
+        .filter(|(path, library)| fits(outline, path, library))
         .map(|(path, library)| Look::new(path, library, &wanted))
         .collect();
     let mut hooks: Vec<HookFacts> = outline
@@ -151,6 +151,7 @@ fn adapter(outline: &Outline, fitting: &[&(&str, Library<'_>)]) -> AdapterFacts 
         .iter()
         .map(|it| symbols::hook(it, &looks))
         .collect();
+    let programs = programs::of(libraries, &wanted, &mut hooks);
     let mut expressions = Vec::new();
     for (hook, facts) in outline.hooks.iter().zip(&mut hooks) {
         // Of a hook that is never called no expression is evaluated.
@@ -160,14 +161,15 @@ fn adapter(outline: &Outline, fitting: &[&(&str, Library<'_>)]) -> AdapterFacts 
             expressions.extend(missing);
         }
     }
-    let why_not = why_not(&hooks, fitting.is_empty());
+    let why_not = why_not(&hooks, looks.is_empty());
     AdapterFacts {
         name: outline.name.clone(),
         file: outline.file.clone(),
         library: outline.globs.clone(),
-        fits: fitting.iter().map(|(path, _)| (*path).to_owned()).collect(),
+        fits: looks.iter().map(|look| look.path.to_owned()).collect(),
         usable: why_not.is_none(),
         why_not,
+        programs,
         hooks,
         expressions,
     }

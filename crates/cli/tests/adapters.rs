@@ -321,6 +321,46 @@ fn what_is_no_shared_library_is_told() {
 }
 
 #[test]
+fn a_program_with_functions_of_its_own_is_told() {
+    let folder = Folder::new();
+    let pool = "void *pool_take(void) { return 0; } void pool_give(void *b) { (void)b; }";
+    folder.library("libpool.so", pool, &[]);
+    let program = |flags: &[&str]| {
+        let source = format!("{pool} int main(void) {{ pool_give(pool_take()); }}");
+        // Without the library: what it exports is for libraries that it opens later.
+        folder.compile("cc", "host", &source, flags);
+        folder.check(POOL, &["libpool.so", "host"])
+    };
+    let (found, code) = program(&[]);
+    assert_eq!(code, 0, "the library's own users are seen: {found:#}");
+    let own = &found["adapters"][0]["programs"][0];
+    assert_eq!(own["path"], "host");
+    assert_eq!(own["inside"].to_string(), r#"["pool_give","pool_take"]"#);
+    assert_eq!(told(&found, "pool_give").0, "seen");
+
+    let (found, code) = program(&["-rdynamic"]);
+    assert_eq!(code, 1, "{found:#}");
+    let own = &found["adapters"][0]["programs"][0];
+    assert_eq!(own["exported"].to_string(), r#"["pool_give","pool_take"]"#);
+    assert_eq!(told(&found, "pool_give").0, "program");
+    let text = printed(&folder.run(&["check", "--adapters", "./mine.toml", "libpool.so", "host"]));
+    assert!(
+        text.contains("host exports: all calls of these are bound to it"),
+        "{text}"
+    );
+
+    // One that only calls them has none of its own.
+    let source =
+        "void *pool_take(void); void pool_give(void *); int main(void) { pool_give(pool_take()); }";
+    folder.compile("cc", "host", source, &["-rdynamic", "-L.", "-lpool"]);
+    let (found, code) = folder.check(POOL, &["libpool.so", "host"]);
+    assert_eq!(
+        (&found["adapters"][0]["programs"], code),
+        (&serde_json::json!([]), 0)
+    );
+}
+
+#[test]
 fn versions_are_told_apart() {
     let folder = Folder::new();
     folder.write("map", "POOL_1 { global: *; }; POOL_2 { } POOL_1;\n");

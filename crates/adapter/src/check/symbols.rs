@@ -14,7 +14,7 @@ use super::outline::HookOutline;
 
 /// A library with what was worked out once for all symbols.
 pub(super) struct Look<'look, 'data> {
-    path: &'look str,
+    pub(super) path: &'look str,
     pub(super) library: &'look Library<'data>,
     kept: BTreeSet<&'look str>,
     /// By address; `None` where nobody can tell.
