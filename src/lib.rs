@@ -37,6 +37,16 @@ pub mod ledger {
     //! Under loom: only what is pure enough to be modelled.
     pub mod cell;
 }
+#[cfg(loom)]
+pub mod linkmap {
+    //! Under loom: only what is pure enough to be modelled.
+    pub mod gate;
+}
+#[cfg(loom)]
+pub mod preload {
+    //! Under loom: only what is pure enough to be modelled.
+    pub mod spare;
+}
 mod primitive;
 #[cfg(not(loom))]
 pub mod process;

@@ -17,6 +17,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::ledger::Ledger;
+use crate::linkmap;
 use crate::options;
 use crate::record::Fork;
 use crate::record::Recorder;
@@ -69,6 +70,7 @@ pub fn start() {
 
 unsafe extern "C" fn in_child() {
     FORK_TIME.store(sys::monotonic_ns(), Ordering::Relaxed);
+    linkmap::forked();
     if let Some(mark) = mark() {
         mark.store(0, Ordering::Relaxed);
     }

@@ -13,6 +13,8 @@ use whofreed::index::Inserted;
 use whofreed::index::Slots;
 use whofreed::ledger::cell;
 use whofreed::ledger::cell::Records;
+use whofreed::linkmap::gate::Gate;
+use whofreed::preload::spare;
 
 /// Two levels of one line each, with two slots and one slot.
 struct FewSlots {
@@ -179,5 +181,62 @@ fn of_racing_frees_as_many_are_right_as_there_are_instances() {
         let right = theirs.iter().chain([&mine]).filter(|right| **right).count();
         assert_eq!(right, 1);
         assert_eq!(account.torn.load(Ordering::Relaxed), 0);
+    });
+}
+
+#[test]
+fn one_pointer_gets_one_spare_and_two_get_two() {
+    loom::model(|| {
+        let spares = Arc::new([0; 2].map(AtomicU64::new));
+        let other = Arc::clone(&spares);
+        let thread = thread::spawn(move || {
+            let same = spare::claim(&*other, 1, 4096).expect("room");
+            // Whoever was given a spare finds in it what it stands for.
+            assert_eq!(spare::look(&*other, same), Some((1, 4096)));
+            (same, spare::claim(&*other, 1, 8192))
+        });
+        let mine = spare::claim(&*spares, 1, 4096).expect("room");
+        let third = spare::claim(&*spares, 2, 4096);
+        let (theirs, second) = thread.join().expect("no panic");
+        assert_eq!(mine, theirs);
+        // There is room for two: of the other two pairs exactly one got in.
+        assert!(second.is_some() != third.is_some());
+        let got_in = second.or(third).expect("one of them");
+        assert_ne!(got_in, mine);
+        assert!(spare::look(&*spares, got_in).is_some());
+    });
+}
+
+/// Nobody reads while somebody unmaps, unless the patience of one of them was over.
+#[test]
+fn walks_and_unloadings_keep_out_of_each_others_way() {
+    loom::model(|| {
+        let gate = Arc::new(Gate {
+            walking: AtomicU64::new(0),
+            unloading: AtomicU64::new(0),
+        });
+        let inside = Arc::new(AtomicUsize::new(0));
+        let patience = || {
+            let mut left = 1;
+            move || {
+                thread::yield_now();
+                left -= 1;
+                left >= 0
+            }
+        };
+        let (other, others) = (Arc::clone(&gate), Arc::clone(&inside));
+        let thread = thread::spawn(move || {
+            if other.begin_unload(patience()) {
+                assert_eq!(others.fetch_add(1, Ordering::Relaxed), 0);
+                others.fetch_sub(1, Ordering::Relaxed);
+            }
+            other.end_unload();
+        });
+        if gate.begin_walk(0, patience()) {
+            assert_eq!(inside.fetch_add(1, Ordering::Relaxed), 0);
+            inside.fetch_sub(1, Ordering::Relaxed);
+        }
+        gate.end_walk();
+        thread.join().expect("no panic");
     });
 }

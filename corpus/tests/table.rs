@@ -5,14 +5,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod mark;
+
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::ops::Range;
 
 use whofreed_analysis::Analysis;
-use whofreed_analysis::Confidence;
-use whofreed_analysis::Site;
 use whofreed_analysis::analyse;
 use whofreed_corpus::Owners;
 use whofreed_corpus::methods::Method;
@@ -22,49 +21,9 @@ use whofreed_corpus::patterns::Pattern;
 use whofreed_corpus::patterns::Run;
 use whofreed_corpus::patterns::Tells;
 
-/// How a run went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Mark {
-    /// The culprits, all of them, and nobody else.
-    Exact,
-    /// All of them, some as "one or the other".
-    Either,
-    /// Some are missing, nobody innocent is named.
-    Missed,
-    /// An innocent is named.
-    Bad,
-}
-
-fn mark(truth: &BTreeMap<String, u64>, analysis: &Analysis) -> Mark {
-    let name = |site: &Site| site.frame.function.clone().unwrap();
-    let mut named = BTreeSet::new();
-    let mut hinted = BTreeSet::new();
-    for culprit in &analysis.culprits {
-        let site = name(&culprit.site);
-        if culprit.confidence == Confidence::Undecided {
-            let mut all: BTreeSet<String> = culprit.alternatives.iter().map(name).collect();
-            all.insert(site);
-            if !all.iter().any(|site| truth.contains_key(site)) {
-                return Mark::Bad;
-            }
-            hinted.extend(all);
-        } else {
-            if !truth.contains_key(&site) {
-                return Mark::Bad;
-            }
-            named.insert(site);
-        }
-    }
-    let found = |site: &String| named.contains(site) || hinted.contains(site);
-    let is_innocent = |site: &String| !truth.contains_key(site);
-    if !truth.keys().all(found) {
-        Mark::Missed
-    } else if truth.keys().all(|site| named.contains(site)) && !hinted.iter().any(is_innocent) {
-        Mark::Exact
-    } else {
-        Mark::Either
-    }
-}
+use self::mark::Mark;
+use self::mark::mark;
+use self::mark::name;
 
 fn check_sums(run: &Run, analysis: &Analysis) {
     let totals = &analysis.totals;
@@ -186,7 +145,6 @@ fn measure_pattern(pattern: Pattern, owners: Owners, seeds: &Range<u64>) -> (Sum
                 .culprits
                 .iter()
                 .map(|culprit| {
-                    let name = |site: &Site| site.frame.function.clone().unwrap();
                     let others: Vec<String> = culprit.alternatives.iter().map(name).collect();
                     format!(
                         "{} {} {} {others:?}",

@@ -26,6 +26,8 @@ pub struct Decision {
     pub verdict: Verdict,
     /// Whether the real function is to be called.
     pub forward: bool,
+    /// What the host calls the buffer.
+    pub kind: u32,
 }
 
 /// A buffer is about to be freed, or somebody tries to.
@@ -33,6 +35,7 @@ pub fn deallocate(device: u32, address: u64, owner: u64, at: CallSite) -> Decisi
     let unjudged = Decision {
         verdict: Verdict::Unknown,
         forward: true,
+        kind: 0,
     };
     enter_for_event(device, address).map_or(unjudged, |mut inside| {
         deallocate_inside(&mut inside, device, address, owner, at)
@@ -57,8 +60,8 @@ pub fn deallocate_told_inside(
     address: u64,
     owner: u64,
     at: CallSite,
-) -> Verdict {
-    judge_deallocate(inside, device, address, owner, at, false).verdict
+) -> Decision {
+    judge_deallocate(inside, device, address, owner, at, false)
 }
 
 /// Whether the guard would hold back a deallocate that happened now. For those who can stop it only before they know
@@ -95,6 +98,7 @@ fn judge_deallocate(
         return Decision {
             verdict: Verdict::Unknown,
             forward: true,
+            kind: 0,
         };
     };
     let counters = inside.counters();
@@ -150,5 +154,9 @@ fn judge_deallocate(
         }
         excess::react(inside, world, &event.record, options.on_excess);
     }
-    Decision { verdict, forward }
+    Decision {
+        verdict,
+        forward,
+        kind: event.record.label,
+    }
 }

@@ -10,14 +10,20 @@
 //! taken out and given back to malloc by dlclose. What an entry points at is therefore read only
 //! after `_dl_find_object` (lock-free in the linker, glibc >= 2.35) has confirmed that the
 //! entry still owns that address. What remains is a dlclose between the confirmation and the read;
-//! the preload room's dlclose hook tells it when to look again.
+//! the preload room's dlclose hook tells it when to look again, and lets walks finish that have begun.
 //! Only the base namespace is walked: what dlmopen has loaded apart is not observable by name.
 
+pub mod gate;
+mod scope;
 mod segments;
 mod symbols;
 #[cfg(test)]
 mod tests;
+mod unloading;
 
+pub use scope::Choice;
+pub use scope::Definition;
+pub use scope::definition;
 use std::ffi::CStr;
 use std::ffi::c_char;
 use std::ffi::c_int;
@@ -30,6 +36,10 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use symbols::Query;
 use symbols::Tables;
+pub use unloading::forked;
+pub use unloading::hold;
+pub use unloading::unloaded;
+pub use unloading::unloading;
 use whofreed_hooktable::glob::any_fits;
 
 /// `struct link_map` of `<link.h>`, its public part.
@@ -104,16 +114,20 @@ pub struct FoundObject {
 
 /// The objects in load order: executable first, then preloads, then the rest.
 pub fn objects() -> impl Iterator<Item = Object> {
-    // SAFETY: ld.so fills `_r_debug` before it runs any other code; `map` is one aligned word, and
-    // reading it through a volatile read never tears.
-    let first = unsafe { (&raw const _r_debug.map).read_volatile() };
-    let mut next = first;
+    let mut next = first_object();
     std::iter::from_fn(move || {
-        let object = Object::at(next)?;
-        next = object.map().next;
+        let object = next?;
+        next = Object::at(object.map().next);
         Some(object)
     })
     .take(MOST_OBJECTS)
+}
+
+/// The executable.
+fn first_object() -> Option<Object> {
+    // SAFETY: ld.so fills `_r_debug` before it runs any other code; `map` is one aligned word, and
+    // reading it through a volatile read never tears.
+    Object::at(unsafe { (&raw const _r_debug.map).read_volatile() })
 }
 
 /// Address of the first definition of `name` (`name` or `name@VERSION`) in load order, among the
@@ -125,6 +139,7 @@ pub fn find_symbol(name: &[u8], library_globs: &[u8]) -> Option<usize> {
 /// As [`find_symbol`], in the objects that `accept` takes.
 pub fn find_symbol_where(name: &[u8], mut accept: impl FnMut(&Object) -> bool) -> Option<usize> {
     let query = Query::parse(name);
+    let _held = hold();
     objects()
         .filter(|object| accept(object))
         .find_map(|object| object.tables()?.find(&query))

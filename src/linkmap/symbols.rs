@@ -7,6 +7,7 @@ use super::HIGHEST;
 use super::LOWEST;
 use super::MOST_ENTRIES;
 use super::peek;
+use std::ffi::CStr;
 use std::ffi::c_void;
 use std::ptr::with_exposed_provenance;
 
@@ -226,6 +227,12 @@ impl Tables {
             _ => Some(self.bias + value),
         }
         .filter(|address| *address != 0)
+    }
+
+    /// A string of the object's, by its offset.
+    pub(super) fn text(&self, offset: usize) -> &CStr {
+        // SAFETY: the linker reads the same strings; they are NUL-terminated, and mapped as long as the object.
+        unsafe { CStr::from_ptr(with_exposed_provenance(self.strings + offset)) }
     }
 
     fn string_is(&self, offset: usize, expected: &[u8]) -> bool {

@@ -1,5 +1,19 @@
 //! The attempts that a thread is in the middle of: what a deallocate nested in one has to be told apart from.
 
+use whofreed_hooktable::flags;
+
+use super::Frame;
+use super::engine;
+use super::layer::Layers;
+use super::memory::Bound;
+use super::memory::Memory;
+use super::session::ADDRESS_UNKNOWN;
+use super::session::Forward;
+use super::session::OWNERS;
+use super::session::Session;
+use super::session::site;
+use crate::hook;
+
 /// How many attempts within attempts are followed; deeper ones are not events.
 const MAX_DEPTH: usize = 8;
 
@@ -23,6 +37,8 @@ pub(super) struct Attempt {
 pub struct PerThread {
     attempts: [Attempt; MAX_DEPTH],
     depth: usize,
+    /// The calls of layers.
+    pub(super) layers: Layers,
 }
 
 impl PerThread {
@@ -36,6 +52,7 @@ impl PerThread {
             answered: false,
         }; MAX_DEPTH],
         depth: 0,
+        layers: Layers::NONE,
     };
 
     /// Forgets the attempts that were left by an exception or a longjmp: their frames lie below `slot`.
@@ -80,6 +97,122 @@ impl PerThread {
             }
         }
     }
+}
+
+/// What each handle stood for at its last attempt, for handles that are dead.
+static HANDLES: Memory = Memory::new();
+
+impl Session<'_> {
+    /// Before the real function is called.
+    pub(super) fn begin_attempt(&mut self, frame: &mut Frame) -> Forward {
+        let expressions = &self.hooked.hook;
+        let call = self.call(frame, false);
+        if !self.is_event(&call) {
+            return Forward::Yes;
+        }
+        let (Some(handle), Some(live)) =
+            (call.value(expressions.handle), call.value(expressions.live))
+        else {
+            self.unreadable();
+            return Forward::Yes;
+        };
+        if live == 0 {
+            // Nothing of the buffer can be read any more; what the handle stood for is remembered.
+            let bound = match HANDLES.recall(handle) {
+                Some(bound) => bound,
+                None => {
+                    let device = self.device(&call).unwrap_or(0);
+                    Bound {
+                        owner: 0,
+                        address: ADDRESS_UNKNOWN,
+                        device,
+                    }
+                }
+            };
+            return self.freed(frame, dead(bound), true);
+        }
+        let owner = call.value_or_zero(expressions.owner);
+        let remembered = OWNERS.recall(owner);
+        let device = match remembered {
+            Some(bound) => Some(bound.device),
+            None => self.device(&call),
+        };
+        let address = call.value(expressions.address);
+        let address = address.or(remembered.map(|bound| bound.address));
+        let (Some(device), Some(address)) = (device, address) else {
+            // A buffer from before we were there: its deallocate will tell, but nothing is known of the handle.
+            return Forward::Yes;
+        };
+        let bound = Bound {
+            owner,
+            address,
+            device,
+        };
+        HANDLES.remember(handle, bound);
+        // The handle believes that it holds the buffer. When the ledger knows better, the attempt is stopped here:
+        // what it leads to may be seen only by a notification, too late.
+        if self.hooked.has(flags::CAN_GUARD)
+            && hook::guard_holds_inside(&mut self.inside, device, address, owner)
+        {
+            return self.freed(frame, bound, true);
+        }
+        let slot = frame.return_address_slot;
+        let attempt = Attempt {
+            slot,
+            owner,
+            address,
+            device,
+            answered: false,
+        };
+        if self.inside.state().preload.push(attempt) {
+            frame.ticket |= engine::ATTEMPT;
+        }
+        Forward::Yes
+    }
+
+    /// What came of an attempt on a live handle: a nested deallocate was it; else the handle may have died all the
+    /// same (of a closed device, say), or the host declined.
+    pub(super) fn end_attempt(&mut self, frame: &Frame) {
+        let slot = frame.return_address_slot;
+        let attempt = self.inside.state().preload.pop(slot);
+        let Some(attempt) = attempt.filter(|attempt| !attempt.answered) else {
+            return;
+        };
+        let Attempt {
+            owner,
+            address,
+            device,
+            ..
+        } = attempt;
+        match self.call(frame, true).value(self.hooked.hook.live) {
+            Some(0) => {
+                self.freed(
+                    frame,
+                    dead(Bound {
+                        owner,
+                        address,
+                        device,
+                    }),
+                    false,
+                );
+            }
+            Some(_) => {
+                self.inside.state().preload.answer(slot, owner);
+                hook::declined_inside(&mut self.inside, device, address, owner, site(frame));
+            }
+            None => self.unreadable(),
+        }
+    }
+}
+
+/// How a handle that no longer tells its address is freed: by its owner, where there is one.
+fn dead(bound: Bound) -> Bound {
+    let address = if bound.owner == 0 {
+        bound.address
+    } else {
+        ADDRESS_UNKNOWN
+    };
+    Bound { address, ..bound }
 }
 
 #[cfg(test)]

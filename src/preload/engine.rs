@@ -7,6 +7,7 @@ use whofreed_hooktable::flags;
 
 use super::Frame;
 use super::originals;
+use super::resolver;
 use super::session::Forward;
 use super::session::Session;
 use super::session::kind_number;
@@ -20,6 +21,18 @@ use crate::thread::Inside;
 pub(super) const REPORT: u64 = 1;
 /// In a frame's ticket: `leave` has to see what came of the attempt.
 pub(super) const ATTEMPT: u64 = 2;
+/// In a frame's ticket: a right was used up that is to be given back when the call fails.
+pub(super) const UNDO: u64 = 4;
+/// In a frame's ticket: others may be nested in the call, and its end has to be told.
+pub(super) const LAYER: u64 = 8;
+/// In a frame's ticket: a library may have been unloaded.
+const CLOSED: u64 = 16;
+/// In a frame's ticket: `leave` has to exchange the pointer, for the hook of the stub whose number is above these bits.
+pub(super) const RESOLVED: u64 = 32;
+/// How many bits say what a ticket is for.
+pub(super) const TICKET_BITS: u32 = 8;
+/// The upper half of a frame's ticket holds the kind of the buffer that was given back.
+pub(super) const KIND_SHIFT: u32 = 32;
 
 /// Called by a thunk before the real function: returns its address, or 0 when `frame.result` is to be returned
 /// instead of calling it.
@@ -33,26 +46,32 @@ pub unsafe extern "C" fn enter(number: u32, frame: *mut Frame) -> usize {
     let Some(hooked) = Hooked::find(number) else {
         return 0;
     };
-    if hooked.hook.event == Event::LibraryClose as u32 {
-        originals::forget(&hooked.table);
-        return originals::original(number, &hooked).unwrap_or(0);
-    }
     frame.stack_words = u64::from(hooked.hook.stack_words);
+    match Event::from_number(hooked.hook.event) {
+        Some(Event::LibraryClose) => {
+            let original = original(&hooked, frame, &mut None);
+            originals::forget(&hooked.table);
+            if original != 0 {
+                // Again afterwards: the destructors of the library may call what is hooked.
+                frame.ticket = CLOSED;
+                linkmap::unloading();
+            }
+            return original;
+        }
+        Some(Event::Resolver | Event::SymbolLookup) => {
+            resolver::before(&hooked, frame);
+            return original(&hooked, frame, &mut None);
+        }
+        _ => {}
+    }
     // None when this thread asks the host for something: what the shim's own getters cause are no events.
     let mut inside = begin(&hooked.table);
-    let Some(original) = originals::original(number, &hooked) else {
-        // A probe by a weak reference found our stub, and calls it: the host must not die of it.
-        if let Some(inside) = &mut inside
-            && told::UNOBSERVABLE.is_first(number)
-        {
-            let why = b"called, but no loaded library defines it";
-            hook::coverage_unobservable_inside(inside, hooked.symbol(), why);
-        }
-        frame.result = hooked.hook.guard_value();
+    let original = original(&hooked, frame, &mut inside);
+    if original == 0 {
         return 0;
-    };
+    }
     if let Some(inside) = &mut inside
-        && told::BOUND.is_first(number)
+        && told::BOUND.is_first(hooked.number)
     {
         tell_bound(inside, &hooked, original);
     }
@@ -68,6 +87,29 @@ pub unsafe extern "C" fn enter(number: u32, frame: *mut Frame) -> usize {
     }
 }
 
+/// The real function; 0, and what to return instead, when nobody defines it. Who is not inside does not tell of it.
+fn original(hooked: &Hooked, frame: &mut Frame, inside: &mut Option<Inside>) -> usize {
+    let Some(original) = originals::original(hooked, frame) else {
+        // A probe by a weak reference found our stub, and calls it: the host must not die of it.
+        if let Some(inside) = inside
+            && told::UNOBSERVABLE.is_first(hooked.number)
+        {
+            let why = b"called, but no loaded library defines it";
+            hook::coverage_unobservable_inside(inside, hooked.symbol(), why);
+        }
+        frame.result = hooked.hook.guard_value();
+        return 0;
+    };
+    if original.is_guess
+        && let Some(inside) = inside
+        && told::GUESSED.is_first(hooked.number)
+    {
+        let why = b"several libraries define it, and none of them for its caller: such calls go to the first";
+        hook::coverage_unobservable_inside(inside, hooked.symbol(), why);
+    }
+    original.address
+}
+
 /// Called by the calling thunk after the real function returned.
 ///
 /// # Safety
@@ -75,14 +117,45 @@ pub unsafe extern "C" fn enter(number: u32, frame: *mut Frame) -> usize {
 pub unsafe extern "C" fn leave(number: u32, frame: *mut Frame) {
     // SAFETY: the thunk made the frame on its own stack, for us alone.
     let frame = unsafe { &mut *frame };
-    if frame.ticket == 0 {
-        return;
-    }
-    let (Some(hooked), Some(inside)) = (Hooked::find(number as usize), hook::enter_for_hook())
-    else {
+    let Some(hooked) = Hooked::find(number as usize) else {
         return;
     };
-    Session::new(&hooked, inside).after(frame);
+    match frame.ticket & ((1 << TICKET_BITS) - 1) {
+        CLOSED => closed(&hooked.table),
+        RESOLVED => resolver::after(&hooked, frame),
+        _ => {
+            if let Some(inside) = hook::enter_for_hook() {
+                Session::new(&hooked, inside).after(frame);
+            }
+        }
+    }
+}
+
+/// Called when an exception or the end of the thread passes the calling thunk, so that [`leave`] will not be.
+///
+/// # Safety
+/// As for [`leave`].
+pub unsafe extern "C" fn left(number: u32, frame: *mut Frame) {
+    // SAFETY: the thunk made the frame on its own stack, for us alone.
+    let frame = unsafe { &mut *frame };
+    let Some(hooked) = Hooked::find(number as usize) else {
+        return;
+    };
+    match frame.ticket & ((1 << TICKET_BITS) - 1) {
+        0 | RESOLVED => {}
+        CLOSED => closed(&hooked.table),
+        _ => {
+            if let Some(inside) = hook::enter_for_hook() {
+                Session::new(&hooked, inside).left(frame);
+            }
+        }
+    }
+}
+
+/// A library may be gone, and another one may lie where it was.
+fn closed(table: &Table<'_>) {
+    linkmap::unloaded();
+    originals::forget(table);
 }
 
 /// Goes inside; the first time in a process it says which adapters are in force.
@@ -124,8 +197,4 @@ fn tell_bound(inside: &mut Inside, hooked: &Hooked, address: usize) {
         .map_or(&b""[..], |library| library.name().to_bytes());
     let adapter = hooked.table.text(hooked.adapter.name);
     hook::coverage_bound_inside(inside, adapter, hooked.symbol(), library);
-    if originals::definitions(hooked) > 1 {
-        let why = b"several libraries define it: calls of all of them go to the first";
-        hook::coverage_unobservable_inside(inside, hooked.symbol(), why);
-    }
 }

@@ -207,7 +207,8 @@ impl Machine<'_> {
     }
 }
 
-fn is_plausible(address: u64, width: u64) -> bool {
+/// Whether a value of this width can lie at an address.
+pub(super) fn is_plausible(address: u64, width: u64) -> bool {
     address >= LOWEST && address <= HIGHEST - width
 }
 

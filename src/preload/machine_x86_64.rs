@@ -22,6 +22,19 @@ pub(super) extern "C" fn table_address() -> usize {
     )
 }
 
+/// Where the generated library's stubs begin; 0 when no such library is loaded.
+#[unsafe(naked)]
+pub(super) extern "C" fn stubs_address() -> usize {
+    naked_asm!(
+        ".weak wf_hook_stubs",
+        ".cfi_startproc",
+        "endbr64",
+        "mov rax, qword ptr [rip + wf_hook_stubs@GOTPCREL]",
+        "ret",
+        ".cfi_endproc",
+    )
+}
+
 /// Calls `function(argument)`, a function of the host; none when it threw.
 ///
 /// # Safety

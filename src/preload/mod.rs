@@ -5,7 +5,8 @@
 //! Each is a stub that jumps to a thunk of libwhofreed.so (crates/shared) with its number. The thunk saves the
 //! registers in a [`Frame`] and asks [`enter`] what to do. A hook that is an event before the real function runs ends
 //! in a jump there, and no frame of ours is left on the stack; one that has to see the result is called through, and
-//! [`leave`] looks at what came of it.
+//! [`leave`] looks at what came of it, or [`left`] when it was left by an exception. What a resolver hands out leads to a
+//! spare stub of the same library ([`resolver`]).
 //!
 //! **Architecture Invariant:** no Rust frame lies between the host's caller and the real function, so exceptions,
 //! cancellation and longjmp pass as if we were not there. No name or layout of any runtime is known here.
@@ -14,11 +15,15 @@ mod attempts;
 mod devices;
 mod engine;
 mod expression;
+mod layer;
 #[path = "machine_x86_64.rs"]
 mod machine;
 mod memory;
 mod originals;
+mod realloc;
+mod resolver;
 mod session;
+pub mod spare;
 mod table;
 mod told;
 
@@ -27,6 +32,7 @@ use std::mem::offset_of;
 pub use attempts::PerThread;
 pub use engine::enter;
 pub use engine::leave;
+pub use engine::left;
 
 /// The registers of a call, as a thunk saves them on the stack.
 #[derive(Debug)]
@@ -48,7 +54,7 @@ pub struct Frame {
     pub frame_pointer: usize,
     /// How many words of stack arguments to hand on, when called through.
     pub stack_words: u64,
-    /// What [`enter`] wants to find again in [`leave`]; 0 when there is nothing to do then.
+    /// What [`enter`] wants to find again in [`leave`]; 0 when there is nothing to do then, and so no frame to be left.
     pub ticket: u64,
     /// The vector arguments; afterwards the first two are the vector results.
     pub vectors: [u128; 8],

@@ -1,48 +1,137 @@
 //! Where the real functions are: looked up once, by an own walk over the loaded objects, then remembered.
 //!
 //! dlsym would not do: it does not see libraries opened with RTLD_LOCAL, takes the loader's lock, and may be hooked
-//! itself.
+//! itself. The original is the one that the caller's reference would have been bound to without us: what the global scope
+//! defines is everybody's and remembered for each stub, all else for each stub and object that calls.
 
+use std::ptr::with_exposed_provenance;
 use std::sync::atomic::AtomicU32;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
 use whofreed_hooktable::Table;
 
+use super::Frame;
 use super::machine;
+use super::memory::Bound;
+use super::memory::Memory;
 use super::table::Hooked;
 use crate::linkmap;
+use crate::linkmap::Choice;
+use crate::linkmap::Definition;
 use crate::linkmap::Object;
 
 /// How many stubs and how many symbols of expressions are remembered; others are looked up each time.
 const REMEMBERED: usize = 4096;
 
+/// What every caller means.
 static ORIGINALS: [AtomicUsize; REMEMBERED] = [const { AtomicUsize::new(0) }; REMEMBERED];
+/// What the callers of one object mean; the owner is the generation in which that was so.
+static BY_CALLER: Memory = Memory::new();
+/// Counts up whenever a library may have been unloaded: what was found before does not count any more.
+static GENERATION: AtomicU64 = AtomicU64::new(0);
 static SYMBOLS: [AtomicUsize; REMEMBERED] = [const { AtomicUsize::new(0) }; REMEMBERED];
 /// How many objects were loaded when a symbol was looked for in vain, plus one.
 static MISSED_AT: [AtomicU32; REMEMBERED] = [const { AtomicU32::new(0) }; REMEMBERED];
 
-/// The real function behind a stub.
-pub(super) fn original(number: usize, hooked: &Hooked) -> Option<usize> {
-    let remembered = ORIGINALS.get(number);
-    let known = remembered.map_or(0, |place| place.load(Ordering::Relaxed));
-    if known != 0 {
-        return Some(known);
+/// The real function behind a call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Original {
+    pub(super) address: usize,
+    /// Nobody can be sure: there are several, and the caller's scope has none of them. Said when it is looked up.
+    pub(super) is_guess: bool,
+}
+
+/// The real function behind a stub, for the caller of this frame.
+pub(super) fn original(hooked: &Hooked, frame: &Frame) -> Option<Original> {
+    let sure = |address| Original {
+        address,
+        is_guess: false,
+    };
+    if let Some(address) = hooked.bound.or_else(|| remembered(hooked)) {
+        return Some(sure(address));
     }
-    let address = find(hooked.symbol(), hooked.library())?;
-    if let Some(place) = remembered {
-        place.store(address, Ordering::Relaxed);
+    let slot = with_exposed_provenance::<usize>(frame.return_address_slot);
+    // SAFETY: the thunk wrote down where the return address of its call lies. That may be the first byte behind a
+    // function, of a call that does not return.
+    let caller = linkmap::object_of(unsafe { slot.read() }.wrapping_sub(1));
+    let key = key(hooked.number, caller);
+    let generation = GENERATION.load(Ordering::Acquire);
+    if let Some(known) = BY_CALLER.recall(key)
+        && known.owner == generation
+        && let Ok(address) = usize::try_from(known.address)
+    {
+        return Some(sure(address));
     }
-    Some(address)
+    let found = look_up(hooked, caller)?;
+    let is_everybodys = found.choice == Choice::Global;
+    if !is_everybodys || !remember(hooked, found.address, generation) {
+        let bound = Bound {
+            owner: generation,
+            address: found.address as u64,
+            device: 0,
+        };
+        BY_CALLER.remember(key, bound);
+    }
+    Some(Original {
+        address: found.address,
+        is_guess: found.choice == Choice::First,
+    })
+}
+
+/// What every caller means by a stub's symbol, where the global scope defines it.
+pub(super) fn everybodys(hooked: &Hooked) -> Option<usize> {
+    if let Some(address) = remembered(hooked) {
+        return Some(address);
+    }
+    let generation = GENERATION.load(Ordering::Acquire);
+    let found = look_up(hooked, None).filter(|found| found.choice == Choice::Global)?;
+    remember(hooked, found.address, generation);
+    Some(found.address)
+}
+
+fn look_up(hooked: &Hooked, caller: Option<Object>) -> Option<Definition> {
+    let ours = linkmap::object_of(machine::table_address());
+    let prefer = |object: &Object| object.matches(hooked.library());
+    linkmap::definition(hooked.symbol(), ours, caller, prefer)
+}
+
+fn remembered(hooked: &Hooked) -> Option<usize> {
+    let address = ORIGINALS.get(hooked.number)?.load(Ordering::Relaxed);
+    (address != 0).then_some(address)
+}
+
+/// Remembers what every caller means; false when there is no room.
+fn remember(hooked: &Hooked, address: usize, generation: u64) -> bool {
+    let Some(place) = ORIGINALS.get(hooked.number) else {
+        return false;
+    };
+    place.store(address, Ordering::SeqCst);
+    // Whoever forgets counts first and then empties: either it empties this too, or its count is seen here.
+    if GENERATION.load(Ordering::SeqCst) != generation {
+        place.store(0, Ordering::SeqCst);
+    }
+    true
+}
+
+/// A stub and an object that calls, as one number.
+fn key(number: usize, caller: Option<Object>) -> u64 {
+    /// The linker's records are aligned to a word, and no user's address has more than 47 bits.
+    const NUMBER_BITS: u32 = 20;
+    let caller = caller.map_or(0, |caller| caller.link_map() as u64 >> 3);
+    // Stubs beyond that many are not, since texts of that many symbols do not fit into an adapter.
+    caller << NUMBER_BITS | ((number as u64 + 1) & ((1 << NUMBER_BITS) - 1))
 }
 
 /// Forgets where everything is: a library may be gone in a moment, or be somewhere else.
 pub(super) fn forget(table: &Table<'_>) {
+    GENERATION.fetch_add(1, Ordering::SeqCst);
     let known = ORIGINALS.iter().take(table.stub_count());
     let symbols = SYMBOLS.iter().take(table.list_count());
     known
         .chain(symbols)
-        .for_each(|place| place.store(0, Ordering::Relaxed));
+        .for_each(|place| place.store(0, Ordering::SeqCst));
     let missed = MISSED_AT.iter().take(table.list_count());
     missed.for_each(|place| place.store(0, Ordering::Relaxed));
 }
@@ -53,16 +142,6 @@ pub(super) fn find(name: &[u8], globs: &[u8]) -> Option<usize> {
     let is_foreign = |object: &Object| Some(*object) != ours;
     linkmap::find_symbol_where(name, |object| is_foreign(object) && object.matches(globs))
         .or_else(|| linkmap::find_symbol_where(name, is_foreign))
-}
-
-/// How many of the adapter's libraries define a stub's symbol.
-pub(super) fn definitions(hooked: &Hooked) -> usize {
-    let ours = linkmap::object_of(machine::table_address());
-    let name = hooked.symbol();
-    linkmap::objects()
-        .filter(|object| Some(*object) != ours && object.matches(hooked.library()))
-        .filter(|object| object.find_symbol(name, None).is_some())
-        .count()
 }
 
 /// A symbol of an expression, by its place in the table's lists: the first that exists of several alternatives.

@@ -2,9 +2,9 @@
 
 use whofreed_hooktable::Event;
 use whofreed_hooktable::flags;
+use whofreed_lifecycle::Verdict;
 
 use super::Frame;
-use super::attempts::Attempt;
 use super::devices;
 use super::engine;
 use super::expression::Call;
@@ -14,18 +14,17 @@ use super::table::Hooked;
 use super::told;
 use crate::hook;
 use crate::hook::CallSite;
+use crate::hook::Decision;
 use crate::thread::Inside;
 
 /// `WF_ADDRESS_UNKNOWN`.
-const ADDRESS_UNKNOWN: u64 = u64::MAX;
+pub(super) const ADDRESS_UNKNOWN: u64 = u64::MAX;
 
 /// The kinds of the first adapter begin here, those of the next one as much further.
 const KINDS_OF_ADAPTER: u32 = 1000;
 
 /// What each owner's buffer was, for those who only know the owner.
-static OWNERS: Memory = Memory::new();
-/// What each handle stood for at its last attempt, for handles that are dead.
-static HANDLES: Memory = Memory::new();
+pub(super) static OWNERS: Memory = Memory::new();
 
 /// The number that a kind of an adapter has in the record.
 pub(super) fn kind_number(adapter_place: u32, kind: u64) -> u32 {
@@ -47,8 +46,8 @@ pub(super) enum Forward {
 
 #[derive(Debug)]
 pub(super) struct Session<'hooked> {
-    hooked: &'hooked Hooked,
-    inside: Inside,
+    pub(super) hooked: &'hooked Hooked,
+    pub(super) inside: Inside,
 }
 
 impl<'hooked> Session<'hooked> {
@@ -58,11 +57,23 @@ impl<'hooked> Session<'hooked> {
 
     /// Before the real function is called.
     pub(super) fn before(&mut self, frame: &mut Frame) -> Forward {
+        self.begin_layer(frame);
+        let forward = self.begin(frame);
+        if forward == Forward::No {
+            self.end_layer(frame);
+        }
+        forward
+    }
+
+    fn begin(&mut self, frame: &mut Frame) -> Forward {
         if self.hooked.hook.event == Event::Attempt as u32 {
             return self.begin_attempt(frame);
         }
-        if self.hooked.has(flags::CALL_THROUGH) {
-            frame.ticket = engine::REPORT;
+        if self.hooked.hook.event == Event::Realloc as u32 {
+            return self.begin_realloc(frame);
+        }
+        if self.hooked.has(flags::REPORT_AFTER) {
+            frame.ticket |= engine::REPORT;
             return Forward::Yes;
         }
         self.report(&self.call(frame, false))
@@ -70,14 +81,25 @@ impl<'hooked> Session<'hooked> {
 
     /// After the real function returned.
     pub(super) fn after(&mut self, frame: &Frame) {
-        if frame.ticket == engine::ATTEMPT {
+        if self.hooked.hook.event == Event::Realloc as u32 {
+            self.end_realloc(frame);
+        } else if frame.ticket & engine::ATTEMPT != 0 {
             self.end_attempt(frame);
-        } else {
+        } else if frame.ticket & engine::REPORT != 0 {
             self.report(&self.call(frame, true));
         }
+        self.end_layer(frame);
     }
 
-    fn call<'call>(&self, frame: &'call Frame, has_returned: bool) -> Call<'call>
+    /// After the real function was left by an exception.
+    pub(super) fn left(&mut self, frame: &Frame) {
+        if self.hooked.hook.event == Event::Realloc as u32 {
+            self.undo_realloc(frame);
+        }
+        self.end_layer(frame);
+    }
+
+    pub(super) fn call<'call>(&self, frame: &'call Frame, has_returned: bool) -> Call<'call>
     where
         'hooked: 'call,
     {
@@ -95,7 +117,7 @@ impl<'hooked> Session<'hooked> {
         }
         match Event::from_number(expressions.event) {
             Some(Event::Allocate) => self.allocate(call),
-            Some(Event::Deallocate) => return self.deallocate(call),
+            Some(Event::Deallocate | Event::Release) => return self.deallocate(call),
             Some(event @ (Event::Retain | Event::View)) => self.refer(call, event),
             Some(Event::DeviceOpen) => {
                 if let Some(device) = self.device(call) {
@@ -105,13 +127,20 @@ impl<'hooked> Session<'hooked> {
             Some(event @ (Event::DeviceReset | Event::DeviceClose)) => {
                 self.release_all(call, event);
             }
-            Some(Event::Attempt | Event::LibraryClose) | None => {}
+            Some(
+                Event::Attempt
+                | Event::Realloc
+                | Event::LibraryClose
+                | Event::Resolver
+                | Event::SymbolLookup,
+            )
+            | None => {}
         }
         Forward::Yes
     }
 
     /// Whether the adapter's conditions hold.
-    fn is_event(&mut self, call: &Call<'_>) -> bool {
+    pub(super) fn is_event(&mut self, call: &Call<'_>) -> bool {
         for condition in [self.hooked.hook.when, self.hooked.hook.ok] {
             match call.holds(condition) {
                 Some(true) => {}
@@ -125,12 +154,15 @@ impl<'hooked> Session<'hooked> {
         true
     }
 
-    fn allocate(&mut self, call: &Call<'_>) {
+    pub(super) fn allocate(&mut self, call: &Call<'_>) {
         let expressions = &self.hooked.hook;
         let (Some(address), Some(device)) = (call.value(expressions.address), self.device(call))
         else {
             return self.unreadable();
         };
+        if self.is_told(call.frame, Event::Allocate, device, address) {
+            return;
+        }
         let owner = call.value_or_zero(expressions.owner);
         let size = call.value_or_zero(expressions.size);
         let kind = kind_number(
@@ -159,24 +191,37 @@ impl<'hooked> Session<'hooked> {
             self.unreadable();
             return Forward::Yes;
         };
-        self.freed(
-            call.frame,
-            Bound {
-                owner,
-                address,
-                device,
-            },
-            true,
-        )
+        let bound = Bound {
+            owner,
+            address,
+            device,
+        };
+        self.freed(call.frame, bound, true)
     }
 
     /// A deallocate, wherever it was seen; where the real function has run already, nothing can be blocked.
-    fn freed(&mut self, frame: &Frame, bound: Bound, can_block: bool) -> Forward {
+    pub(super) fn freed(&mut self, frame: &Frame, bound: Bound, can_block: bool) -> Forward {
+        if self.decided(frame, bound, can_block).forward {
+            Forward::Yes
+        } else {
+            Forward::No
+        }
+    }
+
+    /// As [`Session::freed`], with the whole answer.
+    pub(super) fn decided(&mut self, frame: &Frame, bound: Bound, can_block: bool) -> Decision {
         let Bound {
             owner,
             address,
             device,
         } = bound;
+        if self.is_told(frame, Event::Deallocate, device, address) {
+            return Decision {
+                verdict: Verdict::Unknown,
+                forward: true,
+                kind: 0,
+            };
+        }
         OWNERS.retire(owner);
         self.inside
             .state()
@@ -184,15 +229,9 @@ impl<'hooked> Session<'hooked> {
             .answer(frame.return_address_slot, owner);
         let at = site(frame);
         if !self.hooked.has(flags::CAN_GUARD) || !can_block {
-            hook::deallocate_told_inside(&mut self.inside, device, address, owner, at);
-            return Forward::Yes;
+            return hook::deallocate_told_inside(&mut self.inside, device, address, owner, at);
         }
-        let decision = hook::deallocate_inside(&mut self.inside, device, address, owner, at);
-        if decision.forward {
-            Forward::Yes
-        } else {
-            Forward::No
-        }
+        hook::deallocate_inside(&mut self.inside, device, address, owner, at)
     }
 
     fn refer(&mut self, call: &Call<'_>, event: Event) {
@@ -202,6 +241,9 @@ impl<'hooked> Session<'hooked> {
         else {
             return self.unreadable();
         };
+        if self.is_told(call.frame, event, device, address) {
+            return;
+        }
         let at = site(call.frame);
         if event == Event::Retain {
             hook::retain_inside(&mut self.inside, device, address, owner, at);
@@ -219,6 +261,9 @@ impl<'hooked> Session<'hooked> {
             None
         };
         for device in devices::members(group).chain(alone) {
+            if self.is_told(call.frame, event, device, 0) {
+                continue;
+            }
             match event {
                 Event::DeviceClose => hook::device_close_inside(&mut self.inside, device),
                 _ => hook::device_reset_inside(&mut self.inside, device),
@@ -226,108 +271,8 @@ impl<'hooked> Session<'hooked> {
         }
     }
 
-    fn begin_attempt(&mut self, frame: &mut Frame) -> Forward {
-        let expressions = &self.hooked.hook;
-        let call = self.call(frame, false);
-        if !self.is_event(&call) {
-            return Forward::Yes;
-        }
-        let (Some(handle), Some(live)) =
-            (call.value(expressions.handle), call.value(expressions.live))
-        else {
-            self.unreadable();
-            return Forward::Yes;
-        };
-        if live == 0 {
-            // Nothing of the buffer can be read any more; what the handle stood for is remembered.
-            let bound = match HANDLES.recall(handle) {
-                Some(bound) => bound,
-                None => {
-                    let device = self.device(&call).unwrap_or(0);
-                    Bound {
-                        owner: 0,
-                        address: ADDRESS_UNKNOWN,
-                        device,
-                    }
-                }
-            };
-            return self.freed(frame, dead(bound), true);
-        }
-        let owner = call.value_or_zero(expressions.owner);
-        let remembered = OWNERS.recall(owner);
-        let device = match remembered {
-            Some(bound) => Some(bound.device),
-            None => self.device(&call),
-        };
-        let address = call.value(expressions.address);
-        let address = address.or(remembered.map(|bound| bound.address));
-        let (Some(device), Some(address)) = (device, address) else {
-            // A buffer from before we were there: its deallocate will tell, but nothing is known of the handle.
-            return Forward::Yes;
-        };
-        let bound = Bound {
-            owner,
-            address,
-            device,
-        };
-        HANDLES.remember(handle, bound);
-        // The handle believes that it holds the buffer. When the ledger knows better, the attempt is stopped here:
-        // what it leads to may be seen only by a notification, too late.
-        if self.hooked.has(flags::CAN_GUARD)
-            && hook::guard_holds_inside(&mut self.inside, device, address, owner)
-        {
-            return self.freed(frame, bound, true);
-        }
-        let slot = frame.return_address_slot;
-        let attempt = Attempt {
-            slot,
-            owner,
-            address,
-            device,
-            answered: false,
-        };
-        if self.inside.state().preload.push(attempt) {
-            frame.ticket = engine::ATTEMPT;
-        }
-        Forward::Yes
-    }
-
-    /// What came of an attempt on a live handle: a nested deallocate was it; else the handle may have died all the
-    /// same (of a closed device, say), or the host declined.
-    fn end_attempt(&mut self, frame: &Frame) {
-        let slot = frame.return_address_slot;
-        let attempt = self.inside.state().preload.pop(slot);
-        let Some(attempt) = attempt.filter(|attempt| !attempt.answered) else {
-            return;
-        };
-        let Attempt {
-            owner,
-            address,
-            device,
-            ..
-        } = attempt;
-        match self.call(frame, true).value(self.hooked.hook.live) {
-            Some(0) => {
-                self.freed(
-                    frame,
-                    dead(Bound {
-                        owner,
-                        address,
-                        device,
-                    }),
-                    false,
-                );
-            }
-            Some(_) => {
-                self.inside.state().preload.answer(slot, owner);
-                hook::declined_inside(&mut self.inside, device, address, owner, site(frame));
-            }
-            None => self.unreadable(),
-        }
-    }
-
     /// The number of the device that a call is about; a device that is seen for the first time is named.
-    fn device(&mut self, call: &Call<'_>) -> Option<u32> {
+    pub(super) fn device(&mut self, call: &Call<'_>) -> Option<u32> {
         let expressions = self.hooked.hook.device();
         let has_parts = self.hooked.adapter.parts_count > 0;
         if has_parts && expressions[0] == 0 {
@@ -352,7 +297,7 @@ impl<'hooked> Session<'hooked> {
     }
 
     /// A call was seen, but what it is about could not be read: said once per hook, never silently.
-    fn unreadable(&mut self) {
+    pub(super) fn unreadable(&mut self) {
         if told::UNOBSERVABLE.is_first(self.hooked.number) {
             let why = b"called, but the adapter's expressions have no value";
             hook::coverage_unobservable_inside(&mut self.inside, self.hooked.symbol(), why);
@@ -360,17 +305,7 @@ impl<'hooked> Session<'hooked> {
     }
 }
 
-/// How a handle that no longer tells its address is freed: by its owner, where there is one.
-fn dead(bound: Bound) -> Bound {
-    let address = if bound.owner == 0 {
-        bound.address
-    } else {
-        ADDRESS_UNKNOWN
-    };
-    Bound { address, ..bound }
-}
-
-fn site(frame: &Frame) -> CallSite {
+pub(super) fn site(frame: &Frame) -> CallSite {
     CallSite {
         return_address_slot: frame.return_address_slot,
         frame_pointer: frame.frame_pointer,

@@ -9,6 +9,7 @@ use whofreed_hooktable::Stub;
 use whofreed_hooktable::Table;
 
 use super::machine;
+use super::resolver;
 
 /// The table, when the launcher has preloaded one.
 pub(super) fn table() -> Option<Table<'static>> {
@@ -25,7 +26,7 @@ pub(super) fn table() -> Option<Table<'static>> {
     Table::new(unsafe { slice::from_raw_parts(start, length) })
 }
 
-/// One stub of a table and what belongs to it.
+/// One symbol of a table and what belongs to it, as the stub that was called says.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hooked {
     pub(super) table: Table<'static>,
@@ -33,13 +34,23 @@ pub(super) struct Hooked {
     pub(super) adapter: Adapter,
     pub(super) hook: Hook,
     pub(super) stub: Stub,
+    /// The number of the symbol's own stub.
     pub(super) number: usize,
+    /// The real function, where the stub is a spare one and stands for that one alone.
+    pub(super) bound: Option<usize>,
 }
 
 impl Hooked {
     /// What the stub with this number stands for.
     pub(super) fn find(number: usize) -> Option<Self> {
         let table = table()?;
+        let (number, bound) = match number.checked_sub(table.stub_count()) {
+            None => (number, None),
+            Some(spare) => {
+                let (number, original) = resolver::spare(spare)?;
+                (number, Some(original))
+            }
+        };
         let stub = table.stub(number)?;
         let hook = table.hook(stub.hook as usize)?;
         let adapter = table.adapter(hook.adapter as usize)?;
@@ -50,6 +61,7 @@ impl Hooked {
             hook,
             stub,
             number,
+            bound,
         })
     }
 

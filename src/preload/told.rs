@@ -19,6 +19,10 @@ pub(super) static ADAPTERS: Told = Told::new();
 pub(super) static BOUND: Told = Told::new();
 /// What is wrong with each stub.
 pub(super) static UNOBSERVABLE: Told = Told::new();
+/// Which stubs have more originals than there are spare stubs.
+pub(super) static SPARED: Told = Told::new();
+/// Of which stubs calls go to an original that nobody can be sure of.
+pub(super) static GUESSED: Told = Told::new();
 /// The name of each device.
 pub(super) static DEVICES: Told = Told::new();
 

@@ -8,7 +8,9 @@
 
 pub mod modules;
 pub mod python;
+mod running;
 
+use std::ops::Range;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
@@ -23,6 +25,8 @@ use self::python::Status;
 use crate::linkmap;
 use crate::record::Pen;
 use crate::record::Recorder;
+
+pub use self::running::is_running;
 
 /// The most native frames of a stack.
 pub const MAX_FRAMES: usize = 512;
@@ -61,19 +65,22 @@ pub fn start() {
     unsafe { backtrace::trace_unsynchronized(|_| true) };
 }
 
+fn own_range() -> Range<usize> {
+    OWN_START.load(Ordering::Relaxed)..OWN_END.load(Ordering::Relaxed)
+}
+
 impl StackBuffer {
     /// Captures the calling thread's native stack, the host's innermost frame first.
     pub fn capture(&mut self, depth: usize) {
-        let own = OWN_START.load(Ordering::Relaxed)..OWN_END.load(Ordering::Relaxed);
+        let own = own_range();
         let depth = depth.min(MAX_FRAMES);
         let (frames, mut len, mut truncated) = (&mut self.frames, 0, false);
-        let mut in_host = false;
         // SAFETY: as in `start`; the closure neither allocates nor unwinds.
         unsafe {
             backtrace::trace_unsynchronized(|frame| {
                 let address = frame.ip() as usize;
-                in_host = in_host || !own.contains(&address);
-                if !in_host || address == 0 {
+                // Ours are the innermost, and those of thunks whose real function led here.
+                if own.contains(&address) || address == 0 {
                     return true;
                 }
                 if len == depth {
@@ -134,7 +141,7 @@ impl StackBuffer {
 
 /// An interpreter that is there and cannot be read is said in the report, once.
 fn say_why_no_python(recorder: &Recorder, pen: &mut Pen, memory: &mut [u8; MAX_TEXT]) {
-    let why = match python::status() {
+    let why = match python::known_status() {
         Status::Unsupported { why, .. } => why,
         Status::Mismatch { what, .. } => what,
         Status::NoPython | Status::Reading { .. } => return,

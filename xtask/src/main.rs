@@ -29,7 +29,8 @@ cargo xtask COMMAND
           --in-diff REVISION   only in the lines that changed since; fail when no test notices one
   header           write include/whofreed.h from the sources
          --check     only say whether it is fresh
-  ttnn-setup       install the TT-Metal runtime with mock boards under target/, print its environment
+  ttnn-setup [VERSION]  install the TT-Metal runtime (of this version of ttnn: 0.81.1, 0.73.1 or 0.67.4) with mock boards
+                   under target/, print its environment
   help             this text
 ";
 
@@ -43,7 +44,8 @@ fn main() -> ExitCode {
         ["mutants", rest @ ..] => mutants::command(rest),
         ["header"] => artifacts::write_header(),
         ["header", "--check"] => artifacts::check_header(),
-        ["ttnn-setup"] => ttnn::command(),
+        ["ttnn-setup"] => ttnn::command(None),
+        ["ttnn-setup", version] => ttnn::command(Some(version)),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             Ok(())

@@ -138,7 +138,7 @@ pub fn run_tests(filters: &[&str], with_ttnn: bool, variables: &[(&str, &str)]) 
 /// The environment variable that tells the tests of the TT-Metal runtime where it is, or why there is none.
 fn ttnn_for_tests(wanted: bool) -> (&'static str, String) {
     let missing = if wanted {
-        match ttnn::set_up().and_then(|runtime| runtime.write_for_tests()) {
+        match ttnn::set_up().and_then(|runtime| ttnn::write_for_tests(&runtime)) {
             Ok(file) => return ("WHOFREED_TEST_TTNN", file.display().to_string()),
             Err(why) => why,
         }

@@ -1,11 +1,14 @@
-//! The real TT-Metal runtime, without its hardware: the released wheel, on a mock cluster.
+//! The real TT-Metal runtime, without its hardware: released wheels, on a mock cluster.
 //!
-//! Everything lies in the cache folder under `target/`, nothing is written into the wheel: a virtual environment, a runtime
-//! root of symbolic links with the stand-in compiler in it, and the runtime's own cache of compiled programs.
+//! Everything lies in the cache folder under `target/`, nothing is written into a wheel: for each release a virtual
+//! environment, a runtime root of symbolic links with the stand-in compiler in it, and the runtime's own cache of compiled
+//! programs.
 
 mod compiler;
 mod python;
+mod release;
 
+use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::fs::symlink;
@@ -14,12 +17,10 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::process::Stdio;
 
+use self::release::Release;
 use crate::paths;
 use crate::run;
 use crate::run::Outcome;
-
-/// The release that the tests' expectations were written for.
-const RELEASE: &str = "ttnn==0.81.1";
 
 /// Opens the device, has a program compiled, and closes it again.
 const CHECK: &str = "
@@ -66,13 +67,14 @@ pub struct Runtime {
     /// The virtual environment's interpreter.
     pub python: PathBuf,
     home: PathBuf,
+    release: &'static Release,
 }
 
 impl Runtime {
     /// The environment of a process that uses the runtime with this board.
     pub fn variables(&self, board: Board) -> Vec<(&'static str, String)> {
         let path = |path: PathBuf| path.display().to_string();
-        vec![
+        let mut variables = vec![
             ("TT_METAL_RUNTIME_ROOT", path(self.home.join("root"))),
             // The runtime appends a name to this text: without the slash its folder would be called after both.
             (
@@ -92,72 +94,65 @@ impl Runtime {
                 "MESH",
                 if board == Board::Mesh { "1" } else { "0" }.to_owned(),
             ),
-        ]
+        ];
+        let own = self.release.variables.iter();
+        variables.extend(own.map(|&(name, value)| (name, value.to_owned())));
+        variables
     }
-}
 
-impl Runtime {
-    /// What the tests are told: a file with a line `BOARD VARIABLE VALUE` for each variable, by its path.
-    pub fn write_for_tests(&self) -> Outcome<PathBuf> {
-        let mut lines = format!("- PYTHON {}\n", self.python.display());
+    fn describe(&self, lines: &mut String) {
+        let release = self.release.version;
+        // Writing to a string cannot fail.
+        let _ = writeln!(lines, "{release} - PYTHON {}", self.python.display());
         for board in Board::ALL {
             for (name, value) in self.variables(board) {
-                lines.push_str(&format!("{} {name} {value}\n", board.name()));
+                let _ = writeln!(lines, "{release} {} {name} {value}", board.name());
             }
         }
-        let file = self.home.join("environment");
-        run::write(&file, &lines)?;
-        Ok(file)
     }
 }
 
-/// Installs what is not there yet, and checks it by opening both boards. An error is the reason why it cannot be had.
+/// What the tests are told of this runtime and of the older releases: a file, by its path, with lines
+/// `RELEASE BOARD VARIABLE VALUE` (`-` for what is the same on each board).
+///
+/// An older release that cannot be had has a line `RELEASE - MISSING WHY`; one that is there and does not work, `BROKEN`.
+pub fn write_for_tests(runtime: &Runtime) -> Outcome<PathBuf> {
+    let mut lines = String::new();
+    runtime.describe(&mut lines);
+    for release in &release::OLDER {
+        let (word, why) = match release.install().map(|_| set_up_release(release)) {
+            Ok(Ok(older)) => {
+                older.describe(&mut lines);
+                continue;
+            }
+            Ok(Err(why)) => ("BROKEN", why),
+            Err(why) => ("MISSING", why),
+        };
+        eprintln!("xtask: no TT-Metal runtime {}: {why}", release.version);
+        let why = why.lines().collect::<Vec<_>>().join(" ");
+        // Writing to a string cannot fail.
+        let _ = writeln!(lines, "{} - {word} {why}", release.version);
+    }
+    let file = runtime.home.join("environment");
+    run::write(&file, &lines)?;
+    Ok(file)
+}
+
+/// Installs what is not there yet of the newest release, and checks it by opening both boards. An error is the reason why it
+/// cannot be had.
 pub fn set_up() -> Outcome<Runtime> {
-    let home = paths::cache()?.join("ttnn");
-    let venv = paths::cache()?.join("ttnn-venv");
-    let python = install(&venv)?;
-    let runtime = Runtime { python, home };
-    let compiler = lay_root(&package_folder(&venv)?, &runtime.home)?;
+    set_up_release(&release::NEWEST)
+}
+
+fn set_up_release(release: &'static Release) -> Outcome<Runtime> {
+    let runtime = Runtime {
+        python: release.install()?,
+        home: release.home()?,
+        release,
+    };
+    let compiler = lay_root(&package_folder(&release.environment()?)?, &runtime.home)?;
     check(&runtime, &compiler)?;
     Ok(runtime)
-}
-
-/// The virtual environment's interpreter, with the wheel installed.
-fn install(venv: &Path) -> Outcome<PathBuf> {
-    let python = venv.join("bin/python");
-    let stamp = venv.join("installed");
-    if fs::read_to_string(&stamp).is_ok_and(|release| release == RELEASE)
-        && run::quiet(Command::new(&python).arg("--version")).is_ok()
-    {
-        return Ok(python);
-    }
-    let system = python::find().ok_or("Python 3.12 or 3.10 is not installed")?;
-    eprintln!(
-        "xtask: installing {RELEASE} for {} into {}",
-        system.display(),
-        venv.display()
-    );
-    run::quiet(
-        Command::new(&system)
-            .args(["-m", "venv", "--clear"])
-            .arg(venv),
-    )?;
-    let install = || {
-        run::quiet(Command::new(&python).args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--no-input",
-            "--disable-pip-version-check",
-            RELEASE,
-            "numpy",
-        ]))
-    };
-    // Once more, since what fails most often is the download.
-    install().or_else(|_| install())?;
-    run::write(&stamp, RELEASE)?;
-    Ok(python)
 }
 
 /// The folder of the installed package.
@@ -213,11 +208,15 @@ fn check(runtime: &Runtime, compiler: &str) -> Outcome<()> {
         let descriptor = fs::read_to_string(board.descriptor())
             .map_err(|error| format!("{}: {error}", board.descriptor().display()))?;
         let stamp = runtime.home.join(format!("opened-{}", board.name()));
-        let this = format!("{RELEASE}\n{compiler}{descriptor}");
+        let this = format!("{}\n{compiler}{descriptor}", runtime.release.requirement());
         if fs::read_to_string(&stamp).is_ok_and(|text| text == this) {
             continue;
         }
-        eprintln!("xtask: opening the mock {} board", board.name());
+        eprintln!(
+            "xtask: opening the mock {} board with ttnn {}",
+            board.name(),
+            runtime.release.version
+        );
         let mut command = Command::new(&runtime.python);
         command
             .args(["-c", CHECK])
@@ -229,9 +228,16 @@ fn check(runtime: &Runtime, compiler: &str) -> Outcome<()> {
     Ok(())
 }
 
-/// `cargo xtask ttnn-setup`: prints the environment as shell exports.
-pub fn command() -> Outcome<()> {
-    let runtime = set_up()?;
+/// `cargo xtask ttnn-setup [VERSION]`: prints the environment as shell exports.
+pub fn command(version: Option<&str>) -> Outcome<()> {
+    let mut known = [&release::NEWEST].into_iter().chain(&release::OLDER);
+    let release = match version {
+        None => &release::NEWEST,
+        Some(version) => known
+            .find(|release| release.version == version)
+            .ok_or_else(|| format!("ttnn-setup: there is no set-up for ttnn {version}"))?,
+    };
+    let runtime = set_up_release(release)?;
     println!("# One chip (N150).");
     println!("export PYTHON='{}'", runtime.python.display());
     for (name, value) in runtime.variables(Board::N150) {

@@ -10,6 +10,7 @@
 
 pub mod check;
 mod compile;
+mod define;
 mod draft;
 mod error;
 mod expression;
@@ -19,6 +20,7 @@ mod signature;
 mod source;
 mod suggest;
 mod table;
+mod unfit;
 
 use crate::error::Place;
 pub use draft::draft;

@@ -1,30 +1,31 @@
 //! Writes the shared library that exports the hooked symbols.
 //!
-//! It has one stub per symbol, two slots for the thunks of libwhofreed.so, and the table as data. The loader itself
-//! then binds the host's calls to the stubs, in libraries opened later too. `check` holds what the loader insists on.
+//! It has one stub per symbol, spare ones for what resolvers hand out, two slots for the thunks of libwhofreed.so, and
+//! the table as data. The loader itself then binds the host's calls to the stubs, in libraries opened later too. `check`
+//! holds what the loader insists on.
 
 mod check;
 mod layout;
 #[path = "library/x86_64.rs"]
 mod machine;
+mod sections;
 
 use object::elf;
 use object::write::StringId;
 use object::write::elf::FileHeader;
 use object::write::elf::Rel;
-use object::write::elf::SectionHeader;
 use object::write::elf::SectionIndex;
 use object::write::elf::Sym;
 use object::write::elf::Writer;
-use whofreed_hooktable::CALL_THUNK_SYMBOL;
+use whofreed_hooktable::SPARES;
+use whofreed_hooktable::STUBS_SYMBOL;
 use whofreed_hooktable::TABLE_SYMBOL;
-use whofreed_hooktable::TAIL_THUNK_SYMBOL;
+use whofreed_hooktable::THUNKS;
 
 use self::layout::Layout;
-use self::layout::SLOTS_LEN;
-use self::layout::WORD;
 use self::layout::reserve;
 use self::layout::segments;
+use self::sections::write_section_headers;
 use crate::table::Compiled;
 
 pub(crate) use check::check;
@@ -32,7 +33,6 @@ pub(crate) use check::check;
 /// The name by which the linker knows the generated library.
 const SONAME: &str = "whofreed-hooks.so";
 
-const THUNKS: [&str; 2] = [TAIL_THUNK_SYMBOL, CALL_THUNK_SYMBOL];
 /// The symbols begin with none and the thunks.
 const FIRST_DEFINED: u32 = 3;
 const SYMBOL_LEN: u64 = 24;
@@ -42,8 +42,16 @@ const RELOCATIONS_LEN: u64 = RELOCATION_LEN * THUNKS.len() as u64;
 /// A symbol that the library defines.
 struct Definition<'name> {
     name: &'name str,
-    /// Its stub's number, or none for the table.
-    stub: Option<u32>,
+    is: Defined,
+}
+
+#[derive(Clone, Copy)]
+enum Defined {
+    /// The stub with this number.
+    Stub(u32),
+    /// Where the stubs begin.
+    Stubs,
+    Table,
 }
 
 impl Definition<'_> {
@@ -101,14 +109,21 @@ fn write_unchecked(compiled: &Compiled) -> object::write::Result<Vec<u8>> {
     let buckets = (exports.len() as u32 / 2).max(1);
     let mut definitions: Vec<Definition<'_>> = (0_u32..)
         .zip(exports)
+        .filter(|(_, export)| export.is_exported)
         .map(|(number, export)| Definition {
             name: &export.symbol,
-            stub: Some(number),
+            is: Defined::Stub(number),
         })
-        .chain([Definition {
-            name: TABLE_SYMBOL,
-            stub: None,
-        }])
+        .chain([
+            Definition {
+                name: STUBS_SYMBOL,
+                is: Defined::Stubs,
+            },
+            Definition {
+                name: TABLE_SYMBOL,
+                is: Defined::Table,
+            },
+        ])
         .collect();
     // The hash table finds a bucket's symbols side by side.
     definitions.sort_by_key(|definition| definition.hash() % buckets);
@@ -217,14 +232,16 @@ fn write_symbols(
     }
     for (definition, name) in definitions.iter().zip(&numbers.definitions) {
         let name = writer.dynamic_string_offset(Some(*name));
-        let (kind, section, st_value, st_size) = match definition.stub {
-            Some(number) => (
+        let (kind, section, st_value, st_size) = match definition.is {
+            Defined::Stub(number) => (
                 elf::STT_FUNC,
                 STUBS_SECTION,
                 layout.stub(number),
                 machine::STUB_LEN,
             ),
-            None => (
+            // Not as long as it is: tools would take every stub for it.
+            Defined::Stubs => (elf::STT_NOTYPE, STUBS_SECTION, layout.stubs, 0),
+            Defined::Table => (
                 elf::STT_OBJECT,
                 TABLE_SECTION,
                 layout.table,
@@ -267,10 +284,19 @@ fn write_contents(writer: &mut Writer<'_>, layout: &Layout, compiled: &Compiled)
     writer.pad_until(layout.frames);
     writer.write(&machine::frames(layout.frames, layout.stubs, stubs_len));
     writer.pad_until(layout.stubs);
-    for (number, export) in (0_u32..).zip(&compiled.exports) {
-        let slot = layout.slots + u64::from(export.calls_through) * WORD;
+    for (number, thunk) in (0_u32..).zip(thunks(compiled)) {
+        let slot = layout.slots()[thunk];
         writer.write(&machine::stub(number, layout.stub(number), slot));
     }
+}
+
+/// The thunk of every stub, the spare ones included, by its place among [`THUNKS`].
+fn thunks(compiled: &Compiled) -> impl Iterator<Item = usize> {
+    let of_symbols = compiled.exports.iter();
+    let of_spares = (0..THUNKS.len()).flat_map(|thunk| std::iter::repeat_n(thunk, SPARES));
+    of_symbols
+        .map(|export| usize::from(export.calls_through))
+        .chain(of_spares)
 }
 
 fn write_dynamic(
@@ -300,81 +326,4 @@ fn write_dynamic(
     }
     writer.pad_until(layout.relro_end);
     Ok(())
-}
-
-/// The loader does without section headers; people's tools do not.
-fn write_section_headers(
-    writer: &mut Writer<'_>,
-    layout: &Layout,
-    numbers: &Numbers,
-    compiled: &Compiled,
-) {
-    writer.write_shstrtab();
-    writer.write_null_section_header();
-    writer.write_gnu_hash_section_header(layout.hash);
-    writer.write_dynsym_section_header(layout.symbols, 1);
-    writer.write_dynstr_section_header(layout.strings);
-    let data = elf::SHF_ALLOC;
-    let stubs_len = layout.stubs_end - layout.stubs;
-    let ranges = [
-        (elf::SHT_RELA, data, layout.relocations, RELOCATIONS_LEN, 8),
-        (
-            elf::SHT_PROGBITS,
-            data,
-            layout.table,
-            compiled.table.len() as u64,
-            64,
-        ),
-        (
-            elf::SHT_PROGBITS,
-            data,
-            layout.frames_header,
-            machine::FRAMES_HEADER_LEN,
-            4,
-        ),
-        (
-            elf::SHT_PROGBITS,
-            data,
-            layout.frames,
-            machine::FRAMES_LEN,
-            8,
-        ),
-        (
-            elf::SHT_PROGBITS,
-            data | elf::SHF_EXECINSTR,
-            layout.stubs,
-            stubs_len,
-            16,
-        ),
-        (
-            elf::SHT_PROGBITS,
-            data | elf::SHF_WRITE,
-            layout.slots,
-            SLOTS_LEN,
-            8,
-        ),
-    ];
-    for (name, (sh_type, sh_flags, at, len, align)) in numbers.section_names.into_iter().zip(ranges)
-    {
-        let is_relocations = sh_type == elf::SHT_RELA;
-        let sh_name = writer.section_name_offset(Some(name));
-        writer.write_section_header(&SectionHeader {
-            sh_name,
-            sh_type,
-            sh_flags,
-            sh_addr: at,
-            sh_offset: at,
-            sh_size: len,
-            sh_link: if is_relocations {
-                numbers.symbols_section.0
-            } else {
-                0
-            },
-            sh_info: 0,
-            sh_addralign: align,
-            sh_entsize: if is_relocations { RELOCATION_LEN } else { 0 },
-        });
-    }
-    writer.write_dynamic_section_header(layout.dynamic);
-    writer.write_shstrtab_section_header();
 }

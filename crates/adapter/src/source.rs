@@ -16,6 +16,7 @@ pub(crate) struct AdapterSource {
     pub(crate) library: Spanned<String>,
     #[serde(default = "yes")]
     pub(crate) owner_unique: bool,
+    pub(crate) layer: Option<Spanned<String>>,
     #[serde(default)]
     pub(crate) kinds: Vec<String>,
     #[serde(default)]
@@ -48,12 +49,17 @@ pub(crate) struct HookSource {
     pub(crate) ok: Option<Spanned<String>>,
     pub(crate) owner: Option<Spanned<String>>,
     pub(crate) address: Option<Spanned<String>>,
+    pub(crate) from: Option<Spanned<String>>,
+    pub(crate) layer: Option<Spanned<String>>,
     pub(crate) size: Option<Spanned<String>>,
     pub(crate) kind: Option<Spanned<String>>,
     pub(crate) handle: Option<Spanned<String>>,
     pub(crate) live: Option<Spanned<String>>,
     pub(crate) parent: Option<Spanned<String>>,
     pub(crate) group: Option<Spanned<String>>,
+    pub(crate) name: Option<Spanned<String>>,
+    pub(crate) out: Option<Spanned<String>>,
+    pub(crate) export: Option<bool>,
     pub(crate) device: Option<Vec<Spanned<String>>>,
     pub(crate) guard: Option<i64>,
     pub(crate) stack_words: Option<Spanned<u32>>,

@@ -1,6 +1,8 @@
 //! Adapters to one table: every check that an adapter's text has to pass is made here.
 
-use std::collections::BTreeMap;
+mod loader;
+
+use std::cell::Cell;
 
 use toml::Spanned;
 use whofreed_hooktable::Adapter;
@@ -16,15 +18,17 @@ use crate::compile::Names;
 use crate::compile::compile;
 use crate::compile::resolve;
 use crate::compile::uses_result;
+use crate::define::Definitions;
+use crate::define::definitions;
+use crate::define::expression;
 use crate::error::Error;
 use crate::error::Place;
-use crate::expression::Expression;
-use crate::expression::parse;
 use crate::signature;
 use crate::source::AdapterSource;
 use crate::source::HookSource;
 use crate::source::read;
 use crate::suggest::suggestion;
+use crate::unfit::unfit;
 
 /// How many words of stack arguments a calling thunk hands on where the adapter does not say.
 const DEFAULT_STACK_WORDS: u32 = 16;
@@ -37,11 +41,12 @@ pub(crate) struct Compiled {
     pub(crate) exports: Vec<Export>,
 }
 
-/// One symbol to export; its place in the list is its stub's number.
+/// One hooked symbol; its place in the list is its stub's number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Export {
     pub(crate) symbol: String,
     pub(crate) calls_through: bool,
+    pub(crate) is_exported: bool,
 }
 
 /// Compiles adapters, given as (file name, text).
@@ -54,7 +59,7 @@ pub(crate) fn compile_adapters(sources: &[(String, String)]) -> Result<Compiled,
         let place = Place { file, text };
         output.adapter(place, &read(place)?)?;
     }
-    output.unloading();
+    output.loader();
     Ok(Compiled {
         table: output.table.build(),
         exports: output.exports,
@@ -66,8 +71,6 @@ struct Output {
     table: Builder,
     exports: Vec<Export>,
 }
-
-type Definitions = BTreeMap<String, Expression>;
 
 #[expect(
     clippy::cast_possible_truncation,
@@ -126,31 +129,6 @@ impl Output {
         Ok(())
     }
 
-    /// Every table hooks the function that unloads libraries, so that nothing of them is called afterwards.
-    fn unloading(&mut self) {
-        const SYMBOL: &str = "dlclose";
-        if self.exports.iter().any(|export| export.symbol == SYMBOL) {
-            return;
-        }
-        let library = self.table.text("libc.so*|libdl.so*");
-        let adapter = self.table.adapter(Adapter {
-            library,
-            ..Adapter::default()
-        });
-        let event = Event::LibraryClose as u32;
-        let hook = self.table.hook(Hook {
-            adapter,
-            event,
-            ..Hook::default()
-        });
-        let symbol = self.table.text(SYMBOL);
-        self.table.stub(Stub { symbol, hook });
-        self.exports.push(Export {
-            symbol: SYMBOL.to_owned(),
-            calls_through: false,
-        });
-    }
-
     fn hook(
         &mut self,
         place: Place<'_>,
@@ -167,17 +145,42 @@ impl Output {
             hook: &own,
             adapter: shared,
         };
-        let mut after = event == Event::Attempt || source.ok.is_some();
+        if let Some(name) = &source.name {
+            check_name(place, name, names)?;
+        }
+        let has_after = matches!(
+            event,
+            Event::Attempt
+                | Event::Realloc
+                | Event::LibraryClose
+                | Event::Resolver
+                | Event::SymbolLookup
+        );
+        let after = Cell::new(has_after || source.ok.is_some());
         let mut code = |text: Option<&Spanned<String>>| -> Result<u32, Error> {
             let Some(text) = text else { return Ok(0) };
             let resolved = expression(place, text).and_then(|e| {
                 resolve(&e, names).map_err(|why| place.error(text.span().start, why))
             })?;
-            after |= uses_result(&resolved);
+            if uses_result(&resolved) {
+                after.set(true);
+            }
             let compiled = compile(&resolved, &mut self.table)
                 .map_err(|why| place.error(text.span().start, why))?;
             Ok(self.table.code(&compiled))
         };
+        // What a realloc gives back is given back before the real function runs.
+        if event == Event::Realloc {
+            after.set(false);
+            for text in [&source.when, &source.from, &source.owner] {
+                code(text.as_ref())?;
+                if let Some(text) = text.as_ref().filter(|_| after.get()) {
+                    let message = "a realloc gives back before the real function runs, so this cannot use `ret`";
+                    return Err(place.error(text.span().start, message));
+                }
+            }
+            after.set(true);
+        }
         let mut hook = Hook {
             adapter: adapter_place,
             event: event as u32,
@@ -191,13 +194,16 @@ impl Output {
             live: code(source.live.as_ref())?,
             parent: code(source.parent.as_ref())?,
             group: code(source.group.as_ref())?,
+            from: code(source.from.as_ref())?,
+            name: code(source.name.as_ref())?,
+            out: code(source.out.as_ref())?,
             ..Hook::default()
         };
         let shared_parts: Vec<_> = adapter.device.iter().map(|part| &part.value).collect();
         let parts: Vec<_> = match (&source.device, event) {
             (Some(parts), _) => parts.iter().collect(),
-            // An attempt's device is that of its owner; a reset may name a group only.
-            (None, Event::Attempt) => Vec::new(),
+            // An attempt's device is that of its owner; a reset may name a group only; a resolver has none.
+            (None, Event::Attempt | Event::Resolver) => Vec::new(),
             (None, Event::DeviceReset | Event::DeviceClose) if source.group.is_some() => Vec::new(),
             (None, _) => shared_parts.clone(),
         };
@@ -218,9 +224,13 @@ impl Output {
         for (field, part) in fields.into_iter().zip(parts) {
             *field = code(Some(part))?;
         }
+        let after = after.get();
+        let layer = source.layer.as_ref().or(adapter.layer.as_ref());
+        hook.layer = layer.map_or(0, |layer| self.table.text(layer.get_ref()));
         self.calling(place, source, event, after, &mut hook, at)?;
+        let calls_through = hook.flags & flags::CALL_THROUGH != 0;
         let hook_place = self.table.hook(hook);
-        self.symbols(place, source, hook_place, after)
+        self.symbols(place, source, hook_place, calls_through)
     }
 
     /// How the stub of the hook calls: by which thunk, with what of the stack, blocked with what value.
@@ -234,15 +244,29 @@ impl Output {
         at: usize,
     ) -> Result<(), Error> {
         if after {
+            hook.flags |= flags::REPORT_AFTER;
+        }
+        // The end of a call that others may be nested in has to be seen.
+        if after || hook.layer != 0 {
             hook.flags |= flags::CALL_THROUGH;
         }
-        if after && event == Event::Deallocate {
-            let message = "a deallocate is recorded before the real function runs, so it can use neither `ret` nor `ok`";
+        if after && matches!(event, Event::Deallocate | Event::Release) {
+            let message = format!(
+                "a {} is recorded before the real function runs, so it can use neither `ret` nor `ok`",
+                source.event.get_ref()
+            );
             return Err(place.error(at, message));
         }
+        if source.export == Some(false) {
+            hook.flags |= flags::NOT_EXPORTED;
+        }
         if let Some(guard) = source.guard {
-            if !matches!(event, Event::Deallocate | Event::Attempt) {
-                return Err(place.error(at, "`guard` is for a deallocate or an attempt"));
+            if !matches!(
+                event,
+                Event::Deallocate | Event::Release | Event::Realloc | Event::Attempt
+            ) {
+                let message = "`guard` is for a deallocate, a release, a realloc or an attempt";
+                return Err(place.error(at, message));
             }
             hook.flags |= flags::CAN_GUARD;
             let value = guard.cast_unsigned();
@@ -265,7 +289,7 @@ impl Output {
         place: Place<'_>,
         source: &HookSource,
         hook: u32,
-        after: bool,
+        calls_through: bool,
     ) -> Result<(), Error> {
         for spanned in &source.symbols {
             let (at, symbol) = (spanned.span().start, spanned.get_ref());
@@ -283,7 +307,8 @@ impl Output {
             self.table.stub(Stub { symbol: text, hook });
             self.exports.push(Export {
                 symbol: symbol.clone(),
-                calls_through: after,
+                calls_through,
+                is_exported: source.export != Some(false),
             });
         }
         Ok(())
@@ -310,23 +335,31 @@ fn check_keys(place: Place<'_>, source: &HookSource, event: Event, at: usize) ->
     let has = [
         ("owner", source.owner.is_some()),
         ("address", source.address.is_some()),
+        ("from", source.from.is_some()),
         ("size", source.size.is_some()),
         ("kind", source.kind.is_some()),
         ("handle", source.handle.is_some()),
         ("live", source.live.is_some()),
         ("parent", source.parent.is_some()),
         ("group", source.group.is_some()),
+        ("name", source.name.is_some()),
+        ("out", source.out.is_some()),
         ("ok", source.ok.is_some()),
     ];
     let (needed, useful): (&[&str], &[&str]) = match event {
         Event::Allocate => (&["address"], &["owner", "size", "kind", "group", "ok"]),
-        Event::Deallocate => (&["address"], &["owner"]),
+        Event::Deallocate | Event::Release => (&["address"], &["owner"]),
+        Event::Realloc => (
+            &["from", "address"],
+            &["owner", "size", "kind", "group", "ok"],
+        ),
         Event::Retain => (&["address"], &["owner", "ok"]),
         Event::View => (&["address", "owner", "parent"], &["ok"]),
         Event::Attempt => (&["handle", "live"], &["owner", "address"]),
         Event::DeviceOpen => (&[], &["size", "group", "ok"]),
         Event::DeviceReset | Event::DeviceClose => (&[], &["group", "ok"]),
-        Event::LibraryClose => (&[], &[]),
+        Event::Resolver => (&["name"], &["out", "ok"]),
+        Event::LibraryClose | Event::SymbolLookup => (&[], &[]),
     };
     for (key, is_there) in has {
         let name = source.event.get_ref();
@@ -343,53 +376,13 @@ fn check_keys(place: Place<'_>, source: &HookSource, event: Event, at: usize) ->
     Ok(())
 }
 
-fn expression(place: Place<'_>, text: &Spanned<String>) -> Result<Expression, Error> {
-    // The span includes the opening quote.
-    parse(text.get_ref())
-        .map_err(|error| place.error(text.span().start + 1 + error.offset, error.message))
-}
-
-fn definitions(
-    place: Place<'_>,
-    source: &BTreeMap<String, Spanned<String>>,
-) -> Result<Definitions, Error> {
-    let parsed = source.iter().map(|(name, text)| {
-        let is_word =
-            !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        match parse(name) {
-            Ok(Expression::Name(_)) if is_word => Ok((name.clone(), expression(place, text)?)),
-            _ => Err(place.error(
-                text.span().start,
-                format!("`{name}` cannot be used as a name"),
-            )),
-        }
-    });
-    parsed.collect()
-}
-
-/// Why a symbol must not be exported by us.
-pub(crate) fn unfit(symbol: &str) -> Option<&'static str> {
-    const SPECIAL: [&str; 12] = [
-        "__tls_get_addr",
-        "_dl_runtime_resolve",
-        "mcount",
-        "__fentry__",
-        "setjmp",
-        "_setjmp",
-        "__sigsetjmp",
-        "sigsetjmp",
-        "vfork",
-        "getcontext",
-        "swapcontext",
-        "__vfork",
-    ];
-    if SPECIAL.contains(&symbol) {
-        return Some("it does not follow the calling convention");
+/// The name that a resolver is asked for is looked at before it runs.
+fn check_name(place: Place<'_>, text: &Spanned<String>, names: Names<'_>) -> Result<(), Error> {
+    let at = text.span().start;
+    let name = resolve(&expression(place, text)?, names).map_err(|why| place.error(at, why))?;
+    if uses_result(&name) {
+        let message = "the name is read before the real function runs, so it cannot use `ret`";
+        return Err(place.error(at, message));
     }
-    if symbol.starts_with("wf_") {
-        return Some("names that begin with wf_ are ours");
-    }
-    let is_part = |c: char| c.is_ascii_alphanumeric() || "_.$".contains(c);
-    (symbol.is_empty() || !symbol.chars().all(is_part))
-        .then_some("this is no symbol (a C++ name is given mangled)")
+    Ok(())
 }

@@ -92,13 +92,45 @@ fn a_hook_says_what_its_event_needs_and_no_more() {
     assert!(error.contains("can use neither `ret` nor `ok`"), "{error}");
     let error = hook("event = \"allocate\"\nsymbols = [\"f\"]\naddress = \"ret\"\nguard = 0");
     assert!(
-        error.contains("`guard` is for a deallocate or an attempt"),
+        error.contains("`guard` is for a deallocate, a release, a realloc or an attempt"),
         "{error}"
     );
+    let error = hook("event = \"release\"\nsymbols = [\"f\"]\naddress = \"ret\"");
+    assert!(error.contains("a release is recorded before"), "{error}");
+    let error = hook("event = \"realloc\"\nsymbols = [\"f\"]\naddress = \"ret\"\nfrom = \"ret\"");
+    assert!(
+        error.starts_with("7:8: a realloc gives back before"),
+        "{error}"
+    );
+    let error = hook("event = \"realloc\"\nsymbols = [\"f\"]\naddress = \"ret\"");
+    assert!(error.ends_with("needs `from`"), "{error}");
     assert!(
         hook("event = \"deallocate\"\nsymbols = []\naddress = \"arg0\"").contains("at least one")
     );
     assert!(told(HEAD).contains("hooks nothing"));
+}
+
+#[test]
+fn a_resolver_says_where_its_name_is() {
+    let error = hook("event = \"resolver\"\nsymbols = [\"f\"]\nout = \"arg1\"");
+    assert_eq!(error, "3:1: a hook of event `resolver` needs `name`");
+    let error = hook("event = \"resolver\"\nsymbols = [\"f\"]\nname = \"*u64(ret)\"");
+    assert_eq!(
+        error,
+        "6:8: the name is read before the real function runs, so it cannot use `ret`"
+    );
+    let error = hook("event = \"resolver\"\nsymbols = [\"f\"]\nname = \"arg0\"\naddress = \"ret\"");
+    assert!(error.ends_with("has no use for `address`"), "{error}");
+    let error =
+        hook("event = \"deallocate\"\nsymbols = [\"f\"]\naddress = \"arg0\"\nname = \"arg1\"");
+    assert!(
+        error.ends_with("a hook of event `deallocate` has no use for `name`"),
+        "{error}"
+    );
+    let error = hook("event = \"deallocate\"\nsymbols = [\"f\"]\naddress = \"arg0\"\nexport = 0");
+    assert!(error.starts_with("7:10: "), "{error}");
+    let error = hook("event = \"resolvr\"\nsymbols = [\"f\"]\nname = \"arg0\"");
+    assert!(error.contains("did you mean `resolver`?"), "{error}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::process::Command;
 use object::Object;
 use object::ObjectSymbol;
 use whofreed_hooktable::Event;
+use whofreed_hooktable::STUBS_SYMBOL;
 use whofreed_hooktable::TABLE_SYMBOL;
 use whofreed_hooktable::Table;
 use whofreed_hooktable::flags;
@@ -37,6 +38,12 @@ event = "deallocate"
 symbols = ["pool_give"]
 address = "block"
 guard = -1
+
+[[hook]]
+event = "deallocate"
+symbols = ["pool_drop"]
+export = false
+address = "block"
 "#;
 
 fn generate(directory: &Path, adapter: &str) -> PathBuf {
@@ -68,7 +75,10 @@ fn exports_exactly_the_symbols_and_the_table() {
     let bytes = fs::read(generate(directory.path(), POOL)).unwrap();
     let file = object::File::parse(&*bytes).unwrap();
     let defined = |symbol: &object::Symbol<'_, '_>| {
-        symbol.is_definition() || symbol.name() == Ok(TABLE_SYMBOL)
+        symbol.is_definition()
+            || [TABLE_SYMBOL, STUBS_SYMBOL]
+                .map(Ok)
+                .contains(&symbol.name())
     };
     let mut names: Vec<_> = file
         .dynamic_symbols()
@@ -80,11 +90,15 @@ fn exports_exactly_the_symbols_and_the_table() {
         names,
         [
             "dlclose",
+            "dlsym",
+            "dlvsym",
             "pool_give",
             "pool_take",
             "pool_take_v2",
+            STUBS_SYMBOL,
             TABLE_SYMBOL
-        ]
+        ],
+        "what is not to be exported is not"
     );
     assert!(
         file.imports().unwrap().count() == 2,
@@ -103,8 +117,8 @@ fn exports_exactly_the_symbols_and_the_table() {
             table.hook_count(),
             table.stub_count()
         ),
-        (2, 3, 4),
-        "the pool's, and what notices that libraries are unloaded"
+        (2, 6, 7),
+        "the pool's, and what every run hooks: dlclose, dlsym, dlvsym"
     );
     let take = table.hook(0).unwrap();
     assert_eq!(Event::from_number(take.event), Some(Event::Allocate));
@@ -113,6 +127,9 @@ fn exports_exactly_the_symbols_and_the_table() {
     assert_eq!(give.flags, flags::CAN_GUARD, "a deallocate ends in a jump");
     assert_eq!(give.guard_value(), u64::MAX);
     assert_eq!(table.stub(1).unwrap().hook, 0);
+    let drop = table.stub_named(b"pool_drop").unwrap();
+    let drop = table.hook(table.stub(drop).unwrap().hook as usize).unwrap();
+    assert_eq!(drop.flags, flags::NOT_EXPORTED);
 }
 
 #[test]

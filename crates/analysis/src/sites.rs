@@ -182,3 +182,57 @@ fn nameless_frame() -> Frame {
         language: Language::Native,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One stack with one frame for each.
+    struct Stacks(Vec<Frame>);
+
+    impl StackNames for Stacks {
+        fn frames(&self, _trace: usize, stack: StackId) -> Arc<[Frame]> {
+            self.0
+                .iter()
+                .skip(stack.0 as usize)
+                .take(1)
+                .cloned()
+                .collect()
+        }
+    }
+
+    fn frame(file: Option<&str>, line: u32, module: &str, offset: u64) -> Frame {
+        Frame {
+            function: Some("drop".to_owned()),
+            file: file.map(Arc::from),
+            line,
+            module: Arc::from(module),
+            offset,
+            ..nameless_frame()
+        }
+    }
+
+    fn are_one_site(frames: [Frame; 2]) -> bool {
+        let (stacks, rules) = (Stacks(frames.to_vec()), Rules::default());
+        let mut sites = Sites::new(&stacks, &rules);
+        sites.chain(0, StackId(0)) == sites.chain(0, StackId(1))
+    }
+
+    #[test]
+    fn a_line_is_one_site_wherever_the_compiler_put_it() {
+        let at = |module, offset| frame(Some("pool.cpp"), 12, module, offset);
+        assert!(are_one_site([at("liba.so", 1), at("libb.so", 2)]));
+        let of_line = |line| frame(Some("pool.cpp"), line, "liba.so", 1);
+        assert!(!are_one_site([of_line(12), of_line(13)]));
+    }
+
+    #[test]
+    fn without_a_line_module_and_offset_make_a_site() {
+        for (file, line) in [(None, 0), (None, 12), (Some("pool.cpp"), 0)] {
+            let at = |module, offset| frame(file, line, module, offset);
+            assert!(are_one_site([at("liba.so", 1), at("liba.so", 1)]));
+            assert!(!are_one_site([at("liba.so", 1), at("liba.so", 2)]));
+            assert!(!are_one_site([at("liba.so", 1), at("libb.so", 1)]));
+        }
+    }
+}

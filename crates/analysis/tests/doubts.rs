@@ -2,15 +2,21 @@
 //! that were cut.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::sync::Arc;
+
 use whofreed_analysis::Analysis;
 use whofreed_analysis::ShortStacks;
 use whofreed_analysis::analyse;
 use whofreed_corpus::Buffer;
 use whofreed_corpus::Host;
+use whofreed_corpus::Names;
 use whofreed_corpus::Owners;
 use whofreed_corpus::Reuse;
+use whofreed_trace::Frame;
 use whofreed_trace::NativeFrame;
 use whofreed_trace::Stack;
+use whofreed_trace::StackId;
+use whofreed_trace::StackNames;
 use whofreed_trace::Trace;
 
 /// A host that lost an event, so that a free by somebody unheard of may have been right.
@@ -72,24 +78,44 @@ fn of_many_sites_the_rest_is_summed() {
 
 /// Each site frees as it should and once as it should not, all through the same helpers.
 fn seen_behind(helpers: &str, sites: &[&str]) -> Vec<(String, u64)> {
+    let stack = |site: &&str| format!("{helpers} < {site} < step");
+    seen_at(&sites.iter().map(stack).collect::<Vec<_>>())
+}
+
+/// Stacks that were not unwound to the end.
+struct WithoutMain<'a>(&'a Names);
+
+impl StackNames for WithoutMain<'_> {
+    fn frames(&self, trace: usize, stack: StackId) -> Arc<[Frame]> {
+        let frames = self.0.frames(trace, stack);
+        let is_main = |frame: &Frame| frame.function.as_deref() == Some("main");
+        frames
+            .iter()
+            .filter(|frame| !is_main(frame))
+            .cloned()
+            .collect()
+    }
+}
+
+/// Each stack frees as it should and once as it should not.
+fn seen_at(stacks: &[String]) -> Vec<(String, u64)> {
     let mut host = Host::new(1, Owners::Unique, 1, Reuse::LastFirst, 64);
     host.dropped = 100;
     host.pool_checks = true;
-    for site in sites {
+    for stack in stacks {
         let buffer = host.allocate("alloc", 0);
         let owner = 1_000_000;
-        let stack = format!("{helpers} < {site} < step");
         host.free(
-            &stack,
+            stack,
             Buffer {
                 owner,
                 root: owner,
                 ..buffer
             },
         );
-        host.free(&stack, buffer);
+        host.free(stack, buffer);
     }
-    let analysis = analyse(&[host.trace()], &host.names);
+    let analysis = analyse(&[host.trace()], &WithoutMain(&host.names));
     let seen = seen(&analysis).into_iter();
     seen.map(|(site, count)| (site.to_owned(), count)).collect()
 }
@@ -103,6 +129,26 @@ fn helpers_under_all_frees_are_not_where_they_were_seen() {
     // Where there is but one stack, nothing tells a helper.
     let alone = seen_behind("dev_free", &["one"]);
     assert_eq!(alone, [("dev_free".to_owned(), 1)]);
+}
+
+#[test]
+fn a_helper_that_also_frees_on_its_own_is_where_that_was_seen() {
+    let stacks = ["dev_free < one < step", "dev_free"].map(str::to_owned);
+    let expected = ["dev_free", "one"].map(|site| (site.to_owned(), 1));
+    assert_eq!(seen_at(&stacks), expected);
+}
+
+#[test]
+fn what_was_seen_at_a_site_on_several_ways_is_one_sum() {
+    let mut host = Host::new(1, Owners::Unique, 1, Reuse::LastFirst, 64);
+    host.dropped = 100;
+    for way in ["load", "step", "step", "step"] {
+        let buffer = host.allocate("alloc", 0);
+        host.free("pop", buffer);
+        host.free(&format!("stray < {way}"), buffer);
+    }
+    let analysis = analyse(&[host.trace()], &host.names);
+    assert_eq!(seen(&analysis), [("stray", 4)]);
 }
 
 #[test]

@@ -25,11 +25,19 @@ pub enum Event {
     DeviceClose = 8,
     /// A library may be unloaded: no event, but what is remembered of its functions is no longer right.
     LibraryClose = 9,
+    /// A reference to a buffer is given back; the last one frees it.
+    Release = 11,
+    /// A buffer is given back and another one, or the same, is handed out.
+    Realloc = 12,
+    /// A function hands out pointers to functions by name.
+    Resolver = 13,
+    /// The dynamic linker is asked for a symbol: a resolver whose first argument is a handle, the second the name.
+    SymbolLookup = 14,
 }
 
 impl Event {
     /// Every event, with the name that adapters use.
-    pub const ALL: [(&'static str, Self); 9] = [
+    pub const ALL: [(&'static str, Self); 13] = [
         ("allocate", Self::Allocate),
         ("deallocate", Self::Deallocate),
         ("retain", Self::Retain),
@@ -39,6 +47,10 @@ impl Event {
         ("device_reset", Self::DeviceReset),
         ("device_close", Self::DeviceClose),
         ("library_close", Self::LibraryClose),
+        ("release", Self::Release),
+        ("realloc", Self::Realloc),
+        ("resolver", Self::Resolver),
+        ("symbol_lookup", Self::SymbolLookup),
     ];
 
     /// The event with this number.
@@ -59,6 +71,10 @@ pub mod flags {
     pub const CAN_GUARD: u32 = 2;
     /// An adapter: an owner's number is never used again for another object.
     pub const UNIQUE_OWNERS: u32 = 4;
+    /// A hook: what it means is known only when the real function has returned.
+    pub const REPORT_AFTER: u32 = 8;
+    /// A hook: its symbols are not exported; only resolvers lead to their stubs.
+    pub const NOT_EXPORTED: u32 = 1 << 8;
 }
 
 macro_rules! record {
@@ -105,7 +121,7 @@ record! {
 }
 
 record! {
-    /// One hook; all but the first six fields and the guard value are offsets of expressions in `code`.
+    /// One hook; all but the first six fields, and those called texts, are offsets of expressions in `code`.
     Hook {
         /// Its adapter's place.
         adapter,
@@ -139,6 +155,10 @@ record! {
         parent,
         /// What a reset or close releases at once: all devices that were seen with this value.
         group,
+        /// The name that a resolver is asked for: the address of a C string.
+        name,
+        /// Where a resolver writes the pointer; 0 when it returns it.
+        out,
         /// The parts of the device, 0 where there are fewer.
         device_0,
         /// See `device_0`.
@@ -147,10 +167,20 @@ record! {
         device_2,
         /// See `device_0`.
         device_3,
+        /// The buffer that a realloc gives back.
+        from,
+        /// Text: calls of one layer that are nested in each other, and about the same buffer, are one event.
+        layer,
     }
 }
 
 impl Hook {
+    /// The thunk that its stubs go to, by its place among [`THUNKS`](crate::THUNKS).
+    #[must_use]
+    pub const fn thunk(&self) -> usize {
+        (self.flags & flags::CALL_THROUGH != 0) as usize
+    }
+
     /// The expressions of the parts of the device.
     #[must_use]
     pub const fn device(&self) -> [u32; MAX_DEVICE_PARTS] {
@@ -165,7 +195,7 @@ impl Hook {
 }
 
 record! {
-    /// One exported symbol.
+    /// One hooked symbol.
     Stub {
         /// Text: the symbol, as the linker knows it.
         symbol,

@@ -1,13 +1,15 @@
-//! A table as a whole: built from records, and read in place.
+//! A table as a whole, read in place.
+
+use std::cmp::Ordering;
 
 use crate::Adapter;
 use crate::Hook;
 use crate::Part;
 use crate::Stub;
 
-const MAGIC: u32 = u32::from_le_bytes(*b"WFHT");
-const VERSION: u32 = 1;
-const SECTIONS: usize = 7;
+pub(crate) const MAGIC: u32 = u32::from_le_bytes(*b"WFHT");
+pub(crate) const VERSION: u32 = 3;
+pub(crate) const SECTIONS: usize = 8;
 
 /// How many bytes the header of a table has.
 pub const HEADER_LEN: usize = 4 * (3 + 2 * SECTIONS);
@@ -25,7 +27,7 @@ pub struct Table<'blob> {
     sections: [Section; SECTIONS],
 }
 
-fn word_at(blob: &[u8], offset: usize) -> u32 {
+pub(crate) fn word_at(blob: &[u8], offset: usize) -> u32 {
     match blob.get(offset..).and_then(|rest| rest.first_chunk()) {
         Some(bytes) => u32::from_le_bytes(*bytes),
         None => 0,
@@ -67,7 +69,7 @@ impl<'blob> Table<'blob> {
         self.sections[1].count
     }
 
-    /// How many exported symbols there are.
+    /// How many hooked symbols there are.
     #[must_use]
     pub fn stub_count(&self) -> usize {
         self.sections[2].count
@@ -100,11 +102,27 @@ impl<'blob> Table<'blob> {
         Some(Hook::from_words(|word| word_at(self.blob, at + 4 * word)))
     }
 
-    /// The exported symbol at a place.
+    /// The hooked symbol at a place.
     #[must_use]
     pub fn stub(&self, index: usize) -> Option<Stub> {
         let at = self.record(2, Stub::WORDS, index)?;
         Some(Stub::from_words(|word| word_at(self.blob, at + 4 * word)))
+    }
+
+    /// The place of the stub with a symbol. A table that is out of order finds nothing, or the wrong one.
+    #[must_use]
+    pub fn stub_named(&self, symbol: &[u8]) -> Option<usize> {
+        let (mut from, mut to) = (0, self.sections[7].count);
+        while from < to {
+            let middle = from + (to - from) / 2;
+            let place = word_at(self.blob, self.record(7, 1, middle)?) as usize;
+            match self.text(self.stub(place)?.symbol).cmp(symbol) {
+                Ordering::Less => from = middle + 1,
+                Ordering::Equal => return Some(place),
+                Ordering::Greater => to = middle,
+            }
+        }
+        None
     }
 
     /// The device part at a place.
@@ -142,157 +160,10 @@ impl<'blob> Table<'blob> {
     }
 }
 
-/// A table being put together.
-#[derive(Debug)]
-pub struct Builder {
-    adapters: Vec<Adapter>,
-    hooks: Vec<Hook>,
-    stubs: Vec<Stub>,
-    parts: Vec<Part>,
-    lists: Vec<u32>,
-    code: Vec<u8>,
-    texts: Vec<u8>,
-}
-
-impl Default for Builder {
-    fn default() -> Self {
-        Self {
-            adapters: Vec::new(),
-            hooks: Vec::new(),
-            stubs: Vec::new(),
-            parts: Vec::new(),
-            lists: Vec::new(),
-            // Offset 0 means "no expression", number 0 the empty text.
-            code: vec![crate::code::END],
-            texts: vec![0; 4],
-        }
-    }
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "a table is built from adapters, which are far from 4 GiB"
-)]
-impl Builder {
-    /// Adds an adapter and returns its place.
-    pub fn adapter(&mut self, adapter: Adapter) -> u32 {
-        self.adapters.push(adapter);
-        self.adapters.len() as u32 - 1
-    }
-
-    /// Adds a hook and returns its place.
-    pub fn hook(&mut self, hook: Hook) -> u32 {
-        self.hooks.push(hook);
-        self.hooks.len() as u32 - 1
-    }
-
-    /// Adds an exported symbol and returns its place.
-    pub fn stub(&mut self, stub: Stub) -> u32 {
-        self.stubs.push(stub);
-        self.stubs.len() as u32 - 1
-    }
-
-    /// Adds a device part and returns its place.
-    pub fn part(&mut self, part: Part) -> u32 {
-        self.parts.push(part);
-        self.parts.len() as u32 - 1
-    }
-
-    /// Adds a text to the lists and returns its place there.
-    pub fn listed(&mut self, text: &str) -> u32 {
-        let number = self.text(text);
-        self.lists.push(number);
-        self.lists.len() as u32 - 1
-    }
-
-    /// The place of `text` in the lists, added if it is not there.
-    pub fn listed_once(&mut self, text: &str) -> u32 {
-        let number = self.text(text);
-        match self.lists.iter().position(|known| *known == number) {
-            Some(place) => place as u32,
-            None => self.listed(text),
-        }
-    }
-
-    /// The place that the next text added to the lists gets.
-    #[must_use]
-    pub fn next_listed(&self) -> u32 {
-        self.lists.len() as u32
-    }
-
-    /// Adds an expression, which ends in [`code::END`](crate::code::END), and returns its offset.
-    pub fn code(&mut self, code: &[u8]) -> u32 {
-        self.code.extend_from_slice(code);
-        (self.code.len() - code.len()) as u32
-    }
-
-    /// The number of `text`, added if it is not there.
-    pub fn text(&mut self, text: &str) -> u32 {
-        if text.is_empty() {
-            return 0;
-        }
-        let mut at = 0;
-        while at < self.texts.len() {
-            let length = word_at(&self.texts, at) as usize;
-            if self.texts[at + 4..at + 4 + length] == *text.as_bytes() {
-                return at as u32;
-            }
-            at += 4 + length;
-        }
-        self.texts.extend((text.len() as u32).to_le_bytes());
-        self.texts.extend(text.as_bytes());
-        at as u32
-    }
-
-    /// The finished blob.
-    #[must_use]
-    pub fn build(&self) -> Vec<u8> {
-        let words = |records: Vec<Vec<u32>>| -> Vec<u8> {
-            let words = records.into_iter().flatten();
-            words.flat_map(u32::to_le_bytes).collect()
-        };
-        let sections: [(Vec<u8>, usize); SECTIONS] = [
-            (
-                words(self.adapters.iter().map(Adapter::words).collect()),
-                self.adapters.len(),
-            ),
-            (
-                words(self.hooks.iter().map(Hook::words).collect()),
-                self.hooks.len(),
-            ),
-            (
-                words(self.stubs.iter().map(Stub::words).collect()),
-                self.stubs.len(),
-            ),
-            (
-                words(self.parts.iter().map(Part::words).collect()),
-                self.parts.len(),
-            ),
-            (words(vec![self.lists.clone()]), self.lists.len()),
-            (self.code.clone(), self.code.len()),
-            (self.texts.clone(), self.texts.len()),
-        ];
-        let length: usize = sections.iter().map(|(bytes, _)| bytes.len()).sum();
-        let mut blob = Vec::new();
-        for word in [MAGIC, VERSION, (HEADER_LEN + length) as u32] {
-            blob.extend(word.to_le_bytes());
-        }
-        let mut offset = HEADER_LEN;
-        for (bytes, count) in &sections {
-            blob.extend((offset as u32).to_le_bytes());
-            blob.extend((*count as u32).to_le_bytes());
-            offset += bytes.len();
-        }
-        for (bytes, _) in &sections {
-            blob.extend(bytes);
-        }
-        blob
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Builder;
     use crate::Event;
 
     fn sample() -> Vec<u8> {
@@ -358,6 +229,27 @@ mod tests {
     }
 
     #[test]
+    fn a_stub_is_found_by_its_symbol() {
+        let names = ["pool_free", "a", "pool", "zz", "pool_free_all", "b"];
+        for count in 0..=names.len() {
+            let mut builder = Builder::default();
+            for name in &names[..count] {
+                let symbol = builder.text(name);
+                builder.stub(Stub { symbol, hook: 0 });
+            }
+            let blob = builder.build();
+            let table = Table::new(&blob).expect("a table");
+            for (place, name) in names.iter().enumerate() {
+                let expected = (place < count).then_some(place);
+                assert_eq!(table.stub_named(name.as_bytes()), expected, "{name}");
+            }
+            for name in ["", "poo", "pool_", "zzz"] {
+                assert_eq!(table.stub_named(name.as_bytes()), None, "{name}");
+            }
+        }
+    }
+
+    #[test]
     fn equal_texts_are_one() {
         let mut builder = Builder::default();
         let first = builder.text("name");
@@ -376,6 +268,7 @@ mod tests {
             let mut damaged = blob.clone();
             damaged[index] = !damaged[index];
             if let Some(table) = Table::new(&damaged) {
+                let _ = table.stub_named(b"pool_free");
                 for place in 0..3 {
                     let _ = (table.adapter(place), table.part(place), table.listed(place));
                     if let Some(hook) = table.hook(place) {

@@ -6,8 +6,11 @@
 //! unwind information, so that exceptions and backtraces pass.
 
 use std::arch::naked_asm;
+use std::ffi::c_int;
+use std::ffi::c_void;
 
 use host::preload;
+use host::preload::Frame;
 use host::preload::offset;
 
 /// Makes the frame of `whofreed::preload` at `$base`, from the registers at a function's entry. `$entry` is how far
@@ -188,7 +191,8 @@ pub unsafe extern "C" fn wf_thunk_tail() {
 }
 
 /// Calls the real function with the same registers and a copy of the stack arguments, and looks at what it did. When
-/// it is left by an exception, so is this: there is nothing here to clean up.
+/// it is left by an exception, so is this, and [`pass`] hears of it. Without a ticket there is nothing to look at, and it
+/// ends in a jump.
 ///
 /// # Safety
 /// For stubs of a generated library only.
@@ -197,6 +201,7 @@ pub unsafe extern "C" fn wf_thunk_tail() {
 pub unsafe extern "C" fn wf_thunk_call() {
     naked_asm!(
         ".cfi_startproc",
+        ".cfi_personality 0x9b, {personality}",
         "endbr64",
         "push rbp",
         ".cfi_def_cfa_offset 16",
@@ -217,6 +222,8 @@ pub unsafe extern "C" fn wf_thunk_call() {
         "mov r11, rax",
         "test rax, rax",
         "je 2f",
+        "cmp qword ptr [rbp - {size} + {ticket}], 0",
+        "je 3f",
         // The stack arguments, an even number of words.
         "mov rcx, [rbp - {size} + {stack_words}]",
         "lea rax, [rcx * 8 + 15]",
@@ -240,9 +247,16 @@ pub unsafe extern "C" fn wf_thunk_call() {
         "2:",
         "mov rax, [rbp - {size} + {result}]",
         "mov rdx, [rbp - {size} + {result_high}]",
+        ".cfi_remember_state",
         "leave",
         ".cfi_def_cfa rsp, 8",
         "ret",
+        ".cfi_restore_state",
+        "3:",
+        restore!("rbp - {size}"),
+        "leave",
+        ".cfi_def_cfa rsp, 8",
+        "jmp r11",
         ".cfi_endproc",
         size = const offset::SIZE,
         variadic = const offset::VARIADIC,
@@ -256,5 +270,41 @@ pub unsafe extern "C" fn wf_thunk_call() {
         frame_pointer = const offset::FRAME_POINTER,
         enter = sym preload::enter,
         leave = sym preload::leave,
+        personality = sym PERSONALITY,
     )
+}
+
+type Personality = unsafe extern "C" fn(c_int, c_int, u64, *mut c_void, *mut c_void) -> c_int;
+
+/// The unwind information refers to the personality through a word, as position independent code has to.
+static PERSONALITY: Personality = pass;
+
+const UNWINDER_CLEANUP: c_int = 2;
+const CONTINUE: c_int = 8;
+/// The number of `rbp` in unwind information.
+const RBP: c_int = 6;
+
+unsafe extern "C" {
+    fn _Unwind_GetGR(context: *mut c_void, register: c_int) -> usize;
+}
+
+/// Lets every exception pass, and says that the real function will not return.
+unsafe extern "C" fn pass(
+    _version: c_int,
+    actions: c_int,
+    _class: u64,
+    _exception: *mut c_void,
+    context: *mut c_void,
+) -> c_int {
+    if actions & UNWINDER_CLEANUP != 0 {
+        // SAFETY: the unwinder gave us the context of a frame of `wf_thunk_call`, whose `rbp` stands where it made its
+        // frame, below which lies the stub's number. Nothing has been written there since: the frame is still in use.
+        unsafe {
+            let base = _Unwind_GetGR(context, RBP);
+            let frame = std::ptr::with_exposed_provenance_mut::<Frame>(base - offset::SIZE);
+            let number = frame.cast::<u32>().byte_sub(16).read();
+            preload::left(number, frame);
+        }
+    }
+    CONTINUE
 }

@@ -115,6 +115,11 @@ fn look(state: u64, at_once: bool) -> Option<Interpreter> {
             return None;
         }
     }
+    let held = linkmap::hold();
+    if !held.is_sure {
+        // This much would be read of libraries that may be gone; the next one who asks may be luckier.
+        return None;
+    }
     let loaded = linkmap::objects().count();
     if searched && loaded == seen {
         return None;
@@ -283,6 +288,11 @@ pub fn status() -> Status {
     if !matches!(state, READY | REFUSED | MISMATCH) {
         look(state, true);
     }
+    known_status()
+}
+
+/// As [`status`], as far as the search for frames has found out.
+pub(in crate::stack) fn known_status() -> Status {
     match STATE.load(Ordering::Acquire) {
         READY => Status::Reading {
             version: found_version(),

@@ -20,6 +20,7 @@ mod verify;
 mod walk;
 
 pub use interpreter::Status;
+pub(super) use interpreter::known_status;
 pub use interpreter::status;
 
 use crate::linkmap::HIGHEST;

@@ -7,6 +7,9 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 use std::process::Stdio;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::thread;
 
 use serde_json::Value;
 
@@ -27,75 +30,86 @@ const VERY_DEAR: f64 = 8.0;
 /// More memory, in KiB, is taken for a loop without an end.
 const MOST_MEMORY: u64 = 8 << 20;
 
-/// The test programs of a crate, and the folder that they run in.
-pub(super) struct Programs {
-    /// The shortest first, with the seconds that they take without a mutant.
-    timed: Vec<(PathBuf, f64)>,
+/// What a crate is held by in other packages: the crate, the package, and its test programs.
+const ELSEWHERE: [(&str, &str, &[&str]); 1] = [(
+    "whofreed-analysis",
+    "whofreed-corpus",
+    &["golden_short", "golden_long"],
+)];
+
+/// A test program.
+struct Program {
+    file: PathBuf,
+    /// Where it runs: the folder of its package.
     folder: PathBuf,
+    /// That it takes without a mutant.
+    seconds: f64,
+}
+
+/// The test programs that hold a crate, the shortest first.
+pub(super) struct Programs {
+    timed: Vec<Program>,
 }
 
 impl Programs {
     /// Builds them, and sees them pass without a mutant.
     pub(super) fn build(package: &str, tree: &Path) -> Outcome<Self> {
-        let words = ["test", "--no-run", "--profile", "mutants"];
-        let mut command = at_once::cargo(tree, &words);
-        command.args(["--message-format", "json", "--package", package]);
-        let mut programs = Vec::new();
-        let mut folder = tree.to_owned();
-        for line in run::quiet(&mut command)?.lines() {
-            let Ok(line) = serde_json::from_str::<Value>(line) else {
-                continue;
-            };
-            let program = line["executable"].as_str();
-            if let (Some(program), true) = (program, line["profile"]["test"] == true) {
-                programs.push(PathBuf::from(program));
-                let manifest = line["manifest_path"].as_str().unwrap_or_default();
-                folder = Path::new(manifest).parent().unwrap_or(tree).to_owned();
+        let mut timed = build(tree, package, &[])?;
+        for (_, other, names) in ELSEWHERE.iter().filter(|one| one.0 == package) {
+            timed.extend(build(tree, other, names)?);
+        }
+        for program in &mut timed {
+            program.seconds = seconds_without_mutant(program)?;
+            println!("{:7.2} s {}", program.seconds, program.file.display());
+        }
+        timed.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
+        Ok(Self { timed })
+    }
+
+    /// Tries mutants, as many at a time as there are processors, and notes what becomes of each.
+    pub(super) fn try_all(&self, mutants: &[&Mutant], log: &mut Log) -> Outcome<()> {
+        self.share(mutants, &[0.0..DEAR, DEAR..VERY_DEAR], log)?;
+        let mut left = mutants.to_vec();
+        left.retain(|mutant| !log.was_noticed(&mutant.name));
+        self.share(&left, &[VERY_DEAR..f64::INFINITY], log)
+    }
+
+    /// Asks the programs that take so many seconds about all of these mutants.
+    fn share(&self, mutants: &[&Mutant], orders: &[Range<f64>], log: &mut Log) -> Outcome<()> {
+        let orders: Vec<Vec<usize>> = orders.iter().map(|seconds| self.order(seconds)).collect();
+        if orders.iter().all(Vec::is_empty) {
+            return Ok(());
+        }
+        let workers = thread::available_parallelism().map_or(1, usize::from);
+        let (queue, log) = (Mutex::new(mutants.iter()), Mutex::new(log));
+        let work = || -> Outcome<()> {
+            let mut orders = orders.clone();
+            loop {
+                let next = lock(&queue).next();
+                let Some(mutant) = next else { return Ok(()) };
+                let mut end = End::Survived;
+                for order in &mut orders {
+                    if end == End::Survived {
+                        end = self.first_to_notice(mutant.number, order)?;
+                    }
+                }
+                lock(&log).note(&mutant.name, end)?;
             }
-        }
-        let mut timed = Vec::new();
-        for program in programs {
-            let seconds = seconds_without_mutant(&program, &folder)?;
-            println!("{seconds:7.2} s {}", program.display());
-            timed.push((seconds, program));
-        }
-        timed.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let timed = timed
-            .into_iter()
-            .map(|(seconds, program)| (program, seconds));
-        Ok(Self {
-            timed: timed.collect(),
-            folder,
+        };
+        thread::scope(|scope| {
+            let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+            workers.into_iter().try_for_each(|worker| {
+                let end = worker.join();
+                end.unwrap_or_else(|_| Err("a worker panicked".to_owned()))
+            })
         })
     }
 
-    /// Tries mutants, and notes what becomes of each.
-    pub(super) fn try_all(&self, mutants: &[&Mutant], log: &mut Log) -> Outcome<()> {
-        let mut orders = [0.0..DEAR, DEAR..VERY_DEAR].map(|seconds| self.order(seconds));
-        for mutant in mutants {
-            let mut end = End::Survived;
-            for order in &mut orders {
-                if end == End::Survived {
-                    end = self.first_to_notice(mutant.number, order)?;
-                }
-            }
-            log.note(&mutant.name, end)?;
-        }
-        let mut order = self.order(VERY_DEAR..f64::INFINITY);
-        for mutant in mutants {
-            if !log.was_noticed(&mutant.name) {
-                let end = self.first_to_notice(mutant.number, &mut order)?;
-                log.note(&mutant.name, end)?;
-            }
-        }
-        Ok(())
-    }
-
     /// Those that take so long, the shortest first.
-    fn order(&self, seconds: Range<f64>) -> Vec<usize> {
+    fn order(&self, seconds: &Range<f64>) -> Vec<usize> {
         let numbers = 0..self.timed.len();
         numbers
-            .filter(|&one| seconds.contains(&self.timed[one].1))
+            .filter(|&one| seconds.contains(&self.timed[one].seconds))
             .collect()
     }
 
@@ -113,18 +127,18 @@ impl Programs {
     }
 
     fn run(&self, index: usize, number: usize) -> Outcome<End> {
-        let (program, seconds) = &self.timed[index];
-        let seconds = SECONDS_MORE + TIMES * seconds.ceil() as u64;
+        let program = &self.timed[index];
+        let seconds = SECONDS_MORE + TIMES * program.seconds.ceil() as u64;
         let limits =
             format!("ulimit -t {seconds}; ulimit -v {MOST_MEMORY}; ulimit -c 0; exec nice \"$0\"");
-        let mut child = tests(&self.folder)
+        let mut child = tests(&program.folder)
             .args(["-c", &limits])
-            .arg(program)
+            .arg(&program.file)
             .env("WHOFREED_MUTANT", number.to_string())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .map_err(|error| format!("{}: {error}", program.display()))?;
+            .map_err(|error| format!("{}: {error}", program.file.display()))?;
         let mut has_failed = false;
         if let Some(output) = child.stdout.take() {
             let mut lines = BufReader::new(output).lines();
@@ -147,6 +161,36 @@ impl Programs {
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Builds those test programs of a package that have these names, or all of them where none is given.
+fn build(tree: &Path, package: &str, names: &[&str]) -> Outcome<Vec<Program>> {
+    let words = ["test", "--no-run", "--profile", "mutants"];
+    let mut command = at_once::cargo(tree, &words);
+    command.args(["--message-format", "json", "--package", package]);
+    for name in names {
+        command.args(["--test", name]);
+    }
+    let mut programs = Vec::new();
+    for line in run::quiet(&mut command)?.lines() {
+        let Ok(line) = serde_json::from_str::<Value>(line) else {
+            continue;
+        };
+        let file = line["executable"].as_str();
+        if let (Some(file), true) = (file, line["profile"]["test"] == true) {
+            let manifest = line["manifest_path"].as_str().unwrap_or_default();
+            programs.push(Program {
+                file: PathBuf::from(file),
+                folder: Path::new(manifest).parent().unwrap_or(tree).to_owned(),
+                seconds: 0.0,
+            });
+        }
+    }
+    Ok(programs)
+}
+
 fn is_out_of_time(status: std::process::ExitStatus) -> bool {
     use std::os::unix::process::ExitStatusExt;
     // SIGXCPU, or SIGKILL where that is not heard; nobody else kills it.
@@ -165,11 +209,11 @@ fn tests(folder: &Path) -> Command {
     shell
 }
 
-fn seconds_without_mutant(program: &Path, folder: &Path) -> Outcome<f64> {
-    let mut shell = tests(folder);
+fn seconds_without_mutant(program: &Program) -> Outcome<f64> {
+    let mut shell = tests(&program.folder);
     shell
         .args(["-c", "\"$0\" >&2 || exit 1; times"])
-        .arg(program);
+        .arg(&program.file);
     let said = run::quiet(&mut shell)?;
     // The second line is of the program, the first word of it of its own time: `0m1.25s`.
     let word = said.lines().nth(1).and_then(|line| line.split(' ').next());

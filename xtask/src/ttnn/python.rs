@@ -8,15 +8,12 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::process::Stdio;
 
-/// Best first.
-const VERSIONS: [&str; 2] = ["3.12", "3.10"];
-
-/// The first candidate that really runs and says that it is one of [`VERSIONS`].
+/// The first candidate that really runs and says that it is one of these versions, of which the first are the best.
 ///
 /// A name is no proof: a version manager's shim can be called `python3.12` and refuse to start.
-pub fn find() -> Option<PathBuf> {
+pub fn find(versions: &[&str]) -> Option<PathBuf> {
     let folders = folders();
-    VERSIONS.iter().find_map(|version| {
+    versions.iter().find_map(|version| {
         folders
             .iter()
             .flat_map(|folder| {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use crate::check::library::Kind;
 use crate::check::library::Library;
 use crate::signature::demangled;
-use crate::table::unfit;
+use crate::unfit::unfit;
 
 use super::words::Said;
 use super::words::said;

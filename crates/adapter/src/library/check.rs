@@ -3,16 +3,20 @@
 use object::LittleEndian as LE;
 use object::Object;
 use object::ObjectSymbol;
+use object::ObjectSymbolTable;
+use object::RelocationTarget;
 use object::elf;
 use object::read::elf::Dyn;
 use object::read::elf::ElfFile64;
 use object::read::elf::FileHeader;
 use object::read::elf::ProgramHeader;
+use whofreed_hooktable::STUBS_SYMBOL;
 use whofreed_hooktable::TABLE_SYMBOL;
 use whofreed_hooktable::Table;
 
 use super::THUNKS;
 use super::machine;
+use super::thunks;
 use crate::table::Compiled;
 
 /// # Errors
@@ -29,7 +33,13 @@ pub(crate) fn check(bytes: &[u8], compiled: &Compiled) -> Result<(), String> {
     check_segments(bytes, file.elf_program_headers())?;
     check_dynamic(bytes, file.elf_program_headers())?;
 
-    check_relocations(&file)?;
+    let slots = check_relocations(&file)?;
+    let mut symbols = file.dynamic_symbols();
+    let stubs = symbols.find(|symbol| symbol.name() == Ok(STUBS_SYMBOL));
+    let stubs = stubs
+        .ok_or("it does not say where its stubs are")?
+        .address();
+    check_stubs(bytes, stubs, &slots, compiled)?;
 
     let mut found = 0;
     for symbol in file
@@ -44,19 +54,23 @@ pub(crate) fn check(bytes: &[u8], compiled: &Compiled) -> Result<(), String> {
                 table.and_then(Table::new).is_some(),
                 "its table cannot be read",
             )?;
-        } else {
+        } else if name != STUBS_SYMBOL {
             let number = compiled
                 .exports
                 .iter()
-                .position(|export| export.symbol == name);
+                .position(|export| export.is_exported && export.symbol == name);
             let number =
                 number.ok_or_else(|| format!("it exports `{name}`, which nobody asked for"))?;
-            check_stub(bytes, at, number, name)?;
+            require(
+                at == stubs + number as u64 * machine::STUB_LEN,
+                &format!("`{name}` is not at its stub"),
+            )?;
         }
         found += 1;
     }
+    let exported = compiled.exports.iter().filter(|export| export.is_exported);
     require(
-        found == compiled.exports.len() + 1,
+        found == exported.count() + 2,
         "it does not export every symbol",
     )?;
     for thunk in THUNKS {
@@ -155,9 +169,10 @@ fn check_dynamic(bytes: &[u8], headers: &[elf::ProgramHeader64<LE>]) -> Result<(
     Ok(())
 }
 
-/// The loader writes where these point, so that they have to point at the slots.
-fn check_relocations(file: &ElfFile64<'_, LE>) -> Result<(), String> {
+/// The loader writes where these point, so that they have to point at the slots, of each thunk its own.
+fn check_relocations(file: &ElfFile64<'_, LE>) -> Result<Vec<u64>, String> {
     let relocations: Vec<_> = file.dynamic_relocations().into_iter().flatten().collect();
+    let mut slots = Vec::new();
     require(
         relocations.len() == THUNKS.len(),
         "it does not relocate its slots",
@@ -169,7 +184,17 @@ fn check_relocations(file: &ElfFile64<'_, LE>) -> Result<(), String> {
         return Err("it has no writable segment".to_owned());
     };
     let range = writable.p_vaddr(LE)..writable.p_vaddr(LE) + writable.p_memsz(LE);
-    for (at, relocation) in relocations {
+    for ((at, relocation), thunk) in relocations.into_iter().zip(THUNKS) {
+        let RelocationTarget::Symbol(symbol) = relocation.target() else {
+            return Err("a slot is not for a thunk".to_owned());
+        };
+        let symbol = file
+            .dynamic_symbol_table()
+            .and_then(|symbols| symbols.symbol_by_index(symbol).ok());
+        require(
+            symbol.is_some_and(|symbol| symbol.name() == Ok(thunk)),
+            "a slot is not for its thunk",
+        )?;
         let is_slot = range.contains(&at) && at.is_multiple_of(8);
         require(is_slot, "a relocation does not lie in a slot")?;
         let kind = object::RelocationFlags::Elf {
@@ -179,27 +204,32 @@ fn check_relocations(file: &ElfFile64<'_, LE>) -> Result<(), String> {
             relocation.flags() == kind,
             "a relocation is of the wrong kind",
         )?;
+        slots.push(at);
     }
-    Ok(())
+    Ok(slots)
 }
 
-fn check_stub(bytes: &[u8], at: u64, number: usize, name: &str) -> Result<(), String> {
-    let start = usize::try_from(at).unwrap_or(usize::MAX);
-    let end = start.saturating_add(machine::STUB_LEN.try_into().unwrap_or(usize::MAX));
-    let Some(code) = bytes.get(start..end) else {
-        return Err(format!("the stub of `{name}` lies beyond the file"));
-    };
-    let number = u32::try_from(number).map_err(|error| error.to_string())?;
-    // The slot depends on the thunk; all the rest of the stub is known.
-    let expected = machine::stub(number, at, 0);
-    let same = code[..12] == expected[..12];
-    require(same, &format!("the stub of `{name}` is damaged"))
+/// Every stub, the spare ones included, hands over its number to its thunk.
+fn check_stubs(bytes: &[u8], stubs: u64, slots: &[u64], compiled: &Compiled) -> Result<(), String> {
+    let mut at = stubs;
+    for (number, thunk) in (0_u32..).zip(thunks(compiled)) {
+        let expected = machine::stub(number, at, slots.get(thunk).copied().unwrap_or(0));
+        let start = usize::try_from(at).unwrap_or(usize::MAX);
+        let code = bytes.get(start..start.saturating_add(expected.len()));
+        let Some(code) = code else {
+            return Err(format!("stub {number} lies beyond the file"));
+        };
+        require(code == expected, &format!("stub {number} is damaged"))?;
+        at = at.wrapping_add(machine::STUB_LEN);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::table::compile_adapters;
+    use object::ObjectSection;
 
     const ADAPTER: &str = "name = \"pool\"\nlibrary = \"libpool.so\"\n[[hook]]\nevent = \"deallocate\"\n\
         symbols = [\"pool_give\", \"pool_drop\"]\naddress = \"arg0\"\n";
@@ -233,6 +263,19 @@ mod tests {
             usize::try_from(symbol.address()).expect("an address")
         };
 
+        let stubs = symbol_at(STUBS_SYMBOL);
+        let last_spare = stubs + (thunks(&compiled).count() - 1) * 16;
+        let section = |name: &str| {
+            let section = file.section_by_name(name).expect("a section");
+            usize::try_from(section.address()).expect("an offset")
+        };
+        let relocations = section(".rela.dyn");
+        let mut symbols = file.dynamic_symbols();
+        let stubs_symbol = symbols
+            .find(|symbol| symbol.name() == Ok(STUBS_SYMBOL))
+            .expect("a symbol");
+        let stubs_symbol = section(".dynsym") + stubs_symbol.index().0 * 24;
+
         let mut mutations: Vec<(String, usize, u8)> = vec![
             ("type".into(), 16, 2),
             ("machine".into(), 18, 183),
@@ -243,6 +286,10 @@ mod tests {
             ("table".into(), symbol_at(TABLE_SYMBOL), 0),
             ("stub".into(), symbol_at("pool_give"), 0x90),
             ("number of a stub".into(), symbol_at("pool_drop") + 6, 7),
+            ("thunk of a stub".into(), symbol_at("pool_drop") + 12, 0),
+            ("last spare stub".into(), last_spare + 6, 7),
+            ("first relocation".into(), relocations + 12, 2),
+            ("place of the stubs".into(), stubs_symbol + 8, 0x10),
         ];
         for kind in [
             elf::PT_DYNAMIC,
@@ -281,7 +328,9 @@ mod tests {
     #[test]
     fn no_byte_makes_the_check_panic() {
         let (bytes, compiled) = library();
-        for at in (0..bytes.len()).filter(|at| bytes[*at] != 0) {
+        // Most of the file is spare stubs, one like the other.
+        let is_tried = |at: &usize| !(8192..36 * 1024).contains(at) || at.is_multiple_of(101);
+        for at in (0..bytes.len()).filter(|at| bytes[*at] != 0 && is_tried(at)) {
             let mut broken = bytes.clone();
             broken[at] ^= 0xff;
             let _ = check(&broken, &compiled);

@@ -7,6 +7,7 @@ use object::write::elf::Writer;
 use super::HashShape;
 use super::THUNKS;
 use super::machine;
+use super::thunks;
 use crate::table::Compiled;
 
 const DYNAMIC_ENTRIES: usize = 12;
@@ -48,7 +49,7 @@ pub(super) fn reserve(
     let frames = writer.reserve(machine::FRAMES_LEN, 8);
     let read_only_end = writer.reserved_len();
     let stubs = writer.reserve(
-        compiled.exports.len() as u64 * machine::STUB_LEN,
+        thunks(compiled).count() as u64 * machine::STUB_LEN,
         machine::PAGE,
     );
     let stubs_end = writer.reserved_len();

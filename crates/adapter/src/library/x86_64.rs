@@ -2,11 +2,12 @@
 //! relocation of a slot.
 
 use object::elf;
+use whofreed_hooktable::STUB_LEN as STUBS_APART;
 
 pub(super) const MACHINE: elf::Machine = elf::EM_X86_64;
 /// Makes a slot hold a symbol's address.
 pub(super) const SLOT_RELOCATION: elf::RelocationType = elf::R_X86_64_GLOB_DAT;
-pub(super) const STUB_LEN: u64 = 16;
+pub(super) const STUB_LEN: u64 = STUBS_APART as u64;
 pub(super) const PAGE: u64 = 4096;
 
 /// The stub with a number, at `address`, jumping through `slot`. `r11` is free at every call, and since the slot is

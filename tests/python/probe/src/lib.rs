@@ -7,6 +7,8 @@
 
 #[path = "../../../../src/linkmap/mod.rs"]
 mod linkmap;
+#[path = "../../../../src/primitive.rs"]
+mod primitive;
 #[path = "../../../../src/stack"]
 mod stack {
     pub mod python;

@@ -122,6 +122,7 @@ impl Engine for Counterfactual {
         }
         let known = (&stories.guilty, &stories.innocent);
         stories.bunches = Bunches::new(tally, sites, known, &stories.surplus);
+        stories.names = stories.naming(sites, &stories.guilty, &stories.innocent);
         stories.accuse(&problem, &solution, &sentences, sites)
     }
 }
@@ -259,6 +260,8 @@ struct Stories {
     /// The guilty ones, as far as they are many.
     surplus: HashSet<EventRef>,
     bunches: Bunches,
+    /// What names the guilty chains by all that is known of all frees.
+    names: HashMap<ChainId, SiteId>,
 }
 
 impl Stories {
@@ -386,11 +389,10 @@ impl Stories {
         for (kind, told) in std::mem::take(&mut self.told) {
             by_group.entry(kind.group).or_default().push(told);
         }
-        let naming = self.naming(sites, &self.guilty, &self.innocent);
         let mut accused: BTreeMap<(u32, SiteId), Accused> = BTreeMap::new();
         let mut groups: BTreeMap<(SiteId, Confidence), BTreeSet<u32>> = BTreeMap::new();
         for (group, told) in by_group {
-            let told = self.apart_enough(told, &naming);
+            let told = self.apart_enough(told);
             let (confidence, others) = match sentences.get(&group) {
                 Some(Sentence::Guilty) => (Confidence::Counterfactual, [].as_slice()),
                 Some(Sentence::Either(others)) => (Confidence::Undecided, others.as_slice()),
@@ -418,7 +420,7 @@ impl Stories {
             for told in told {
                 let (site, charge) = match (confidence, shown) {
                     (Confidence::Undecided, None) => (names[&group], told.charge),
-                    (_, None) => (naming[&told.chain], told.charge),
+                    (_, None) => (self.names[&told.chain], told.charge),
                     (_, Some(shown)) => (names[&shown], told.swapped),
                 };
                 let entry = accused.entry((group, site)).or_insert_with(|| Accused {
@@ -480,13 +482,22 @@ impl Stories {
         let name = |&group: &u32| {
             let mut apart = groups.to_vec();
             apart.retain(|&other| innermost(other, depth) != innermost(group, depth));
-            (group, self.name_of(problem, sites, group, &apart))
+            let name = self.name_of(problem, sites, group, (depth, &apart));
+            (group, name)
         };
         groups.iter().map(name).collect()
     }
 
-    /// The name of a whole group, apart from the others `named` with it and from the innocent.
-    fn name_of(&self, problem: &Problem, sites: &Sites<'_>, group: u32, named: &[u32]) -> SiteId {
+    /// The name of a whole group, apart from the others `named` with it, from which its innermost `depth` sites tell it,
+    /// and from the innocent. It lies no further out than what names the guilty chain by all frees: a site that is right
+    /// and wrong by turns may have been only right on some ways, and these are no reason to name who called it.
+    fn name_of(
+        &self,
+        problem: &Problem,
+        sites: &Sites<'_>,
+        group: u32,
+        (depth, named): (usize, &[u32]),
+    ) -> SiteId {
         let chains = &problem.chains[group as usize];
         let is_named = |chain: &ChainId| {
             let mut groups = named.iter().map(|&group| &problem.chains[group as usize]);
@@ -504,9 +515,17 @@ impl Stories {
                 *of_others.entry(chain).or_default() += count;
             }
         }
+        let by_all = |chain: ChainId, site: SiteId| {
+            let further_in = sites.sites(chain).iter().take_while(|&&one| one != site);
+            let mut telling = further_in.skip(depth - 1);
+            let name = self.names.get(&chain);
+            name.filter(|&name| telling.any(|one| one == name))
+                .copied()
+                .unwrap_or(site)
+        };
         let mut names: BTreeMap<SiteId, u64> = BTreeMap::new();
         for (chain, site) in self.naming(sites, &of_group, &of_others) {
-            *names.entry(site).or_default() += of_group[&chain];
+            *names.entry(by_all(chain, site)).or_default() += of_group[&chain];
         }
         let most = names.into_iter().max_by(|a, b| {
             a.1.cmp(&b.1)
@@ -517,12 +536,12 @@ impl Stories {
 
     /// Where the chains of one group have several names, the frees of those names that stand on their own: what is
     /// little, or more often right than wrong, is a label gone astray.
-    fn apart_enough(&self, told: Vec<Told>, naming: &HashMap<ChainId, SiteId>) -> Vec<Told> {
+    fn apart_enough(&self, told: Vec<Told>) -> Vec<Told> {
         let mut names: BTreeMap<SiteId, (u64, u64)> = BTreeMap::new();
         let chains: BTreeSet<ChainId> = told.iter().map(|told| told.chain).collect();
         for chain in chains {
             let count = |of: &BTreeMap<ChainId, u64>| of.get(&chain).copied().unwrap_or(0);
-            let entry = names.entry(naming[&chain]).or_default();
+            let entry = names.entry(self.names[&chain]).or_default();
             entry.0 += count(&self.guilty);
             entry.1 += count(&self.innocent);
         }
@@ -530,7 +549,7 @@ impl Stories {
             return told;
         }
         let stands = |told: &Told| {
-            let (guilty, innocent) = names[&naming[&told.chain]];
+            let (guilty, innocent) = names[&self.names[&told.chain]];
             guilty >= 3 && guilty >= innocent
         };
         told.into_iter().filter(stands).collect()

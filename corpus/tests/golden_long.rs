@@ -1,0 +1,27 @@
+//! What the blame says of a few longer hosts of every pattern, line by line as in `golden/*.txt`.
+//!
+//! The table of `table.rs` says how often the blame is right. This one holds how it decides: a threshold that moves, or
+//! a cost that is counted otherwise, shows here. Who changes a line has to look at it: `WHOFREED_CORPUS_GOLDEN=write`
+//! writes the files anew, and what differs then is what there is to be looked at.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod golden;
+mod mark;
+
+use whofreed_corpus::Owners;
+
+#[test]
+fn the_blame_says_the_same_of_300_steps() {
+    golden::check("300", (3..5).map(|seed| (Owners::Unknown, seed, 300)));
+}
+
+#[test]
+fn the_blame_says_the_same_of_600_steps() {
+    golden::check("600", (5..7).map(|seed| (Owners::Unknown, seed, 600)));
+}
+
+#[test]
+fn the_blame_says_the_same_of_1500_steps() {
+    golden::check("1500", [(Owners::Unknown, 7, 1_500)]);
+}

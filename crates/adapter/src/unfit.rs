@@ -1,0 +1,28 @@
+//! Which symbols must not be exported by a generated library: they would not survive a stub in front of them.
+
+/// Why a symbol must not be exported by us.
+pub(crate) fn unfit(symbol: &str) -> Option<&'static str> {
+    const SPECIAL: [&str; 12] = [
+        "__tls_get_addr",
+        "_dl_runtime_resolve",
+        "mcount",
+        "__fentry__",
+        "setjmp",
+        "_setjmp",
+        "__sigsetjmp",
+        "sigsetjmp",
+        "vfork",
+        "getcontext",
+        "swapcontext",
+        "__vfork",
+    ];
+    if SPECIAL.contains(&symbol) {
+        return Some("it does not follow the calling convention");
+    }
+    if symbol.starts_with("wf_") {
+        return Some("names that begin with wf_ are ours");
+    }
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "_.$".contains(c);
+    (symbol.is_empty() || !symbol.chars().all(is_part))
+        .then_some("this is no symbol (a C++ name is given mangled)")
+}
