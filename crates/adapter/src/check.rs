@@ -152,10 +152,12 @@ fn adapter(outline: &Outline, libraries: &[(&str, Library<'_>)]) -> AdapterFacts
         .map(|it| symbols::hook(it, &looks))
         .collect();
     let programs = programs::of(libraries, &wanted, &mut hooks);
+    let resolves = |hook: &HookFacts| hook.event == "resolver" && hook.served_by.is_some();
+    let has_resolver = hooks.iter().any(resolves);
     let mut expressions = Vec::new();
     for (hook, facts) in outline.hooks.iter().zip(&mut hooks) {
         // Of a hook that is never called no expression is evaluated.
-        if facts.served_by.is_some() {
+        if facts.served_by.is_some() || (!hook.exported && has_resolver) {
             let missing = missing(hook, &looks);
             facts.observed = !missing.iter().any(|it| it.prevents);
             expressions.extend(missing);
@@ -178,7 +180,7 @@ fn adapter(outline: &Outline, libraries: &[(&str, Library<'_>)]) -> AdapterFacts
 /// Whether a call of a hook is no event where this key has no value. An owner knows the device of its allocation.
 fn is_condition(event: &str, key: &str) -> bool {
     match key {
-        "when" | "ok" | "address" | "from" | "handle" | "live" => true,
+        "when" | "ok" | "address" | "from" | "handle" | "live" | "name" | "out" => true,
         "device" => matches!(event, "allocate" | "realloc" | "retain" | "view"),
         _ => false,
     }

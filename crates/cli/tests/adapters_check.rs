@@ -250,6 +250,33 @@ fn a_program_with_functions_of_its_own_is_told() {
 }
 
 #[test]
+fn hooks_that_only_resolvers_lead_to_need_a_resolver() {
+    let folder = Folder::new();
+    let adapter = format!(
+        "{}[[hook]]\nevent = \"resolver\"\nsymbols = [\"pool_lookup\"]\nname = \"arg0\"\n",
+        POOL.replace("symbols =", "export = false\nsymbols =")
+    );
+    folder.library(
+        "libpool.so",
+        "void *pool_lookup(char *name) { return name; }",
+        &[],
+    );
+    let (found, code) = folder.check(&adapter, &["libpool.so"]);
+    assert_eq!(code, 0, "{found:#}");
+    assert_eq!(told(&found, "pool_give").0, "resolved");
+
+    // What others could call by its name is not exported by us, so it passes no hook.
+    folder.library(
+        "libpool.so",
+        "void *pool_take(void) { return 0; } void pool_give(void *b) { (void)b; }",
+        &[],
+    );
+    let (found, code) = folder.check(&adapter, &["libpool.so"]);
+    assert_eq!(code, 1, "{found:#}");
+    assert_eq!(told(&found, "pool_give").0, "resolved");
+}
+
+#[test]
 fn versions_are_told_apart() {
     let folder = Folder::new();
     folder.write("map", "POOL_1 { global: *; }; POOL_2 { } POOL_1;\n");

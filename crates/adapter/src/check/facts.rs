@@ -75,6 +75,8 @@ pub struct HookFacts {
     pub event: String,
     /// Where the hook begins.
     pub line: usize,
+    /// Whether the linker binds calls to it (`export`).
+    pub exported: bool,
     /// The signature, which was checked.
     pub signature: Option<String>,
     /// The first of its symbols that is there and seen, with its version.
@@ -108,6 +110,8 @@ pub struct SymbolFacts {
 pub enum State {
     /// Calls of it from other files pass the hook.
     Seen,
+    /// The hook is not exported: calls through pointers that resolvers hand out pass it.
+    Resolved,
     /// The program defines it itself.
     Program,
     /// It is there in other versions only.

@@ -195,7 +195,7 @@ fn of_hook(text: &mut String, hook: &HookFacts, several: bool) {
         if let Some(library) = symbol.library.as_deref().filter(|_| several) {
             told.push_str(&format!(" in {}", file_name(library)));
         }
-        if symbol.state != State::Seen {
+        if !matches!(symbol.state, State::Seen | State::Resolved) {
             told.push_str(": NOT SEEN");
         }
         line(text, 2, &told);
