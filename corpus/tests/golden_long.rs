@@ -13,15 +13,27 @@ use whofreed_corpus::Owners;
 
 #[test]
 fn the_blame_says_the_same_of_300_steps() {
-    golden::check("300", (3..5).map(|seed| (Owners::Unknown, seed, 300)));
+    golden::check(
+        "300",
+        (3..5).flat_map(|seed| golden::of_all(Owners::Unknown, seed, 300)),
+    );
 }
 
 #[test]
 fn the_blame_says_the_same_of_600_steps() {
-    golden::check("600", (5..7).map(|seed| (Owners::Unknown, seed, 600)));
+    golden::check(
+        "600",
+        (5..7).flat_map(|seed| golden::of_all(Owners::Unknown, seed, 600)),
+    );
 }
 
 #[test]
 fn the_blame_says_the_same_of_1500_steps() {
-    golden::check("1500", [(Owners::Unknown, 7, 1_500)]);
+    golden::check("1500", golden::of_all(Owners::Unknown, 7, 1_500));
+}
+
+/// Each of these holds a decision that those above do not.
+#[test]
+fn the_blame_says_the_same_of_chosen_hosts() {
+    golden::check("chosen", golden::of_file("chosen"));
 }

@@ -13,18 +13,21 @@ use whofreed_corpus::Owners;
 
 #[test]
 fn the_blame_says_the_same_of_100_steps() {
-    golden::check("100", (0..6).map(|seed| (Owners::Unknown, seed, 100)));
+    golden::check(
+        "100",
+        (0..6).flat_map(|seed| golden::of_all(Owners::Unknown, seed, 100)),
+    );
 }
 
 #[test]
 fn the_blame_says_the_same_of_200_steps() {
-    golden::check("200", (0..3).map(|seed| (Owners::Unknown, seed, 200)));
+    golden::check(
+        "200",
+        (0..3).flat_map(|seed| golden::of_all(Owners::Unknown, seed, 200)),
+    );
 }
 
 #[test]
 fn the_blame_says_the_same_where_owners_are_known() {
-    golden::check(
-        "owners",
-        [(Owners::Unique, 0, 200), (Owners::Pointers, 1, 200)],
-    );
+    golden::check("owners", golden::of_file("owners"));
 }

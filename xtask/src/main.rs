@@ -4,6 +4,7 @@ mod artifacts;
 mod demo;
 mod figures;
 mod mutants;
+mod packages;
 mod paths;
 mod run;
 mod soak;

@@ -1,11 +1,11 @@
 //! `cargo xtask test`: every test there is, and one line at the end that says how it went.
 
-use std::env;
 use std::fmt;
 use std::fs;
 use std::process::Command;
 
 use crate::artifacts;
+use crate::packages;
 use crate::paths;
 use crate::run;
 use crate::run::Outcome;
@@ -87,7 +87,7 @@ pub fn command(arguments: &[&str]) -> Outcome<()> {
             }
         }
     }
-    install_valgrind();
+    packages::install_system();
     tally.add(run_tests(&filters, !options.contains(&"--no-ttnn"), &[])?);
     println!("{tally}");
     if tally.failed > 0 {
@@ -112,6 +112,7 @@ pub fn run_tests(filters: &[&str], with_ttnn: bool, variables: &[(&str, &str)]) 
             .map(|&(name, value)| (name, value.to_owned())),
     );
     environment.push(ttnn_for_tests(with_ttnn));
+    environment.push(python_for_tests());
 
     let mut tally = Tally::default();
     for mut command in runners(filters) {
@@ -150,6 +151,18 @@ fn ttnn_for_tests(wanted: bool) -> (&'static str, String) {
         "WHOFREED_TEST_TTNN_MISSING",
         missing.lines().collect::<Vec<_>>().join(" "),
     )
+}
+
+/// The environment variable that tells tests the interpreter that has the packages they import, or why there is none.
+fn python_for_tests() -> (&'static str, String) {
+    match packages::python() {
+        Ok(python) => ("WHOFREED_TEST_PYTHON", python.display().to_string()),
+        Err(why) => {
+            eprintln!("xtask: no environment for Python: {why}");
+            let why = why.lines().collect::<Vec<_>>().join(" ");
+            ("WHOFREED_TEST_PYTHON_MISSING", why)
+        }
+    }
 }
 
 /// nextest where it is installed (it runs no documentation tests), else Cargo alone.
@@ -194,27 +207,6 @@ fn loom() -> Command {
         .arg(paths::target().join("loom"))
         .env("RUSTFLAGS", "--cfg loom");
     command
-}
-
-/// Tries to get valgrind, by which some tests check the library's memory use; without it they say that they are skipped.
-fn install_valgrind() {
-    let there = |program: &str| run::quiet(Command::new(program).arg("--version")).is_ok();
-    let root = run::quiet(Command::new("id").arg("-u")).is_ok_and(|user| user.trim() == "0");
-    // Only on a machine made for tests: nobody wants a package installed unasked on their own.
-    if there("valgrind") || !root || env::var_os("CI").is_none() || !there("apt-get") {
-        return;
-    }
-    let apt = |arguments: &[&str]| {
-        run::quiet(
-            Command::new("apt-get")
-                .args(arguments)
-                .env("DEBIAN_FRONTEND", "noninteractive"),
-        )
-    };
-    let install = || apt(&["install", "--yes", "--no-install-recommends", "valgrind"]);
-    if let Err(why) = install().or_else(|_| apt(&["update"]).and_then(|_| install())) {
-        eprintln!("xtask: valgrind cannot be installed: {why}");
-    }
 }
 
 #[cfg(test)]

@@ -22,6 +22,8 @@ use crate::paths;
 use crate::run;
 use crate::run::Outcome;
 
+pub use self::python::find as find_python;
+
 /// Opens the device, has a program compiled, and closes it again.
 const CHECK: &str = "
 import os, ttnn

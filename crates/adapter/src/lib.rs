@@ -32,7 +32,10 @@ pub use search::text_of;
 pub use suggest::suggestion;
 
 /// The adapters that are shipped, all of them device runtimes: what `auto` stands for.
-const SHIPPED: [(&str, &str); 1] = [("tt-metal", include_str!("../../../adapters/tt-metal.toml"))];
+const SHIPPED: [(&str, &str); 2] = [
+    ("tt-metal", include_str!("../../../adapters/tt-metal.toml")),
+    ("opencl", include_str!("../../../adapters/opencl.toml")),
+];
 
 /// The JSON Schema of adapters: what editors check and suggest. `tests/schema.rs` holds it against `source`.
 pub const SCHEMA: &str = include_str!("../../../docs/adapter.schema.json");

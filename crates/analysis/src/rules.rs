@@ -25,7 +25,10 @@ use pattern::fits;
 const DEFAULT: &str = include_str!("../rules/default.rules");
 
 /// The shipped adapters, of which only the rules matter here.
-const ADAPTERS: [(&str, &str); 1] = [("tt-metal", include_str!("../../../adapters/tt-metal.toml"))];
+const ADAPTERS: [(&str, &str); 2] = [
+    ("tt-metal", include_str!("../../../adapters/tt-metal.toml")),
+    ("opencl", include_str!("../../../adapters/opencl.toml")),
+];
 
 /// Rules in layers: the last layer that says something about a frame counts.
 #[derive(Clone, Debug, Default)]
