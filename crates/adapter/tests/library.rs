@@ -122,7 +122,8 @@ fn exports_exactly_the_symbols_and_the_table() {
     );
     let take = table.hook(0).unwrap();
     assert_eq!(Event::from_number(take.event), Some(Event::Allocate));
-    assert_eq!(take.flags, flags::CALL_THROUGH, "what it returns is needed");
+    let after = flags::CALL_THROUGH | flags::REPORT_AFTER;
+    assert_eq!(take.flags, after, "what it returns is needed");
     let give = table.hook(1).unwrap();
     assert_eq!(give.flags, flags::CAN_GUARD, "a deallocate ends in a jump");
     assert_eq!(give.guard_value(), u64::MAX);
