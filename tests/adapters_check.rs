@@ -140,3 +140,59 @@ fn what_the_check_says_is_seen_is_recorded_and_nothing_else() {
         println!("{name}: {recorded} recorded, as the check says");
     }
 }
+
+/// Takes and gives a block once, by a library that goes by the names.
+const USER: &str = r#"
+void *pool_take(void); void pool_give(void *);
+void use(void) { pool_give(pool_take()); }
+"#;
+
+/// A program with a pool of its own, and one call of it; the library's calls go where the linker leads them.
+const OWNER: &str = r#"
+void use(void);
+static char block[64];
+ATTRIBUTES __attribute__((noinline)) void *pool_take(void) { return block; }
+ATTRIBUTES __attribute__((noinline)) void pool_give(void *taken) { *(char *)taken = 1; }
+int main(void) { pool_give(pool_take()); use(); return 0; }
+"#;
+
+#[test]
+fn what_a_program_has_of_its_own_is_seen_as_far_as_the_check_says() {
+    for (attributes, key, usable, recorded) in [
+        ("", "exported", false, 0),
+        ("__attribute__((visibility(\"hidden\")))", "inside", true, 1),
+    ] {
+        let scratch = Scratch::new(key);
+        for (file, text) in [
+            ("pool.c", LIBRARY),
+            ("user.c", USER),
+            ("host.c", OWNER),
+            ("pool.toml", ADAPTER),
+        ] {
+            fs::write(scratch.file(file), text).expect("a file");
+        }
+        let origin = ["-L.", "-lpool", "-Wl,-rpath,$ORIGIN"];
+        let shared = ["-shared", "-fPIC", "-Wl,-soname,libpool.so"];
+        compile(&scratch, "pool.c", "libpool.so", &shared);
+        let flags = [&["-shared", "-fPIC"][..], &origin].concat();
+        compile(&scratch, "user.c", "libuser.so", &flags);
+        let attributes = format!("-DATTRIBUTES={attributes}");
+        let flags = [&["-L.", "-luser", attributes.as_str()][..], &origin].concat();
+        compile(&scratch, "host.c", "host", &flags);
+
+        let adapter = scratch.file("pool.toml");
+        let mut check = Command::new(common::cli());
+        check
+            .args(["adapters", "check", "--format", "json", "--adapters"])
+            .args([&adapter, &scratch.file("libpool.so"), &scratch.file("host")]);
+        let check = common::run(&mut check).expect_code(i32::from(!usable));
+        let told: Value = serde_json::from_str(&check.stdout).expect("JSON");
+        let own = &told["adapters"][0]["programs"][0][key];
+        assert_eq!(own.as_array().map(Vec::len), Some(2), "{key}: {told:#}");
+
+        let adapter = adapter.to_str().expect("a path");
+        let host = scratch.file("host");
+        let tracked = common::track(&scratch, &["--adapters", adapter], &host, &[""; 0]);
+        assert_eq!(total(&tracked.report, "deallocations"), recorded, "{key}");
+    }
+}

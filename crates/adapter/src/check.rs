@@ -5,6 +5,7 @@ mod calls_x86_64;
 mod facts;
 pub(crate) mod library;
 mod outline;
+mod programs;
 mod symbols;
 
 use std::collections::BTreeSet;
@@ -27,6 +28,7 @@ pub use facts::Check;
 pub use facts::HookFacts;
 pub use facts::LibraryFacts;
 pub use facts::Missing;
+pub use facts::OwnFunctions;
 pub use facts::State;
 pub use facts::SymbolFacts;
 pub use library::Form;
@@ -63,13 +65,10 @@ pub fn check(files: &[File], adapters: Option<&str>) -> Result<Check, Vec<String
     };
     let mut found = Vec::new();
     for outline in &outlines {
-        let fitting: Vec<&(&str, Library<'_>)> = libraries
-            .iter()
-            .filter(|(path, library)| fits(outline, path, library))
-            .collect();
+        let facts = adapter(outline, &libraries);
         // One that was asked for and fits nothing is an answer, too.
-        if !fitting.is_empty() || adapters.is_some() {
-            found.push(adapter(outline, &fitting));
+        if !facts.fits.is_empty() || adapters.is_some() {
+            found.push(facts);
         }
     }
     Ok(Check {
@@ -137,13 +136,14 @@ fn about(path: &str, library: &Library<'_>) -> LibraryFacts {
     }
 }
 
-fn adapter(outline: &Outline, fitting: &[&(&str, Library<'_>)]) -> AdapterFacts {
+fn adapter(outline: &Outline, libraries: &[(&str, Library<'_>)]) -> AdapterFacts {
     let wanted: BTreeSet<&str> = outline
         .hooks
         .iter()
         .flat_map(|hook| hook.symbols.iter().map(|symbol| named(symbol).0))
         .collect();
-    let looks: Vec<Look<'_, '_>> = { fitting.iter() }
+    let looks: Vec<Look<'_, '_>> = { libraries.iter() }
+        .filter(|(path, library)| fits(outline, path, library))
         .map(|(path, library)| Look::new(path, library, &wanted))
         .collect();
     let mut hooks: Vec<HookFacts> = outline
@@ -151,23 +151,27 @@ fn adapter(outline: &Outline, fitting: &[&(&str, Library<'_>)]) -> AdapterFacts 
         .iter()
         .map(|it| symbols::hook(it, &looks))
         .collect();
+    let programs = programs::of(libraries, &wanted, &mut hooks);
+    let resolves = |hook: &HookFacts| hook.event == "resolver" && hook.served_by.is_some();
+    let has_resolver = hooks.iter().any(resolves);
     let mut expressions = Vec::new();
     for (hook, facts) in outline.hooks.iter().zip(&mut hooks) {
         // Of a hook that is never called no expression is evaluated.
-        if facts.served_by.is_some() {
+        if facts.served_by.is_some() || (!hook.exported && has_resolver) {
             let missing = missing(hook, &looks);
             facts.observed = !missing.iter().any(|it| it.prevents);
             expressions.extend(missing);
         }
     }
-    let why_not = why_not(&hooks, fitting.is_empty());
+    let why_not = why_not(&hooks, looks.is_empty());
     AdapterFacts {
         name: outline.name.clone(),
         file: outline.file.clone(),
         library: outline.globs.clone(),
-        fits: fitting.iter().map(|(path, _)| (*path).to_owned()).collect(),
+        fits: looks.iter().map(|look| look.path.to_owned()).collect(),
         usable: why_not.is_none(),
         why_not,
+        programs,
         hooks,
         expressions,
     }
@@ -176,7 +180,7 @@ fn adapter(outline: &Outline, fitting: &[&(&str, Library<'_>)]) -> AdapterFacts 
 /// Whether a call of a hook is no event where this key has no value. An owner knows the device of its allocation.
 fn is_condition(event: &str, key: &str) -> bool {
     match key {
-        "when" | "ok" | "address" | "from" | "handle" | "live" => true,
+        "when" | "ok" | "address" | "from" | "handle" | "live" | "name" | "out" => true,
         "device" => matches!(event, "allocate" | "realloc" | "retain" | "view"),
         _ => false,
     }

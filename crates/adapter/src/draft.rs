@@ -18,6 +18,7 @@ struct Group {
     hands_out: Vec<Function>,
     takes_back: Vec<Function>,
     retains: Vec<Function>,
+    resizes: Vec<Function>,
 }
 
 /// What was made of a library's exports.
@@ -62,23 +63,20 @@ fn sort(functions: Vec<Function>) -> Sorted {
     let mut by_stem: BTreeMap<Stem, Group> = BTreeMap::new();
     for function in functions {
         let Some(said) = &function.said else { continue };
-        if said.role == Role::Resizes {
-            sorted.left_out.push(function);
-            continue;
-        }
         let is_opened = matches!(said.verb, "open" | "close");
         let group = by_stem.entry((is_opened, said.stem.clone())).or_default();
         match said.role {
             Role::HandsOut => group.hands_out.push(function),
             Role::Retains => group.retains.push(function),
-            _ => group.takes_back.push(function),
+            Role::Resizes => group.resizes.push(function),
+            Role::TakesBack => group.takes_back.push(function),
         }
     }
     for group in by_stem.values_mut() {
         sorted.left_out.extend(group.without_partners());
     }
     let lone: Vec<Stem> = { by_stem.iter() }
-        .filter(|(_, group)| !group.hands_out.is_empty() && group.takes_back.is_empty())
+        .filter(|(_, group)| group.is_half())
         .map(|(stem, _)| stem.clone())
         .collect();
     for stem in lone {
@@ -90,9 +88,11 @@ fn sort(functions: Vec<Function>) -> Sorted {
         let Some(nearest) = nearest.map(|(other, _)| other.clone()) else {
             continue;
         };
-        let moved = by_stem.remove(&stem).map(|group| group.hands_out);
+        let moved = by_stem.remove(&stem).unwrap_or_default();
         if let Some(group) = by_stem.get_mut(&nearest) {
-            group.hands_out.extend(moved.unwrap_or_default());
+            group.hands_out.extend(moved.hands_out);
+            group.retains.extend(moved.retains);
+            group.resizes.extend(moved.resizes);
         }
     }
     let (pairs, rest): (Vec<Group>, Vec<Group>) = { by_stem.into_values() }
@@ -104,6 +104,7 @@ fn sort(functions: Vec<Function>) -> Sorted {
             all.hands_out.extend(group.hands_out);
             all.takes_back.extend(group.takes_back);
             all.retains.extend(group.retains);
+            all.resizes.extend(group.resizes);
         }
         let is_empty = all.hands_out.is_empty() && all.takes_back.is_empty();
         sorted.groups.extend((!is_empty).then_some(all));
@@ -118,6 +119,12 @@ fn sort(functions: Vec<Function>) -> Sorted {
 }
 
 impl Group {
+    /// It hands out what nothing in it takes back.
+    fn is_half(&self) -> bool {
+        let hands_out = !self.hands_out.is_empty() || !self.resizes.is_empty();
+        hands_out && self.takes_back.is_empty()
+    }
+
     /// Takes out those whose verb means this only beside its opposite, where that is not there.
     fn without_partners(&mut self) -> Vec<Function> {
         let of = |functions: &[Function], verbs: &[&str]| {
@@ -145,6 +152,6 @@ impl Group {
 
     fn all(self) -> impl Iterator<Item = Function> {
         let halves = self.hands_out.into_iter().chain(self.takes_back);
-        halves.chain(self.retains)
+        halves.chain(self.retains).chain(self.resizes)
     }
 }

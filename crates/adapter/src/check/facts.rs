@@ -49,10 +49,23 @@ pub struct AdapterFacts {
     pub usable: bool,
     /// Why not.
     pub why_not: Option<String>,
+    /// Programs among the files that define some of its functions themselves.
+    pub programs: Vec<OwnFunctions>,
     /// Its hooks, in the order of its text.
     pub hooks: Vec<HookFacts>,
     /// Symbols that expressions of served hooks ask for, and nobody defines.
     pub expressions: Vec<Missing>,
+}
+
+/// Functions of an adapter that a program defines itself.
+#[derive(Debug, Serialize)]
+pub struct OwnFunctions {
+    /// The program.
+    pub path: String,
+    /// Those that it exports: everybody's calls go to them, and none is seen.
+    pub exported: Vec<String>,
+    /// Those that it has for itself: its own calls are not seen.
+    pub inside: Vec<String>,
 }
 
 /// A hook.
@@ -62,6 +75,8 @@ pub struct HookFacts {
     pub event: String,
     /// Where the hook begins.
     pub line: usize,
+    /// Whether the linker binds calls to it (`export`).
+    pub exported: bool,
     /// The signature, which was checked.
     pub signature: Option<String>,
     /// The first of its symbols that is there and seen, with its version.
@@ -95,6 +110,8 @@ pub struct SymbolFacts {
 pub enum State {
     /// Calls of it from other files pass the hook.
     Seen,
+    /// The hook is not exported: calls through pointers that resolvers hand out pass it.
+    Resolved,
     /// The program defines it itself.
     Program,
     /// It is there in other versions only.

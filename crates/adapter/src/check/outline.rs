@@ -33,6 +33,8 @@ pub(crate) struct HookOutline {
     pub(crate) symbols: Vec<String>,
     pub(crate) signature: Option<String>,
     pub(crate) asked: BTreeSet<Asked>,
+    /// The linker binds calls to it; else only resolvers lead to it.
+    pub(crate) exported: bool,
 }
 
 /// What an expression of a hook asks of symbols.
@@ -86,6 +88,7 @@ impl Outline {
                 event: hook.event.get_ref().clone(),
                 line,
                 symbols: hook.symbols.iter().map(|it| it.get_ref().clone()).collect(),
+                exported: hook.export.unwrap_or(true),
                 signature: hook.signature.as_ref().map(|it| it.get_ref().clone()),
                 asked: plain.map_or_else(BTreeSet::new, |hook| asked(hook, &shared, &parts)),
             });
@@ -125,9 +128,10 @@ fn asked(hook: &Table, shared: &Definitions, parts: &[&Value]) -> BTreeSet<Asked
             value => look(key, value),
         }
     }
-    // An attempt's device is that of its owner.
-    let is_attempt = hook.get("event").and_then(Value::as_str) == Some("attempt");
-    if !hook.contains_key("device") && !is_attempt {
+    // An attempt's device is that of its owner, and a resolver has none.
+    let event = hook.get("event").and_then(Value::as_str);
+    let has_none = matches!(event, Some("attempt" | "resolver"));
+    if !hook.contains_key("device") && !has_none {
         parts.iter().for_each(|value| look("device", value));
     }
     found

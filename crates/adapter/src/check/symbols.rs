@@ -14,7 +14,7 @@ use super::outline::HookOutline;
 
 /// A library with what was worked out once for all symbols.
 pub(super) struct Look<'look, 'data> {
-    path: &'look str,
+    pub(super) path: &'look str,
     pub(super) library: &'look Library<'data>,
     kept: BTreeSet<&'look str>,
     /// By address; `None` where nobody can tell.
@@ -62,9 +62,14 @@ pub(super) fn hook(hook: &HookOutline, looks: &[Look<'_, '_>]) -> HookFacts {
                 .unwrap_or_else(|| SymbolFacts::missing(symbol))
         })
         .collect();
+    let mut symbols = symbols;
+    if !hook.exported {
+        symbols.iter_mut().for_each(only_resolved);
+    }
     let served = symbols.iter().find(|it| it.state == State::Seen);
     HookFacts {
         event: hook.event.clone(),
+        exported: hook.exported,
         line: hook.line,
         signature: hook.signature.clone(),
         served_by: served.map(SymbolFacts::versioned),
@@ -124,6 +129,14 @@ fn symbol_in(symbol: &str, look: &Look<'_, '_>) -> SymbolFacts {
         _ => own_calls(&mut facts, name, definition, look),
     }
     facts
+}
+
+/// What becomes of a symbol that we do not export: the linker leads nobody to it, whoever defines it.
+fn only_resolved(facts: &mut SymbolFacts) {
+    if matches!(facts.state, State::Seen | State::Missing) {
+        facts.state = State::Resolved;
+        facts.notes = vec!["seen where a resolver or dlsym hands it out".to_owned()];
+    }
 }
 
 /// What is said of the calls that a library makes of its own function.

@@ -85,15 +85,49 @@ fn pair(text: &mut String, group: &Group) {
             "{status}, where it returns a status and writes the address"
         );
     }
-    for (functions, event) in [
-        (&group.retains, "retain"),
-        (&group.takes_back, "deallocate"),
-    ] {
+    for function in &group.resizes {
+        text.push('\n');
+        resized(text, function);
+    }
+    // Where references are counted, each use of it is one of several.
+    let taking_back = if group.retains.is_empty() {
+        "deallocate"
+    } else {
+        "release"
+    };
+    for (functions, event) in [(&group.retains, "retain"), (&group.takes_back, taking_back)] {
         for function in functions {
             text.push('\n');
             text.push_str(&head(function, event));
             given_back(text, function);
         }
+    }
+}
+
+/// A function that gives one buffer back and hands out another.
+fn resized(text: &mut String, function: &Function) {
+    let first = usize::from(function.is_method);
+    let size = function.argument(is_size).unwrap_or(first + 1);
+    text.push_str(&head(function, "realloc"));
+    for (line, check) in [
+        (
+            format!("from = \"arg{first}\""),
+            "check: this argument is the buffer that is given back",
+        ),
+        (
+            "address = \"ret\"".to_owned(),
+            "check: it returns the buffer that takes its place",
+        ),
+        (
+            "ok = \"ret != 0\"".to_owned(),
+            "check: 0 says that it failed",
+        ),
+        (
+            format!("# size = \"arg{size}\""),
+            "check: which argument is the size in bytes, if any",
+        ),
+    ] {
+        key(text, &line, check);
     }
 }
 
@@ -145,13 +179,8 @@ fn left_out(text: &mut String, functions: &[Function]) {
                 hook = head(function, "deallocate");
                 given_back(&mut hook, function);
             }
-            Some(Role::Resizes) | None => {
-                let symbol = &function.symbol;
-                let _ = writeln!(
-                    hook,
-                    "{symbol} changes a size: it may free one buffer and hand out another"
-                );
-            }
+            Some(Role::Resizes) => resized(&mut hook, function),
+            None => {}
         }
         text.push_str("#\n");
         for line in hook.lines() {

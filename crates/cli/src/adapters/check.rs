@@ -145,6 +145,23 @@ fn of_adapter(text: &mut String, adapter: &AdapterFacts) {
             of_hook(text, hook, adapter.fits.len() > 1);
         }
     }
+    for program in &adapter.programs {
+        let path = &program.path;
+        for (names, what) in [
+            (
+                &program.exported,
+                "exports: all calls of these are bound to it, and not seen",
+            ),
+            (
+                &program.inside,
+                "has for itself: its own calls of these are not seen",
+            ),
+        ] {
+            if !names.is_empty() {
+                line(text, 2, &format!("{path} {what}: {}", names.join(", ")));
+            }
+        }
+    }
     for missing in &adapter.expressions {
         let symbols = missing.symbols.join("|");
         let told = format!(
@@ -178,7 +195,7 @@ fn of_hook(text: &mut String, hook: &HookFacts, several: bool) {
         if let Some(library) = symbol.library.as_deref().filter(|_| several) {
             told.push_str(&format!(" in {}", file_name(library)));
         }
-        if symbol.state != State::Seen {
+        if !matches!(symbol.state, State::Seen | State::Resolved) {
             told.push_str(": NOT SEEN");
         }
         line(text, 2, &told);

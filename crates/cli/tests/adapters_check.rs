@@ -1,15 +1,13 @@
-//! `whofreed adapters`: what is found by name, and what is said of real libraries and drafted from them.
+//! `whofreed adapters check`: what is said of real libraries, and with what exit code.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 
-use std::fs;
 use std::process::Command;
 
 use common::Folder;
 use common::POOL;
-use common::Place;
 use common::printed;
 use common::said;
 use serde_json::Value;
@@ -31,95 +29,6 @@ fn deallocating(symbols: &str) -> String {
         "name = \"pool\"\nlibrary = \"libpool.so*\"\n\
          [[hook]]\nevent = \"deallocate\"\nsymbols = [{symbols}]\naddress = \"arg0\"\n"
     )
-}
-
-#[test]
-fn names_are_looked_up_in_the_users_folders_behind_what_is_shipped() {
-    let folder = Folder::new();
-    let own = folder.path().join("config/whofreed/adapters");
-    let team = folder.path().join("team");
-    fs::create_dir_all(&own).unwrap();
-    fs::create_dir_all(&team).unwrap();
-    fs::write(own.join("pool.toml"), POOL).unwrap();
-    fs::write(own.join("tt-metal.toml"), POOL).unwrap();
-    fs::write(
-        team.join("pool.toml"),
-        POOL.replace("\"pool\"", "\"the team's\""),
-    )
-    .unwrap();
-
-    let list = printed(&folder.run(&["list"]));
-    assert!(
-        list.contains(&format!("pool      {}\n", own.join("pool.toml").display())),
-        "{list}"
-    );
-    assert!(list.contains("tt-metal  shipped\n"), "{list}");
-    assert_eq!(
-        list.lines()
-            .filter(|line| line.starts_with("tt-metal "))
-            .count(),
-        1,
-        "{list}"
-    );
-    assert_eq!(printed(&folder.run(&["show", "pool"])), POOL);
-
-    // What the variable names goes first.
-    let listed = folder
-        .command(&["show", "pool"])
-        .env(
-            "WHOFREED_ADAPTERS_PATH",
-            format!("/nowhere::{}", team.display()),
-        )
-        .output()
-        .unwrap();
-    assert!(
-        printed(&listed).contains("the team's"),
-        "{}",
-        printed(&listed)
-    );
-
-    let unknown = folder.run(&["show", "poool"]);
-    assert_eq!(unknown.status.code(), Some(125));
-    assert!(
-        said(&unknown).contains("did you mean `pool`? (there are: "),
-        "{}",
-        said(&unknown)
-    );
-
-    // A run knows them by the same names, and says what they call themselves.
-    let place = Place::new();
-    let ran = place
-        .command(&["--adapters", "pool", "--", "true"])
-        .env("WHOFREED_ADAPTERS_PATH", &team)
-        .output()
-        .unwrap();
-    assert_eq!(ran.status.code(), Some(0), "{}", said(&ran));
-    assert!(said(&ran).contains("the team's"), "{}", said(&ran));
-    let ran = place
-        .command(&["--adapters", "poool", "--", "true"])
-        .env("WHOFREED_ADAPTERS_PATH", &team)
-        .output()
-        .unwrap();
-    assert_eq!(ran.status.code(), Some(125));
-    assert!(
-        said(&ran).contains("did you mean `pool`?"),
-        "{}",
-        said(&ran)
-    );
-}
-
-#[test]
-fn the_rules_of_an_adapter_found_by_name_count_as_those_of_one_given_by_path() {
-    let place = Place::new();
-    let wrong = format!("machinery = [\"no-such-rule x\"]\n{POOL}");
-    fs::write(place.path().join("pool.toml"), wrong).unwrap();
-    let ran = place
-        .command(&["--adapters", "pool", "--", "true"])
-        .env("WHOFREED_ADAPTERS_PATH", place.path())
-        .output()
-        .unwrap();
-    assert_eq!(ran.status.code(), Some(125));
-    assert!(said(&ran).contains("pool.toml:1:15: "), "{}", said(&ran));
 }
 
 #[test]
@@ -174,26 +83,6 @@ fn a_half_that_nothing_serves_is_exit_code_1() {
         printed(&none).contains("no adapter is for any of these files"),
         "{}",
         printed(&none)
-    );
-}
-
-#[test]
-fn an_adapter_of_the_users_own_is_found_by_the_library_it_is_for() {
-    let folder = Folder::new();
-    let own = folder.path().join("config/whofreed/adapters");
-    fs::create_dir_all(&own).unwrap();
-    fs::write(own.join("mypool.toml"), POOL).unwrap();
-    fs::write(own.join("broken.toml"), "name = ").unwrap();
-    let source = "void *pool_take(void) { return 0; } void pool_give(void *block) { (void)block; }";
-    folder.library("somewhere.so", source, &["-Wl,-soname,libpool.so.1"]);
-    let output = folder.run(&["check", "somewhere.so"]);
-    let text = printed(&output);
-    assert_eq!(output.status.code(), Some(0), "{text}");
-    assert!(text.contains("adapter pool ("), "{text}");
-    assert!(!text.contains("adapter tt-metal"), "{text}");
-    assert!(
-        text.contains("passed over: ") && text.contains("broken.toml:1:"),
-        "{text}"
     );
 }
 
@@ -318,6 +207,73 @@ fn what_is_no_shared_library_is_told() {
     assert_eq!(wrong.status.code(), Some(125));
     assert_eq!(said(&wrong), "whofreed: libpool.so.txt: is no ELF file\n");
     assert_eq!(folder.run(&["check"]).status.code(), Some(125));
+}
+
+#[test]
+fn a_program_with_functions_of_its_own_is_told() {
+    let folder = Folder::new();
+    let pool = "void *pool_take(void) { return 0; } void pool_give(void *b) { (void)b; }";
+    folder.library("libpool.so", pool, &[]);
+    let program = |flags: &[&str]| {
+        let source = format!("{pool} int main(void) {{ pool_give(pool_take()); }}");
+        // Without the library: what it exports is for libraries that it opens later.
+        folder.compile("cc", "host", &source, flags);
+        folder.check(POOL, &["libpool.so", "host"])
+    };
+    let (found, code) = program(&[]);
+    assert_eq!(code, 0, "the library's own users are seen: {found:#}");
+    let own = &found["adapters"][0]["programs"][0];
+    assert_eq!(own["path"], "host");
+    assert_eq!(own["inside"].to_string(), r#"["pool_give","pool_take"]"#);
+    assert_eq!(told(&found, "pool_give").0, "seen");
+
+    let (found, code) = program(&["-rdynamic"]);
+    assert_eq!(code, 1, "{found:#}");
+    let own = &found["adapters"][0]["programs"][0];
+    assert_eq!(own["exported"].to_string(), r#"["pool_give","pool_take"]"#);
+    assert_eq!(told(&found, "pool_give").0, "program");
+    let text = printed(&folder.run(&["check", "--adapters", "./mine.toml", "libpool.so", "host"]));
+    assert!(
+        text.contains("host exports: all calls of these are bound to it"),
+        "{text}"
+    );
+
+    // One that only calls them has none of its own.
+    let source =
+        "void *pool_take(void); void pool_give(void *); int main(void) { pool_give(pool_take()); }";
+    folder.compile("cc", "host", source, &["-rdynamic", "-L.", "-lpool"]);
+    let (found, code) = folder.check(POOL, &["libpool.so", "host"]);
+    assert_eq!(
+        (&found["adapters"][0]["programs"], code),
+        (&serde_json::json!([]), 0)
+    );
+}
+
+#[test]
+fn hooks_that_only_resolvers_lead_to_need_a_resolver() {
+    let folder = Folder::new();
+    let adapter = format!(
+        "{}[[hook]]\nevent = \"resolver\"\nsymbols = [\"pool_lookup\"]\nname = \"arg0\"\n",
+        POOL.replace("symbols =", "export = false\nsymbols =")
+    );
+    folder.library(
+        "libpool.so",
+        "void *pool_lookup(char *name) { return name; }",
+        &[],
+    );
+    let (found, code) = folder.check(&adapter, &["libpool.so"]);
+    assert_eq!(code, 0, "{found:#}");
+    assert_eq!(told(&found, "pool_give").0, "resolved");
+
+    // What others could call by its name is not exported by us, so it passes no hook.
+    folder.library(
+        "libpool.so",
+        "void *pool_take(void) { return 0; } void pool_give(void *b) { (void)b; }",
+        &[],
+    );
+    let (found, code) = folder.check(&adapter, &["libpool.so"]);
+    assert_eq!(code, 1, "{found:#}");
+    assert_eq!(told(&found, "pool_give").0, "resolved");
 }
 
 #[test]
