@@ -47,22 +47,20 @@ pub unsafe extern "C" fn enter(number: u32, frame: *mut Frame) -> usize {
         return 0;
     };
     frame.stack_words = u64::from(hooked.hook.stack_words);
-    match Event::from_number(hooked.hook.event) {
-        Some(Event::LibraryClose) => {
-            let original = original(&hooked, frame, &mut None);
-            originals::forget(&hooked.table);
-            if original != 0 {
-                // Again afterwards: the destructors of the library may call what is hooked.
-                frame.ticket = CLOSED;
-                linkmap::unloading();
-            }
-            return original;
+    let event = hooked.hook.event;
+    if event == Event::LibraryClose as u32 {
+        let original = original(&hooked, frame, &mut None);
+        originals::forget(&hooked.table);
+        if original != 0 {
+            // Again afterwards: the destructors of the library may call what is hooked.
+            frame.ticket = CLOSED;
+            linkmap::unloading();
         }
-        Some(Event::Resolver | Event::SymbolLookup) => {
-            resolver::before(&hooked, frame);
-            return original(&hooked, frame, &mut None);
-        }
-        _ => {}
+        return original;
+    }
+    if event == Event::Resolver as u32 || event == Event::SymbolLookup as u32 {
+        resolver::before(&hooked, frame);
+        return original(&hooked, frame, &mut None);
     }
     // None when this thread asks the host for something: what the shim's own getters cause are no events.
     let mut inside = begin(&hooked.table);

@@ -1,6 +1,7 @@
 //! Adapters to one table: every check that an adapter's text has to pass is made here.
 
 mod loader;
+mod resolver;
 
 use std::cell::Cell;
 
@@ -14,6 +15,7 @@ use whofreed_hooktable::Part;
 use whofreed_hooktable::Stub;
 use whofreed_hooktable::flags;
 
+use self::resolver::check_name;
 use crate::compile::Names;
 use crate::compile::compile;
 use crate::compile::resolve;
@@ -386,17 +388,6 @@ fn check_keys(place: Place<'_>, source: &HookSource, event: Event, at: usize) ->
                 format!("a hook of event `{name}` has no use for `{key}`"),
             ));
         }
-    }
-    Ok(())
-}
-
-/// The name that a resolver is asked for is looked at before it runs.
-fn check_name(place: Place<'_>, text: &Spanned<String>, names: Names<'_>) -> Result<(), Error> {
-    let at = text.span().start;
-    let name = resolve(&expression(place, text)?, names).map_err(|why| place.error(at, why))?;
-    if uses_result(&name) {
-        let message = "the name is read before the real function runs, so it cannot use `ret`";
-        return Err(place.error(at, message));
     }
     Ok(())
 }

@@ -94,6 +94,7 @@ macro_rules! record {
                 vec![$(self.$field),+]
             }
 
+            #[inline]
             pub(crate) fn from_words(word: impl Fn(usize) -> u32) -> Self {
                 let mut index = 0..;
                 let mut next = || index.next().map_or(0, &word);

@@ -24,9 +24,9 @@ struct Section {
 #[derive(Clone, Copy, Debug)]
 pub struct Table<'blob> {
     blob: &'blob [u8],
-    sections: [Section; SECTIONS],
 }
 
+#[inline]
 pub(crate) fn word_at(blob: &[u8], offset: usize) -> u32 {
     match blob.get(offset..).and_then(|rest| rest.first_chunk()) {
         Some(bytes) => u32::from_le_bytes(*bytes),
@@ -37,6 +37,7 @@ pub(crate) fn word_at(blob: &[u8], offset: usize) -> u32 {
 impl<'blob> Table<'blob> {
     /// The length that the table says it has, when `header` begins one.
     #[must_use]
+    #[inline]
     pub fn length_in(header: &[u8; HEADER_LEN]) -> Option<usize> {
         let is_table = word_at(header, 0) == MAGIC && word_at(header, 4) == VERSION;
         is_table.then(|| word_at(header, 8) as usize)
@@ -44,50 +45,55 @@ impl<'blob> Table<'blob> {
 
     /// The table that `blob` holds, if it holds one of this version.
     #[must_use]
+    #[inline]
     pub fn new(blob: &'blob [u8]) -> Option<Self> {
         let length = Self::length_in(blob.first_chunk()?)?;
         let blob = blob.get(..length)?;
-        let mut sections = [Section::default(); SECTIONS];
-        for (index, section) in sections.iter_mut().enumerate() {
-            *section = Section {
-                offset: word_at(blob, 12 + 8 * index) as usize,
-                count: word_at(blob, 16 + 8 * index) as usize,
-            };
+        Some(Self { blob })
+    }
+
+    /// Where a section lies. Read anew each time: a table is looked at in every call of a hook, and few sections then.
+    #[inline]
+    fn section(&self, number: usize) -> Section {
+        Section {
+            offset: word_at(self.blob, 12 + 8 * number) as usize,
+            count: word_at(self.blob, 16 + 8 * number) as usize,
         }
-        Some(Self { blob, sections })
     }
 
     /// How many adapters there are.
     #[must_use]
     pub fn adapter_count(&self) -> usize {
-        self.sections[0].count
+        self.section(0).count
     }
 
     /// How many hooks there are.
     #[must_use]
     pub fn hook_count(&self) -> usize {
-        self.sections[1].count
+        self.section(1).count
     }
 
     /// How many hooked symbols there are.
     #[must_use]
     pub fn stub_count(&self) -> usize {
-        self.sections[2].count
+        self.section(2).count
     }
 
     /// How many words the lists have in all.
     #[must_use]
     pub fn list_count(&self) -> usize {
-        self.sections[4].count
+        self.section(4).count
     }
 
+    #[inline]
     fn record(&self, section: usize, words: usize, index: usize) -> Option<usize> {
-        let section = self.sections[section];
+        let section = self.section(section);
         (index < section.count).then(|| section.offset.saturating_add(index * words * 4))
     }
 
     /// The adapter at a place.
     #[must_use]
+    #[inline]
     pub fn adapter(&self, index: usize) -> Option<Adapter> {
         let at = self.record(0, Adapter::WORDS, index)?;
         Some(Adapter::from_words(|word| {
@@ -97,6 +103,7 @@ impl<'blob> Table<'blob> {
 
     /// The hook at a place.
     #[must_use]
+    #[inline]
     pub fn hook(&self, index: usize) -> Option<Hook> {
         let at = self.record(1, Hook::WORDS, index)?;
         Some(Hook::from_words(|word| word_at(self.blob, at + 4 * word)))
@@ -104,6 +111,7 @@ impl<'blob> Table<'blob> {
 
     /// The hooked symbol at a place.
     #[must_use]
+    #[inline]
     pub fn stub(&self, index: usize) -> Option<Stub> {
         let at = self.record(2, Stub::WORDS, index)?;
         Some(Stub::from_words(|word| word_at(self.blob, at + 4 * word)))
@@ -112,7 +120,7 @@ impl<'blob> Table<'blob> {
     /// The place of the stub with a symbol. A table that is out of order finds nothing, or the wrong one.
     #[must_use]
     pub fn stub_named(&self, symbol: &[u8]) -> Option<usize> {
-        let (mut from, mut to) = (0, self.sections[7].count);
+        let (mut from, mut to) = (0, self.section(7).count);
         while from < to {
             let middle = from + (to - from) / 2;
             let place = word_at(self.blob, self.record(7, 1, middle)?) as usize;
@@ -141,8 +149,9 @@ impl<'blob> Table<'blob> {
 
     /// The code from an offset on, to the end of the section; empty when there is none.
     #[must_use]
+    #[inline]
     pub fn code(&self, offset: u32) -> &'blob [u8] {
-        let section = self.sections[5];
+        let section = self.section(5);
         let end = section.offset.saturating_add(section.count);
         let start = section.offset.saturating_add(offset as usize);
         self.blob.get(start..end).unwrap_or_default()
@@ -150,8 +159,9 @@ impl<'blob> Table<'blob> {
 
     /// The text with a number; empty when there is none.
     #[must_use]
+    #[inline]
     pub fn text(&self, number: u32) -> &'blob [u8] {
-        let at = self.sections[6].offset.saturating_add(number as usize);
+        let at = self.section(6).offset.saturating_add(number as usize);
         let length = word_at(self.blob, at) as usize;
         let start = at.saturating_add(4);
         self.blob
