@@ -123,8 +123,12 @@ impl Machine<'_> {
     fn step(&mut self, opcode: u8) -> Option<()> {
         match opcode {
             code::ARGUMENT => {
-                let number = usize::from(self.byte()?);
-                self.push(*self.call.frame.arguments.get(number)?)
+                let number = self.byte()?;
+                let frame = self.call.frame;
+                self.push(match frame.arguments.get(usize::from(number)) {
+                    Some(argument) => *argument,
+                    None => load(machine::stack_argument(frame, number)?, 8)?,
+                })
             }
             code::RESULT if self.call.has_returned => self.push(self.call.frame.result),
             code::CONSTANT => {

@@ -6,6 +6,7 @@ use std::ffi::c_int;
 use std::ffi::c_void;
 use std::mem::transmute;
 
+use super::Frame;
 use super::originals;
 use crate::thread;
 
@@ -33,6 +34,13 @@ pub(super) extern "C" fn stubs_address() -> usize {
         "ret",
         ".cfi_endproc",
     )
+}
+
+/// Where an argument lies that is not in a register: the first words of the caller's stack, above the return address.
+pub(super) fn stack_argument(frame: &Frame, number: u8) -> Option<u64> {
+    let word = usize::from(number).checked_sub(frame.arguments.len())?;
+    let place = frame.return_address_slot + (1 + word) * size_of::<u64>();
+    Some(place as u64)
 }
 
 /// Calls `function(argument)`, a function of the host; none when it threw.

@@ -63,7 +63,7 @@ impl Operator {
 /// One expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Expression {
-    /// `arg0` to `arg5`.
+    /// `arg0` to `arg5`, in registers; `arg6` and on: words on the stack.
     Argument(u8),
     /// `ret`.
     Result,

@@ -6,7 +6,7 @@
 
 /// The value on top of the stack is the expression's.
 pub const END: u8 = 0;
-/// Pushes an integer argument; operand: u8, its number.
+/// Pushes an integer argument; operand: u8, its number. Those that follow the registers' are the words on the stack.
 pub const ARGUMENT: u8 = 1;
 /// Pushes what the real function returned.
 pub const RESULT: u8 = 2;

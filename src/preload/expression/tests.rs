@@ -35,13 +35,14 @@ fn hooked(code: &[u8]) -> Hooked {
 
 fn run(code: &[u8], has_returned: bool) -> Option<u64> {
     let hooked = hooked(code);
+    let stack = [0_u64, 16, 17];
     let frame = Frame {
         arguments: [10, 11, 12, 13, 14, 15],
         variadic: 0,
         chain: 0,
         result: 99,
         result_high: 0,
-        return_address_slot: 0,
+        return_address_slot: stack.as_ptr().expose_provenance(),
         frame_pointer: 0,
         stack_words: 0,
         ticket: 0,
@@ -87,6 +88,9 @@ fn every_operation_does_what_it_says() {
     assert_eq!(two(6, code::LESS, 5), Some(0));
     assert_eq!(value(&[&constant(7), &[code::TRUTH]]), Some(1));
     assert_eq!(value(&[&[code::ARGUMENT, 5]]), Some(15));
+    // Behind the return address.
+    assert_eq!(value(&[&[code::ARGUMENT, 6]]), Some(16));
+    assert_eq!(value(&[&[code::ARGUMENT, 7]]), Some(17));
     assert_eq!(run(&[code::RESULT, code::END], true), Some(99));
     assert_eq!(
         run(&[code::RESULT, code::END], false),

@@ -7,6 +7,9 @@ use super::Operator;
 /// How deep parentheses may be nested: an adapter is somebody's file, and must not overflow our stack.
 const MAX_DEPTH: usize = 64;
 
+/// Six in registers, then as many words on the stack as calls hand on where nothing else is said.
+const LAST_ARGUMENT: u8 = 21;
+
 struct Parser<'text> {
     text: &'text str,
     at: usize,
@@ -137,9 +140,10 @@ impl<'text> Parser<'text> {
             return Ok(Expression::Result);
         }
         match word.strip_prefix("arg").map(str::parse::<u8>) {
-            Some(Ok(number)) if number < 6 => Ok(Expression::Argument(number)),
+            Some(Ok(number)) if number <= LAST_ARGUMENT => Ok(Expression::Argument(number)),
             Some(Ok(_)) => {
-                Err(self.error_at(start, format!("`{word}`: only arg0 to arg5 are known")))
+                let message = format!("`{word}`: only arg0 to arg{LAST_ARGUMENT} are known");
+                Err(self.error_at(start, message))
             }
             _ => Ok(Expression::Name(word.to_owned())),
         }
@@ -258,7 +262,7 @@ mod tests {
             let error = parse(text).expect_err("no expression");
             (error.offset, error.message)
         };
-        assert_eq!(failed("arg7").1, "`arg7`: only arg0 to arg5 are known");
+        assert_eq!(failed("arg22").1, "`arg22`: only arg0 to arg21 are known");
         assert_eq!(
             failed("1 + "),
             (4, "expected a value, found the end".to_owned())
