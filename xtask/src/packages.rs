@@ -13,8 +13,9 @@ use crate::run;
 use crate::run::Outcome;
 
 /// Debian's names: valgrind checks the library's memory use and is compared with; PoCL runs OpenCL on the processor, and
-/// clpeak is a program of others that uses it; lavapipe does so for Vulkan.
-const SYSTEM: [&str; 8] = [
+/// clpeak is a program of others that uses it; lavapipe does so for Vulkan, and vulkaninfo uses it. Level Zero's loader takes a
+/// driver of ours.
+const SYSTEM: [&str; 10] = [
     "valgrind",
     "opencl-headers",
     "ocl-icd-opencl-dev",
@@ -22,6 +23,8 @@ const SYSTEM: [&str; 8] = [
     "clpeak",
     "libvulkan-dev",
     "mesa-vulkan-drivers",
+    "vulkan-tools",
+    "libze1",
     "gdb",
 ];
 

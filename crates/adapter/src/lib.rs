@@ -32,9 +32,16 @@ pub use search::text_of;
 pub use suggest::suggestion;
 
 /// The adapters that are shipped. The device runtimes among them are what `auto` stands for; others only by name.
-const SHIPPED: [(&str, &str); 3] = [
+const SHIPPED: [(&str, &str); 7] = [
     ("tt-metal", include_str!("../../../adapters/tt-metal.toml")),
     ("opencl", include_str!("../../../adapters/opencl.toml")),
+    ("vulkan", include_str!("../../../adapters/vulkan.toml")),
+    ("cuda", include_str!("../../../adapters/cuda.toml")),
+    ("hip", include_str!("../../../adapters/hip.toml")),
+    (
+        "level-zero",
+        include_str!("../../../adapters/level-zero.toml"),
+    ),
     ("libc", include_str!("../../../adapters/libc.toml")),
 ];
 

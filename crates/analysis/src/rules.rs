@@ -25,9 +25,16 @@ use pattern::fits;
 const DEFAULT: &str = include_str!("../rules/default.rules");
 
 /// The shipped adapters, of which only the rules matter here.
-const ADAPTERS: [(&str, &str); 2] = [
+const ADAPTERS: [(&str, &str); 6] = [
     ("tt-metal", include_str!("../../../adapters/tt-metal.toml")),
     ("opencl", include_str!("../../../adapters/opencl.toml")),
+    ("vulkan", include_str!("../../../adapters/vulkan.toml")),
+    ("cuda", include_str!("../../../adapters/cuda.toml")),
+    ("hip", include_str!("../../../adapters/hip.toml")),
+    (
+        "level-zero",
+        include_str!("../../../adapters/level-zero.toml"),
+    ),
 ];
 
 /// Rules in layers: the last layer that says something about a frame counts.
