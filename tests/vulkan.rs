@@ -108,6 +108,33 @@ fn a_stale_handle_that_is_destroyed_through_a_pointer_is_named() {
     }
 }
 
+#[test]
+fn the_bindings_of_cpp_name_nobody() {
+    let test = "the_bindings_of_cpp_name_nobody";
+    let scratch = Scratch::new("vulkan_hpp");
+    if host(&scratch, test, "opened", &["-ldl"]).is_none() {
+        return;
+    }
+    // Every frame of the bindings is there.
+    let program = Host::cxx(&["c_tests/vulkan_handles.cpp"])
+        .flags(&["-O0", "-Wl,--no-as-needed", "-lvulkan"])
+        .unlinked()
+        .compile(&scratch, "handles");
+    let options = ["--adapters", "vulkan", "--guard"];
+    let tracked = common::track(&scratch, &options, &program, &[""; 0]);
+    let truth = tracked.run.expect_code(0).truth();
+    check_counts(&tracked.report, &truth);
+    assert_eq!(common::culprits(&tracked.report), ["evict_stale"]);
+    let stack = &tracked.report["culprits"][0]["stacks"]["excess"];
+    let functions = stack.as_array().into_iter().flatten().map(common::function);
+    assert!(
+        functions
+            .into_iter()
+            .any(|name| name.starts_with("vk::UniqueHandle")),
+        "{stack:#}"
+    );
+}
+
 /// Links nothing, and looks in every way for a Vulkan that is not there; the exit code says what it found.
 const PROBE: &str = r#"
 #include <dlfcn.h>
