@@ -21,7 +21,7 @@ fn host(scratch: &Scratch, test: &str) -> Option<PathBuf> {
         return None;
     }
     let host = Host::c("c_tests/opencl_buffers.c")
-        .flags(&["-lOpenCL"])
+        .flags(&["-Wl,--no-as-needed", "-lOpenCL"])
         .unlinked()
         .compile(scratch, "opencl_buffers");
     let alone = common::run(&mut Command::new(&host));
