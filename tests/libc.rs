@@ -291,6 +291,19 @@ fn the_heap_is_recorded_exactly_where_it_is_easily_got_wrong() {
 }
 
 #[test]
+fn threads_that_hand_buffers_to_each_other_are_recorded_exactly() {
+    let scratch = Scratch::new("threads");
+    let host = Host::cxx(&["tests/libc/threads.cpp"]).unlinked();
+    let program = host.flags(&["-fno-builtin"]).compile(&scratch, "threads");
+    let program = Program::new(&program, &[]);
+    let counts = counted(&scratch, &program);
+    let alone = common::run(&mut program.command(scratch.path()));
+    let tracked = tracked(&scratch, &[], &program);
+    check_behaviour(&tracked, &alone);
+    assert_eq!(recorded(&tracked), counts);
+}
+
+#[test]
 fn what_is_deleted_twice_is_named_by_its_culprit() {
     let scratch = Scratch::new("twice");
     let host = Host::cxx(&["tests/libc/twice.cpp"]).unlinked();

@@ -156,7 +156,7 @@ fn closed(table: &Table<'_>) {
     originals::forget(table);
 }
 
-/// Goes inside; the first time in a process it says which adapters are in force.
+/// Goes inside; the first time in a process it says which adapters are in force there.
 fn begin(table: &Table<'_>) -> Option<Inside> {
     let mut inside = hook::enter_for_hook()?;
     if told::ADAPTERS.is_first(0) {
@@ -172,19 +172,32 @@ fn begin(table: &Table<'_>) -> Option<Inside> {
     Some(inside)
 }
 
+/// Says which adapters there is something to hook for. Of the others nobody wants to read; they come when they are used.
 fn announce(inside: &mut Inside, table: &Table<'_>) {
     for place in 0..table.adapter_count() {
-        let Some(adapter) = table.adapter(place) else {
-            continue;
-        };
-        if !table.text(adapter.name).is_empty() {
-            hook::adapter_in_force_inside(inside, table.text(adapter.name));
+        let library = table.adapter(place).map(|adapter| table.text(adapter.library));
+        let mut objects = linkmap::objects();
+        if library.is_some_and(|library| objects.any(|object| object.matches(library))) {
+            announce_one(inside, table, place);
         }
-        for kind in 0..adapter.kinds_count {
-            let name = table.listed((adapter.kinds_first + kind) as usize);
-            let number = kind_number(u32::try_from(place).unwrap_or(0), u64::from(kind));
-            hook::name_kind_inside(inside, number, name.unwrap_or_default());
-        }
+    }
+}
+
+fn announce_one(inside: &mut Inside, table: &Table<'_>, place: usize) {
+    let Some(adapter) = table.adapter(place) else {
+        return;
+    };
+    // The first is for all of them.
+    if !told::ADAPTERS.is_first(1 + place) {
+        return;
+    }
+    if !table.text(adapter.name).is_empty() {
+        hook::adapter_in_force_inside(inside, table.text(adapter.name));
+    }
+    for kind in 0..adapter.kinds_count {
+        let name = table.listed((adapter.kinds_first + kind) as usize);
+        let number = kind_number(u32::try_from(place).unwrap_or(0), u64::from(kind));
+        hook::name_kind_inside(inside, number, name.unwrap_or_default());
     }
 }
 
@@ -193,6 +206,7 @@ fn tell_bound(inside: &mut Inside, hooked: &Hooked, address: usize) {
     let library = library
         .as_ref()
         .map_or(&b""[..], |library| library.name().to_bytes());
+    announce_one(inside, &hooked.table, hooked.adapter_place as usize);
     let adapter = hooked.table.text(hooked.adapter.name);
     hook::coverage_bound_inside(inside, adapter, hooked.symbol(), library);
 }

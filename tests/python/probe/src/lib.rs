@@ -2,6 +2,7 @@
 
 #![expect(
     dead_code,
+    unused_imports,
     reason = "only the walk is used, not all that the modules offer"
 )]
 
