@@ -269,6 +269,30 @@ fn calls_of_a_linked_library_are_seen() {
     matrix.close(60);
 }
 
+/// A reference without a version means the oldest one, with the rules of then.
+#[test]
+fn a_program_that_is_older_than_the_versions_gets_what_it_was_linked_with() {
+    let mut matrix = Matrix::new("matrix_grown");
+    let script = format!("-Wl,--version-script={}", source("versions.map").display());
+    let way = Way {
+        name: "linked before there were versions",
+        flags: &["-DCALL_OLD_SIZE"],
+        library: "",
+    };
+    for module in [Module::Executable, Module::Linked, Module::Opened] {
+        let name = format!("libpool_{module:?}.so");
+        matrix.library(&name, &[]);
+        let library = matrix.path(&name);
+        let command = matrix.build_with(&way, module, &library);
+        fs::remove_file(&library).expect("the library as it was");
+        matrix.library(&name, &["-DWITH_VERSIONS", &script]);
+        for place in PLACES {
+            matrix.cell(&format!("{module:?}, {}", way.name), &command, place, 1, 1);
+        }
+    }
+    matrix.close(12);
+}
+
 #[test]
 fn calls_of_an_opened_library_are_seen() {
     let mut matrix = Matrix::new("matrix_opened");
