@@ -73,6 +73,7 @@ fn source(name: &str) -> PathBuf {
 /// The folder with the libraries.
 struct Matrix {
     scratch: Scratch,
+    adapter: &'static str,
     cells: usize,
     wrong: Vec<String>,
 }
@@ -81,6 +82,7 @@ impl Matrix {
     fn new(name: &str) -> Self {
         let matrix = Self {
             scratch: Scratch::new(name),
+            adapter: "matrix.toml",
             cells: 0,
             wrong: Vec::new(),
         };
@@ -188,7 +190,7 @@ impl Matrix {
         let report = self.scratch.file("report.json");
         // Of the cell before.
         let _ = fs::remove_file(&report);
-        let adapter = source("matrix.toml").display().to_string();
+        let adapter = source(self.adapter).display().to_string();
         let mut run = Command::new(common::cli());
         run.arg("run").arg("--shim").arg(common::shim());
         run.arg("--trace").arg(self.scratch.file("cell.wft"));
@@ -267,6 +269,48 @@ fn calls_of_a_linked_library_are_seen() {
     let mut matrix = Matrix::new("matrix_linked");
     matrix.all_ways(Module::Linked);
     matrix.close(60);
+}
+
+/// A reference without a version means the oldest one, with the rules of then.
+#[test]
+fn a_program_that_is_older_than_the_versions_gets_what_it_was_linked_with() {
+    let mut matrix = Matrix::new("matrix_grown");
+    let script = format!("-Wl,--version-script={}", source("versions.map").display());
+    let way = Way {
+        name: "linked before there were versions",
+        flags: &["-DCALL_OLD_SIZE"],
+        library: "",
+    };
+    for module in [Module::Executable, Module::Linked, Module::Opened] {
+        let name = format!("libpool_{module:?}.so");
+        matrix.library(&name, &[]);
+        let library = matrix.path(&name);
+        let command = matrix.build_with(&way, module, &library);
+        fs::remove_file(&library).expect("the library as it was");
+        matrix.library(&name, &["-DWITH_VERSIONS", &script]);
+        for place in PLACES {
+            matrix.cell(&format!("{module:?}, {}", way.name), &command, place, 1, 1);
+        }
+    }
+    matrix.close(12);
+}
+
+#[test]
+fn of_a_hook_with_a_version_only_calls_of_that_version_are_seen() {
+    let mut matrix = Matrix::new("matrix_versions");
+    matrix.adapter = "versions.toml";
+    let ways = WAYS.iter();
+    for way in ways.filter(|way| way.library == "libpool_versions.so") {
+        let seen = u64::from(way.name != "old version");
+        for module in [Module::Executable, Module::Opened] {
+            let command = matrix.build(way, module);
+            for place in PLACES {
+                let what = format!("{module:?}, {}, one version hooked", way.name);
+                matrix.cell(&what, &command, place, 1, seen);
+            }
+        }
+    }
+    matrix.close(24);
 }
 
 #[test]

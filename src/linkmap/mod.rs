@@ -14,17 +14,20 @@
 //! Only the base namespace is walked: what dlmopen has loaded apart is not observable by name.
 
 pub mod gate;
+mod global;
 mod scope;
 mod segments;
 mod symbols;
 #[cfg(test)]
 mod tests;
 mod unloading;
+mod versions;
 
+pub use global::loaded;
 pub use scope::Choice;
 pub use scope::Definition;
+pub use scope::Shared;
 pub use scope::definition;
-pub use scope::loaded;
 use std::ffi::CStr;
 use std::ffi::c_char;
 use std::ffi::c_int;
@@ -41,6 +44,7 @@ pub use unloading::forked;
 pub use unloading::hold;
 pub use unloading::unloaded;
 pub use unloading::unloading;
+use versions::Version;
 use whofreed_hooktable::glob::any_fits;
 
 /// `struct link_map` of `<link.h>`, its public part.
@@ -237,6 +241,7 @@ impl Object {
     /// one. A function chosen at run time (`STT_GNU_IFUNC`) is resolved; thread-local variables
     /// have no address and are not found.
     pub fn find_symbol(&self, name: &[u8], version: Option<&[u8]>) -> Option<usize> {
+        let version = version.map_or(Version::Default, Version::Named);
         self.tables()?.find(&Query::new(name, version))
     }
 
@@ -311,7 +316,7 @@ fn dl_find_object() -> Option<LookUp> {
     // Relaxed: the address is the whole message, and every thread would find the same one.
     let address = match ADDRESS.load(Ordering::Relaxed) {
         UNKNOWN => {
-            let query = Query::new(b"_dl_find_object", None);
+            let query = Query::new(b"_dl_find_object", Version::Default);
             let found = objects().find_map(|object| {
                 let map = object.map();
                 let linker = object.matches(b"ld-linux*|ld.so*|ld64*|libc.so*");

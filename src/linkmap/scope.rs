@@ -1,26 +1,20 @@
-//! The order in which the dynamic linker looks for a definition: the global scope, then the object that refers to it and
-//! what that needs.
+//! The order in which the dynamic linker looks for a definition: the global scope (`global`), then the object that refers
+//! to it and what that needs.
 //!
-//! Which objects are in the global scope (those of the start, and those opened with RTLD_GLOBAL since) is known to the
-//! linker alone. The first words of its own record of that (`_rtld_global`, which debuggers and checkpointers rely on too)
-//! are taken only when they agree with `_r_debug`; else the main program and what it needs are the global scope.
 //! Not followed is the scope of a library that was only loaded because another one needs it: the linker looks into that
 //! other one too.
 
-use super::HIGHEST;
-use super::LOWEST;
 use super::MOST_ENTRIES;
-use super::MOST_OBJECTS;
 use super::Object;
 use super::Query;
 use super::Tables;
-use super::first_object;
+use super::Version;
+use super::global::global;
 use super::hold;
 use super::objects;
 use super::peek;
+use std::cell::OnceCell;
 use std::ffi::CStr;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
 
 const DT_NEEDED: u64 = 1;
 const DT_SONAME: u64 = 14;
@@ -41,6 +35,17 @@ pub enum Choice {
     First,
 }
 
+/// For whom else a definition is the right one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shared {
+    /// Every caller.
+    Always,
+    /// Every caller, until another library is loaded, which may define it in another version.
+    UntilLoaded,
+    /// Only those who call from the same object.
+    Never,
+}
+
 /// A definition and why it was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Definition {
@@ -48,52 +53,140 @@ pub struct Definition {
     pub address: usize,
     /// Why it was taken.
     pub choice: Choice,
+    /// For whom else.
+    pub shared: Shared,
 }
 
 /// What a reference to `name` (or `name@VERSION`) in `caller` is bound to, were `hooks` not there: in the global scope
 /// only what comes behind `hooks` counts, since whoever comes before it is not called through it. Where the scope has no
-/// definition, those in objects that `prefer` takes go before others.
+/// definition, those in objects that `prefer` takes go before others. Of a name without a version, that one is meant which
+/// the caller's own reference asks for.
 pub fn definition(
     name: &[u8],
     hooks: Option<Object>,
     caller: Option<Object>,
     prefer: impl Fn(&Object) -> bool,
 ) -> Option<Definition> {
-    let query = Query::parse(name);
-    let defined = |object: &Object| object.tables()?.find(&query);
-    let is_foreign = |object: &Object| Some(*object) != hooks;
-    let before = hooks.and_then(|hooks| global().position(|object| object == hooks));
-    let mut behind = global().skip(before.map_or(0, |before| before + 1));
-    let of = |address, choice| Some(Definition { address, choice });
-    if let Some(address) = behind.find_map(|object| defined(&object)) {
-        return of(address, Choice::Global);
+    let search = Search {
+        query: Query::parse(name),
+        hooks,
+        caller: caller.filter(|caller| Some(*caller) != hooks),
+    };
+    let tables = search.caller.and_then(|caller| caller.tables());
+    let known = OnceCell::new();
+    let asked = || {
+        let asked = || tables.as_ref()?.asked(&search.query);
+        *known.get_or_init(|| asked().unwrap_or(Version::Default))
+    };
+    let found = search.run(&asked, &prefer);
+    // A caller that asks for a version which nobody has, and runs: better the default one than none.
+    found.or_else(|| search.run(&|| Version::Default, &prefer))
+}
+
+/// What is looked for, and by whom.
+struct Search<'name> {
+    query: Query<'name>,
+    hooks: Option<Object>,
+    caller: Option<Object>,
+}
+
+impl Search<'_> {
+    fn is_foreign(&self, object: &Object) -> bool {
+        Some(*object) != self.hooks
     }
-    let caller = caller.filter(is_foreign);
-    if let Some(address) = caller.and_then(|caller| defined(&caller)) {
-        return of(address, Choice::Caller);
+
+    fn has_version(&self) -> bool {
+        matches!(self.query.version, Version::Named(_))
     }
-    // What the caller does not need itself may be unloaded meanwhile.
-    let _held = hold();
-    let (mut all, mut preferred) = (Counted::default(), Counted::default());
-    for object in objects().filter(is_foreign) {
-        if let Some(address) = defined(&object) {
-            all.add(address);
-            if prefer(&object) {
-                preferred.add(address);
+
+    fn run<'asked>(
+        &self,
+        asked: &dyn Fn() -> Version<'asked>,
+        prefer: &dyn Fn(&Object) -> bool,
+    ) -> Option<Definition> {
+        let defined = |object: &Object| {
+            let tables = object.tables()?;
+            if self.has_version() || !tables.has_versions() {
+                return tables.find(&self.query);
+            }
+            // Asking takes long, so only where the name is known.
+            (tables.count(&self.query) > 0).then_some(())?;
+            tables.find(&Query::new(self.query.name, asked()))
+        };
+        let before = self.hooks;
+        let before = before.and_then(|hooks| global().position(|object| object == hooks));
+        let mut behind = global().skip(before.map_or(0, |before| before + 1));
+        let is_known = |object: &Object| object.tables().map_or(0, |it| it.count(&self.query)) > 0;
+        let mut passed = false;
+        let found = behind.find_map(|object| {
+            let address = defined(&object);
+            passed |= address.is_none() && is_known(&object);
+            Some((object, address?))
+        });
+        if let Some((object, address)) = found {
+            return Some(Definition {
+                address,
+                choice: Choice::Global,
+                shared: if passed {
+                    Shared::Never
+                } else {
+                    self.shared(&object)
+                },
+            });
+        }
+        let of = |address, choice| {
+            Some(Definition {
+                address,
+                choice,
+                shared: Shared::Never,
+            })
+        };
+        if let Some(address) = self.caller.and_then(|caller| defined(&caller)) {
+            return of(address, Choice::Caller);
+        }
+        // What the caller does not need itself may be unloaded meanwhile.
+        let _held = hold();
+        let (mut all, mut preferred) = (Counted::default(), Counted::default());
+        for object in objects().filter(|object| self.is_foreign(object)) {
+            if let Some(address) = defined(&object) {
+                all.add(address);
+                if prefer(&object) {
+                    preferred.add(address);
+                }
             }
         }
+        if all.count < 2 {
+            return of(all.first?, Choice::Only);
+        }
+        let needed = self.caller.into_iter().flat_map(closure);
+        let mut needed = needed.filter(|object| self.is_foreign(object));
+        if let Some(address) = needed.find_map(|object| defined(&object)) {
+            return of(address, Choice::Caller);
+        }
+        match preferred.count {
+            0 => of(all.first?, Choice::First),
+            1 => of(preferred.first?, Choice::Only),
+            _ => of(preferred.first?, Choice::First),
+        }
     }
-    if all.count < 2 {
-        return of(all.first?, Choice::Only);
-    }
-    let mut needed = caller.into_iter().flat_map(closure).filter(is_foreign);
-    if let Some(address) = needed.find_map(|object| defined(&object)) {
-        return of(address, Choice::Caller);
-    }
-    match preferred.count {
-        0 => of(all.first?, Choice::First),
-        1 => of(preferred.first?, Choice::Only),
-        _ => of(preferred.first?, Choice::First),
+
+    /// For whom the definition is that an object of the global scope has, the first one there to know the name.
+    fn shared(&self, object: &Object) -> Shared {
+        let Some(tables) = object.tables() else {
+            return Shared::Never;
+        };
+        if self.has_version() || !tables.has_versions() {
+            return Shared::Always;
+        }
+        let _held = hold();
+        let others = objects().filter(|object| self.is_foreign(object));
+        let counts = others.filter_map(|object| Some(object.tables()?.count(&self.query)));
+        // One that takes every version still takes none from this one.
+        if counts.sum::<usize>() == 1 {
+            Shared::UntilLoaded
+        } else {
+            Shared::Never
+        }
     }
 }
 
@@ -110,78 +203,8 @@ impl Counted {
     }
 }
 
-/// The objects of the global scope, in the order in which the linker searches them.
-fn global() -> impl Iterator<Item = Object> {
-    let listed = global_list();
-    let (list, count) = listed.unwrap_or((0, 0));
-    // SAFETY: the linker keeps `count` pointers here; a list that it has just replaced is one that it had.
-    let entries = (0..count).filter_map(move |index| unsafe { Object::at(peek(list + 8 * index)) });
-    let fallback = if listed.is_none() {
-        first_object()
-    } else {
-        None
-    };
-    entries.chain(fallback.into_iter().flat_map(closure))
-}
-
-/// How many objects are loaded: it changes whenever one is opened. One load, where the linker's own record is known.
-pub fn loaded() -> u32 {
-    let counted = linkers_record().map(|[_, loaded, _]| loaded & 0xffff_ffff);
-    let counted = counted.unwrap_or_else(|| objects().count());
-    u32::try_from(counted).unwrap_or(u32::MAX)
-}
-
-/// The linker's own record of the base namespace, where it is what it seems to be: its list of objects, their number in the
-/// lower half of a word, and a pointer to the main program's search list.
-fn linkers_record() -> Option<[usize; 3]> {
-    let first = first_object()?;
-    let record = Some(rtld_global()?).filter(is_plausible)?;
-    // SAFETY: `_rtld_global` begins with the base namespace. The words are only used when the first one says that this is
-    // so.
-    let record: [usize; 3] = unsafe { peek(record) };
-    (record[0] == first.link_map()).then_some(record)
-}
-
-fn is_plausible(at: &usize) -> bool {
-    (LOWEST..HIGHEST).contains(at) && at.is_multiple_of(8)
-}
-
-/// The linker's own list of the global scope, where it is what it seems to be: its address and how long it is.
-fn global_list() -> Option<(usize, usize)> {
-    let [loaded, _, search] = linkers_record()?;
-    let search = Some(search).filter(is_plausible)?;
-    // SAFETY: `struct r_scope_elem`: a pointer to the objects and their number.
-    let [list, count]: [usize; 2] = unsafe { peek(search) };
-    let list = Some(list).filter(is_plausible)?;
-    let count = count & 0xffff_ffff;
-    // SAFETY: a search list begins with the object that it is the list of.
-    let begins: usize = unsafe { peek(list) };
-    ((1..=MOST_OBJECTS).contains(&count) && begins == loaded).then_some((list, count))
-}
-
-/// Where the linker's record of itself is.
-fn rtld_global() -> Option<usize> {
-    const UNKNOWN: usize = 0;
-    const ABSENT: usize = 1;
-    static ADDRESS: AtomicUsize = AtomicUsize::new(UNKNOWN);
-
-    // Relaxed: the address is the whole message, and every thread would find the same one.
-    let address = match ADDRESS.load(Ordering::Relaxed) {
-        UNKNOWN => {
-            let query = Query::new(b"_rtld_global", None);
-            let mut linkers = objects().filter(|object| object.matches(b"ld-linux*|ld.so*|ld64*"));
-            let found = linkers.find_map(|object| object.tables()?.find(&query));
-            let address = found.unwrap_or(ABSENT);
-            ADDRESS.store(address, Ordering::Relaxed);
-            address
-        }
-        address => address,
-    };
-    (address != ABSENT).then_some(address)
-}
-
 /// An object, what it needs, what those need, and so on, each once and in this order.
-fn closure(root: Object) -> Closure {
+pub(super) fn closure(root: Object) -> Closure {
     let mut found = [None; MOST_NEEDED];
     found[0] = Some(root);
     Closure {
@@ -191,7 +214,7 @@ fn closure(root: Object) -> Closure {
     }
 }
 
-struct Closure {
+pub(super) struct Closure {
     found: [Option<Object>; MOST_NEEDED],
     count: usize,
     next: usize,
@@ -258,39 +281,12 @@ fn named(name: &CStr) -> Option<Object> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::first_object;
     use super::*;
 
     /// The program's own address of a function of the C library.
     fn bound() -> usize {
         libc::getppid as *const () as usize
-    }
-
-    #[test]
-    fn the_linkers_count_of_what_is_loaded_is_understood() {
-        assert!(
-            linkers_record().is_some(),
-            "this C library's record is known"
-        );
-        // The vDSO is in the list, and counted or not by release.
-        let walked = objects().count() as u32;
-        assert!(
-            (walked - 1..=walked).contains(&loaded()),
-            "{walked} {}",
-            loaded()
-        );
-    }
-
-    #[test]
-    fn the_linkers_list_of_the_global_scope_is_understood() {
-        assert!(global_list().is_some(), "this C library's record is known");
-        let listed: Vec<Object> = global().collect();
-        assert_eq!(listed.first(), first_object().as_ref());
-        // All objects of a program that has opened none, but for the vDSO.
-        let loaded: Vec<Object> = objects()
-            .filter(|object| object.name() != c"linux-vdso.so.1")
-            .collect();
-        assert!(listed.len() <= loaded.len());
-        assert!(listed.iter().all(|object| loaded.contains(object)));
     }
 
     #[test]
@@ -308,7 +304,8 @@ mod tests {
             found,
             Definition {
                 address: bound(),
-                choice: Choice::Global
+                choice: Choice::Global,
+                shared: Shared::UntilLoaded,
             }
         );
         assert_eq!(

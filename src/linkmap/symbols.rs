@@ -7,6 +7,7 @@ use super::HIGHEST;
 use super::LOWEST;
 use super::MOST_ENTRIES;
 use super::peek;
+use super::versions::Version;
 use std::ffi::CStr;
 use std::ffi::c_void;
 use std::ptr::with_exposed_provenance;
@@ -18,24 +19,27 @@ const DT_GNU_HASH: u64 = 0x6fff_fef5;
 const DT_VERSYM: u64 = 0x6fff_fff0;
 const DT_VERDEF: u64 = 0x6fff_fffc;
 const DT_VERDEFNUM: u64 = 0x6fff_fffd;
+const DT_VERNEED: u64 = 0x6fff_fffe;
+const DT_VERNEEDNUM: u64 = 0x6fff_ffff;
+const DT_STRSZ: u64 = 10;
 
 const STT_TLS: u8 = 6;
 const STT_GNU_IFUNC: u8 = 10;
 const STB_LOCAL: u8 = 0;
-const SHN_UNDEF: u16 = 0;
+pub(super) const SHN_UNDEF: u16 = 0;
 const SHN_ABS: u16 = 0xfff1;
-const VERSION_HIDDEN: u16 = 0x8000;
 
 /// What is looked for, with its hashes worked out once for all objects.
+#[derive(Clone, Copy)]
 pub(super) struct Query<'a> {
-    name: &'a [u8],
-    version: Option<&'a [u8]>,
+    pub(super) name: &'a [u8],
+    pub(super) version: Version<'a>,
     gnu: u32,
     sysv: u32,
 }
 
 impl<'a> Query<'a> {
-    pub(super) fn new(name: &'a [u8], version: Option<&'a [u8]>) -> Self {
+    pub(super) fn new(name: &'a [u8], version: Version<'a>) -> Self {
         Query {
             name,
             version,
@@ -47,13 +51,16 @@ impl<'a> Query<'a> {
     /// `name`, `name@VERSION` or `name@@VERSION`.
     pub(super) fn parse(name: &'a [u8]) -> Self {
         let Some(at) = name.iter().position(|byte| *byte == b'@') else {
-            return Query::new(name, None);
+            return Query::new(name, Version::Default);
         };
         let version = &name[at + 1..];
-        Query::new(
-            &name[..at],
-            Some(version.strip_prefix(b"@").unwrap_or(version)),
-        )
+        let version = version.strip_prefix(b"@").unwrap_or(version);
+        Query::new(&name[..at], Version::Named(version))
+    }
+
+    /// The same name in another version.
+    pub(super) fn of(&self, version: Version<'a>) -> Self {
+        Query { version, ..*self }
     }
 }
 
@@ -73,11 +80,11 @@ fn sysv_hash(name: &[u8]) -> u32 {
 /// `Elf64_Sym`.
 #[repr(C)]
 #[derive(Clone, Copy)]
-struct Symbol {
-    name: u32,
+pub(super) struct Symbol {
+    pub(super) name: u32,
     info: u8,
     other: u8,
-    section: u16,
+    pub(super) section: u16,
     value: u64,
     size: u64,
 }
@@ -85,13 +92,16 @@ struct Symbol {
 /// The tables that a dynamic section points at; 0 where it has none.
 pub(super) struct Tables {
     bias: usize,
-    strings: usize,
+    pub(super) strings: usize,
+    pub(super) strings_len: usize,
     symbols: usize,
     gnu_hash: usize,
     sysv_hash: usize,
-    versions: usize,
-    definitions: usize,
-    definition_count: usize,
+    pub(super) versions: usize,
+    pub(super) definitions: usize,
+    pub(super) definition_count: usize,
+    pub(super) needs: usize,
+    pub(super) need_count: usize,
 }
 
 impl Tables {
@@ -103,12 +113,15 @@ impl Tables {
         let mut tables = Tables {
             bias,
             strings: 0,
+            strings_len: 0,
             symbols: 0,
             gnu_hash: 0,
             sysv_hash: 0,
             versions: 0,
             definitions: 0,
             definition_count: 0,
+            needs: 0,
+            need_count: 0,
         };
         for index in 0..MOST_ENTRIES {
             // SAFETY: the linker mapped the dynamic section, and it ends with a DT_NULL entry,
@@ -126,6 +139,9 @@ impl Tables {
                 DT_VERSYM => tables.versions = address,
                 DT_VERDEF => tables.definitions = address,
                 DT_VERDEFNUM => tables.definition_count = value,
+                DT_VERNEED => tables.needs = address,
+                DT_VERNEEDNUM => tables.need_count = value,
+                DT_STRSZ => tables.strings_len = value,
                 _ => {}
             }
         }
@@ -134,16 +150,45 @@ impl Tables {
 
     /// Address of the definition that `query` asks for.
     pub(super) fn find(&self, query: &Query<'_>) -> Option<usize> {
+        if let Version::Oldest = query.version {
+            let base = self.find(&query.of(Version::Base));
+            return base.or_else(|| self.find(&query.of(Version::Default)));
+        }
+        self.search(query, &mut |symbol| self.address(symbol))
+    }
+
+    /// How many versions of a name there are; those that are the same function are one.
+    pub(super) fn count(&self, name: &Query<'_>) -> usize {
+        let (mut count, mut last) = (0, 0);
+        let _: Option<()> = self.search(&name.of(Version::Any), &mut |symbol| {
+            count += usize::from(count == 0 || symbol.value != last);
+            last = symbol.value;
+            None
+        });
+        count
+    }
+
+    /// The first answer of `accept` about a definition that fits.
+    fn search<T>(
+        &self,
+        query: &Query<'_>,
+        accept: &mut dyn FnMut(Symbol) -> Option<T>,
+    ) -> Option<T> {
+        let mut look = |index| accept(self.definition(index, query)?);
         if self.gnu_hash != 0 {
-            self.find_by_gnu_hash(query)
+            self.search_gnu_hash(query, &mut look)
         } else if self.sysv_hash != 0 {
-            self.find_by_sysv_hash(query)
+            self.search_sysv_hash(query, &mut look)
         } else {
             None
         }
     }
 
-    fn find_by_gnu_hash(&self, query: &Query<'_>) -> Option<usize> {
+    fn search_gnu_hash<T>(
+        &self,
+        query: &Query<'_>,
+        look: &mut dyn FnMut(usize) -> Option<T>,
+    ) -> Option<T> {
         let table = self.gnu_hash;
         // SAFETY: the linker looks symbols up in this very table; header, filter, buckets and
         // chains are laid out as the header's four words say.
@@ -171,9 +216,9 @@ impl Tables {
             // SAFETY: as above; a chain ends with an odd word, where this loop stops.
             let hash: u32 = unsafe { peek(chains + (index - first) as usize * 4) };
             if (hash | 1) == (query.gnu | 1)
-                && let Some(address) = self.definition(index as usize, query)
+                && let Some(found) = look(index as usize)
             {
-                return Some(address);
+                return Some(found);
             }
             if hash & 1 != 0 {
                 return None;
@@ -182,7 +227,11 @@ impl Tables {
         }
     }
 
-    fn find_by_sysv_hash(&self, query: &Query<'_>) -> Option<usize> {
+    fn search_sysv_hash<T>(
+        &self,
+        query: &Query<'_>,
+        look: &mut dyn FnMut(usize) -> Option<T>,
+    ) -> Option<T> {
         let table = self.sysv_hash;
         // SAFETY: as for the GNU table: two counts, then the buckets, then the chains.
         let [buckets, count]: [u32; 2] = unsafe { peek(table) };
@@ -196,8 +245,8 @@ impl Tables {
             if index == 0 || index >= count {
                 return None;
             }
-            if let Some(address) = self.definition(index as usize, query) {
-                return Some(address);
+            if let Some(found) = look(index as usize) {
+                return Some(found);
             }
             // SAFETY: as above, the index is below the number of chain words.
             index = unsafe { peek(chains + index as usize * 4) };
@@ -205,10 +254,19 @@ impl Tables {
         None
     }
 
-    /// The address of symbol `index`, if that is the one asked for and has one.
-    fn definition(&self, index: usize, query: &Query<'_>) -> Option<usize> {
+    /// A symbol, by its place in the table.
+    ///
+    /// # Safety
+    /// There are that many.
+    pub(super) unsafe fn symbol(&self, index: usize) -> Symbol {
+        // SAFETY: the caller's promise.
+        unsafe { peek(self.symbols + index * size_of::<Symbol>()) }
+    }
+
+    /// Symbol `index`, if that is one that is asked for.
+    fn definition(&self, index: usize, query: &Query<'_>) -> Option<Symbol> {
         // SAFETY: the hash table names only symbols of this table.
-        let symbol: Symbol = unsafe { peek(self.symbols + index * size_of::<Symbol>()) };
+        let symbol = unsafe { self.symbol(index) };
         let kind = symbol.info & 0xf;
         let hidden = matches!(symbol.other & 3, 1 | 2);
         if symbol.section == SHN_UNDEF
@@ -220,8 +278,12 @@ impl Tables {
         {
             return None;
         }
+        Some(symbol)
+    }
+
+    fn address(&self, symbol: Symbol) -> Option<usize> {
         let value = symbol.value as usize;
-        match (kind, symbol.section) {
+        match (symbol.info & 0xf, symbol.section) {
             (_, SHN_ABS) => Some(value),
             (STT_GNU_IFUNC, _) => Some(resolve(self.bias + value)),
             _ => Some(self.bias + value),
@@ -235,7 +297,7 @@ impl Tables {
         unsafe { CStr::from_ptr(with_exposed_provenance(self.strings + offset)) }
     }
 
-    fn string_is(&self, offset: usize, expected: &[u8]) -> bool {
+    pub(super) fn string_is(&self, offset: usize, expected: &[u8]) -> bool {
         // SAFETY: strings of the table are NUL-terminated, so a byte is read only when all
         // before it were equal to the expected ones, which hold no NUL.
         let same = expected.iter().enumerate().all(|(position, byte)| unsafe {
@@ -245,40 +307,19 @@ impl Tables {
         same && unsafe { peek::<u8>(self.strings + offset + expected.len()) } == 0
     }
 
-    fn version_fits(&self, index: usize, wanted: Option<&[u8]>) -> bool {
-        if self.versions == 0 {
-            return true;
-        }
-        // SAFETY: the version table has one half-word per symbol.
-        let entry: u16 = unsafe { peek(self.versions + index * 2) };
-        let Some(wanted) = wanted else {
-            return entry & VERSION_HIDDEN == 0;
-        };
-        if self.definitions == 0 {
-            return true;
-        }
-        let mut at = self.definitions;
-        for _ in 0..self.definition_count.min(MOST_ENTRIES) {
-            // SAFETY: an Elf64_Verdef: version, flags, index, aux count (half-words), hash, aux
-            // offset, next offset (words); its first aux begins with the name's offset.
-            let (number, aux, next) = unsafe {
-                (
-                    peek::<u16>(at + 4),
-                    peek::<u32>(at + 12),
-                    peek::<u32>(at + 16),
-                )
-            };
-            if number == entry & !VERSION_HIDDEN {
-                // SAFETY: as above.
-                let name: u32 = unsafe { peek(at + aux as usize) };
-                return self.string_is(name as usize, wanted);
-            }
-            if next == 0 {
-                break;
-            }
-            at += next as usize;
-        }
-        false
+    /// How many symbols there are at most: another table begins behind them.
+    pub(super) fn most_symbols(&self) -> usize {
+        let others = [
+            self.strings,
+            self.gnu_hash,
+            self.sysv_hash,
+            self.versions,
+            self.definitions,
+            self.needs,
+        ];
+        let behind = others.into_iter().filter(|other| *other > self.symbols);
+        let end = behind.min().unwrap_or(self.symbols);
+        (end - self.symbols) / size_of::<Symbol>()
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! dlsym would not do: it does not see libraries opened with RTLD_LOCAL, takes the loader's lock, and may be hooked
 //! itself. The original is the one that the caller's reference would have been bound to without us: what the global scope
-//! defines is everybody's and remembered for each stub, all else for each stub and object that calls.
+//! defines, in one version, is everybody's and remembered for each stub, all else for each stub and object that calls.
 
 use std::ptr::with_exposed_provenance;
 use std::sync::atomic::AtomicU32;
@@ -21,11 +21,13 @@ use crate::linkmap;
 use crate::linkmap::Choice;
 use crate::linkmap::Definition;
 use crate::linkmap::Object;
+use crate::linkmap::Shared;
 
 /// How many stubs and how many symbols of expressions are remembered; others are looked up each time.
 const REMEMBERED: usize = 4096;
 
-/// What every caller means.
+/// What every caller means, and above the bits of an address how many objects were loaded then, where another one can
+/// change it; else 0.
 static ORIGINALS: [AtomicUsize; REMEMBERED] = [const { AtomicUsize::new(0) }; REMEMBERED];
 /// What the callers of one object mean; the owner is the generation in which that was so, the device how many objects were
 /// loaded then where another one can change it, else 0.
@@ -68,8 +70,7 @@ pub(super) fn original(hooked: &Hooked, frame: &Frame) -> Option<Original> {
     }
     let loaded = linkmap::loaded();
     let found = look_up(hooked, caller)?;
-    let is_everybodys = found.choice == Choice::Global;
-    if !is_everybodys || !remember(hooked, found.address, generation) {
+    if !remember(hooked, found, generation, loaded) {
         let bound = Bound {
             owner: generation,
             address: found.address as u64,
@@ -93,8 +94,9 @@ pub(super) fn everybodys(hooked: &Hooked) -> Option<usize> {
         return Some(address);
     }
     let generation = GENERATION.load(Ordering::Acquire);
-    let found = look_up(hooked, None).filter(|found| found.choice == Choice::Global)?;
-    remember(hooked, found.address, generation);
+    let loaded = linkmap::loaded();
+    let found = look_up(hooked, None).filter(|found| found.shared != Shared::Never)?;
+    remember(hooked, found, generation, loaded);
     Some(found.address)
 }
 
@@ -104,17 +106,33 @@ fn look_up(hooked: &Hooked, caller: Option<Object>) -> Option<Definition> {
     linkmap::definition(hooked.symbol(), ours, caller, prefer)
 }
 
-fn remembered(hooked: &Hooked) -> Option<usize> {
-    let address = ORIGINALS.get(hooked.number)?.load(Ordering::Relaxed);
-    (address != 0).then_some(address)
+/// No user's address has more bits.
+const ADDRESS_BITS: u32 = 48;
+
+/// A number of loaded objects as the upper bits of a word; never 0.
+fn loaded_bits(loaded: u32) -> usize {
+    let bits = (loaded as usize & 0x7fff) + 1;
+    bits << ADDRESS_BITS
 }
 
-/// Remembers what every caller means; false when there is no room.
-fn remember(hooked: &Hooked, address: usize, generation: u64) -> bool {
+fn remembered(hooked: &Hooked) -> Option<usize> {
+    let word = ORIGINALS.get(hooked.number)?.load(Ordering::Relaxed);
+    let address = word & ((1 << ADDRESS_BITS) - 1);
+    let is_right = word == address || word - address == loaded_bits(linkmap::loaded());
+    (address != 0 && is_right).then_some(address)
+}
+
+/// Remembers what every caller means; false when they do not all mean the same, or there is no room.
+fn remember(hooked: &Hooked, found: Definition, generation: u64, loaded: u32) -> bool {
     let Some(place) = ORIGINALS.get(hooked.number) else {
         return false;
     };
-    place.store(address, Ordering::SeqCst);
+    let loaded = match found.shared {
+        Shared::Always => 0,
+        Shared::UntilLoaded => loaded_bits(loaded),
+        Shared::Never => return false,
+    };
+    place.store(found.address | loaded, Ordering::SeqCst);
     // Whoever forgets counts first and then empties: either it empties this too, or its count is seen here.
     if GENERATION.load(Ordering::SeqCst) != generation {
         place.store(0, Ordering::SeqCst);

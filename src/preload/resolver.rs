@@ -28,6 +28,7 @@ use super::table::Hooked;
 use super::told;
 use super::told::Told;
 use crate::hook;
+use crate::linkmap;
 use crate::primitive::AtomicU64;
 use crate::sys;
 
@@ -77,9 +78,12 @@ pub(super) fn before(hooked: &Hooked, frame: &mut Frame) {
             None => unreadable(hooked),
         }
     };
-    let stub = name
-        .and_then(text_at)
-        .and_then(|name| hooked.table.stub_named(name.to_bytes()));
+    let stub = name.and_then(text_at).and_then(|name| {
+        let name = name.to_bytes();
+        let any = || hooked.table.stubs_versioned(name).next();
+        let plain = hooked.table.stub_named(name);
+        plain.or_else(|| any().map(|(stub, _)| stub))
+    });
     if let Some(stub) = stub {
         frame.ticket = engine::RESOLVED | (stub as u64) << engine::TICKET_BITS;
     }
@@ -129,9 +133,26 @@ pub(super) fn after(hooked: &Hooked, frame: &mut Frame) {
 /// What to hand out instead of a pointer to a function that `stub` is the hook of.
 fn exchanged(table: &Table<'static>, stub: usize, pointer: u64) -> u64 {
     match usize::try_from(pointer) {
-        Ok(original) if pointer != 0 => stand_in(table, stub, original) as u64,
+        Ok(original) if pointer != 0 => match in_version(table, stub, original) {
+            Some(stub) => stand_in(table, stub, original) as u64,
+            None => pointer,
+        },
         _ => pointer,
     }
+}
+
+/// The stub of the version that `original` is, where there is one, else the one of all others.
+fn in_version(table: &Table<'static>, stub: usize, original: usize) -> Option<usize> {
+    let symbol = table.text(table.stub(stub)?.symbol);
+    let mut parts = symbol.splitn(2, |byte| *byte == b'@');
+    let (name, has_version) = (parts.next()?, parts.next().is_some());
+    let is_it = |(_, version): &(usize, &[u8])| {
+        let library = linkmap::object_of(original);
+        library.is_some_and(|it| it.find_symbol(name, Some(version)) == Some(original))
+    };
+    let versioned = table.stubs_versioned(name).find(is_it);
+    let plain = (!has_version).then_some(stub);
+    versioned.map(|(stub, _)| stub).or(plain)
 }
 
 fn stand_in(table: &Table<'static>, stub: usize, original: usize) -> usize {

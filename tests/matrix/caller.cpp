@@ -50,7 +50,7 @@ Give volatile give_in_data = pool_give;
     return;
   }
   pool_give(pool_take(64));
-#elif defined(CALL_OLD_VERSION)
+#elif defined(CALL_OLD_VERSION) || defined(CALL_OLD_SIZE)
   void *block = pool_take(1);
   if (block == nullptr) {
     fail("got the new function where it was linked with the old one");

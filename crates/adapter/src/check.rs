@@ -15,13 +15,13 @@ use whofreed_hooktable::glob::any_fits;
 use crate::error::Error;
 use crate::search;
 use crate::search::Origin;
+use crate::table::named;
 use library::Kind;
 use library::Library;
 use outline::HookOutline;
 use outline::Need;
 use outline::Outline;
 use symbols::Look;
-use symbols::named;
 
 pub use facts::AdapterFacts;
 pub use facts::Check;

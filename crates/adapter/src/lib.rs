@@ -90,6 +90,16 @@ pub fn build(adapters: &str) -> Result<Option<Vec<u8>>, Error> {
     library::write(&compiled).map(Some).map_err(Error::Library)
 }
 
+/// Whether a file can be loaded as the library that [`build`] makes of these adapters: whoever loads what is not might
+/// crash, or hook nothing.
+///
+/// # Errors
+/// [`Error`], as [`build`] gives it; [`Error::Library`] with a sentence about what is wrong with the file.
+pub fn verify(adapters: &str, library: &[u8]) -> Result<(), Error> {
+    let compiled = table::compile_adapters(&selected(adapters)?)?;
+    library::check(library, &compiled).map_err(Error::Library)
+}
+
 /// What the one adapter that was asked for by its name or path calls itself, where that can be told.
 #[must_use]
 pub fn own_name(asked: &str) -> Option<String> {

@@ -9,6 +9,7 @@ mod layout;
 #[path = "library/x86_64.rs"]
 mod machine;
 mod sections;
+mod versions;
 
 use object::elf;
 use object::write::StringId;
@@ -26,6 +27,7 @@ use self::layout::Layout;
 use self::layout::reserve;
 use self::layout::segments;
 use self::sections::write_section_headers;
+use self::versions::Versions;
 use crate::table::Compiled;
 
 pub(crate) use check::check;
@@ -42,6 +44,7 @@ const RELOCATIONS_LEN: u64 = RELOCATION_LEN * THUNKS.len() as u64;
 /// A symbol that the library defines.
 struct Definition<'name> {
     name: &'name str,
+    version: Option<&'name str>,
     is: Defined,
 }
 
@@ -85,6 +88,7 @@ struct Numbers {
     soname: StringId,
     thunks: [StringId; THUNKS.len()],
     definitions: Vec<StringId>,
+    versions: Vec<StringId>,
     section_names: [StringId; SECTIONS.len()],
     sections: [SectionIndex; SECTIONS.len()],
     symbols_section: SectionIndex,
@@ -110,23 +114,30 @@ fn write_unchecked(compiled: &Compiled) -> object::write::Result<Vec<u8>> {
     let mut definitions: Vec<Definition<'_>> = (0_u32..)
         .zip(exports)
         .filter(|(_, export)| export.is_exported)
-        .map(|(number, export)| Definition {
-            name: &export.symbol,
-            is: Defined::Stub(number),
+        .map(|(number, export)| {
+            let (name, version) = export.name();
+            Definition {
+                name,
+                version,
+                is: Defined::Stub(number),
+            }
         })
         .chain([
             Definition {
                 name: STUBS_SYMBOL,
+                version: None,
                 is: Defined::Stubs,
             },
             Definition {
                 name: TABLE_SYMBOL,
+                version: None,
                 is: Defined::Table,
             },
         ])
         .collect();
-    // The hash table finds a bucket's symbols side by side.
-    definitions.sort_by_key(|definition| definition.hash() % buckets);
+    // The hash table finds a bucket's symbols side by side, and the loader takes the first that fits: who asks for a
+    // version gets the stub of that one before the one that fits all.
+    definitions.sort_by_key(|it| (it.hash() % buckets, it.version.is_none()));
     let symbols = definitions.len() as u32;
     let shape = HashShape {
         buckets,
@@ -136,8 +147,9 @@ fn write_unchecked(compiled: &Compiled) -> object::write::Result<Vec<u8>> {
 
     let mut bytes = Vec::new();
     let mut writer = Writer::new(object::Endianness::Little, true, &mut bytes);
-    let numbers = number(&mut writer, &definitions);
-    let layout = reserve(&mut writer, compiled, shape)?;
+    let versions = Versions::of(compiled);
+    let numbers = number(&mut writer, &definitions, &versions);
+    let layout = reserve(&mut writer, compiled, shape, &versions)?;
     write_headers(&mut writer, &layout)?;
     write_symbols(
         &mut writer,
@@ -147,24 +159,36 @@ fn write_unchecked(compiled: &Compiled) -> object::write::Result<Vec<u8>> {
         shape,
         compiled,
     );
+    let of_thunks = THUNKS.iter().map(|_| None);
+    let of_symbols = of_thunks.chain(definitions.iter().map(|it| it.version));
+    versions.write(&mut writer, of_symbols, numbers.soname, &numbers.versions);
     write_contents(&mut writer, &layout, compiled);
     write_dynamic(&mut writer, &layout, &numbers)?;
     write_section_headers(&mut writer, &layout, &numbers, compiled);
     Ok(bytes)
 }
 
-fn number<'name>(writer: &mut Writer<'name>, definitions: &[Definition<'name>]) -> Numbers {
+fn number<'name>(
+    writer: &mut Writer<'name>,
+    definitions: &[Definition<'name>],
+    versions: &Versions<'name>,
+) -> Numbers {
     let soname = writer.add_dynamic_string(SONAME.as_bytes());
     let thunks = THUNKS.map(|name| writer.add_dynamic_string(name.as_bytes()));
     let names = definitions
         .iter()
         .map(|definition| definition.name.as_bytes());
     let definitions: Vec<StringId> = names.map(|name| writer.add_dynamic_string(name)).collect();
+    let version_names = versions.add_names(writer);
     let section_names = SECTIONS.map(|name| writer.add_section_name(name.as_bytes()));
     writer.reserve_null_section_index();
     writer.reserve_gnu_hash_section_index();
     let symbols_section = writer.reserve_dynsym_section_index();
     writer.reserve_dynstr_section_index();
+    if versions.count() > 0 {
+        writer.reserve_gnu_versym_section_index();
+        writer.reserve_gnu_verdef_section_index();
+    }
     let sections = SECTIONS.map(|_| writer.reserve_section_index());
     writer.reserve_dynamic_section_index();
     writer.reserve_shstrtab_section_index();
@@ -176,6 +200,7 @@ fn number<'name>(writer: &mut Writer<'name>, definitions: &[Definition<'name>]) 
         soname,
         thunks,
         definitions,
+        versions: version_names,
         section_names,
         sections,
         symbols_section,
@@ -319,11 +344,16 @@ fn write_dynamic(
         (elf::DT_RELAENT, RELOCATION_LEN),
         (elf::DT_FLAGS, elf::DF_BIND_NOW.0),
         (elf::DT_FLAGS_1, elf::DF_1_NOW.0 | elf::DF_1_NODELETE.0),
-        (elf::DT_NULL, 0),
     ];
     for (tag, value) in entries {
         writer.write_dynamic(tag, value)?;
     }
+    if layout.version_count > 0 {
+        writer.write_dynamic(elf::DT_VERSYM, layout.symbol_versions)?;
+        writer.write_dynamic(elf::DT_VERDEF, layout.versions)?;
+        writer.write_dynamic(elf::DT_VERDEFNUM, u64::from(layout.version_count))?;
+    }
+    writer.write_dynamic(elf::DT_NULL, 0)?;
     writer.pad_until(layout.relro_end);
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Adapters to one table: every check that an adapter's text has to pass is made here.
 
+mod keys;
 mod loader;
 mod resolver;
 
@@ -15,6 +16,8 @@ use whofreed_hooktable::Part;
 use whofreed_hooktable::Stub;
 use whofreed_hooktable::flags;
 
+use self::keys::check_keys;
+use self::keys::event;
 use self::resolver::check_name;
 use crate::compile::Names;
 use crate::compile::compile;
@@ -29,7 +32,6 @@ use crate::signature;
 use crate::source::AdapterSource;
 use crate::source::HookSource;
 use crate::source::read;
-use crate::suggest::suggestion;
 use crate::unfit::unfit;
 
 /// How many words of stack arguments a calling thunk hands on where the adapter does not say.
@@ -46,9 +48,24 @@ pub(crate) struct Compiled {
 /// One hooked symbol; its place in the list is its stub's number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Export {
+    /// `name` or `name@VERSION`.
     pub(crate) symbol: String,
     pub(crate) calls_through: bool,
     pub(crate) is_exported: bool,
+}
+
+impl Export {
+    pub(crate) fn name(&self) -> (&str, Option<&str>) {
+        named(&self.symbol)
+    }
+}
+
+/// The name and the version of a symbol as adapters give it; tools write two signs before the default version.
+pub(crate) fn named(symbol: &str) -> (&str, Option<&str>) {
+    match symbol.split_once('@') {
+        Some((name, version)) => (name, Some(version.strip_prefix('@').unwrap_or(version))),
+        None => (symbol, None),
+    }
 }
 
 /// Compiles adapters, given as (file name, text).
@@ -305,89 +322,26 @@ impl Output {
             if let Some(why) = unfit(symbol) {
                 return Err(place.error(at, format!("`{symbol}` cannot be hooked: {why}")));
             }
-            if self.exports.iter().any(|export| export.symbol == *symbol) {
+            let (name, version) = named(symbol);
+            let symbol = match version {
+                Some(version) => format!("{name}@{version}"),
+                None => name.to_owned(),
+            };
+            if self.exports.iter().any(|export| export.symbol == symbol) {
                 return Err(place.error(at, format!("`{symbol}` is hooked twice")));
             }
             if let Some(expected) = &source.signature {
-                signature::check(symbol, expected.get_ref())
+                signature::check(name, expected.get_ref())
                     .map_err(|why| place.error(expected.span().start, why))?;
             }
-            let text = self.table.text(symbol);
+            let text = self.table.text(&symbol);
             self.table.stub(Stub { symbol: text, hook });
             self.exports.push(Export {
-                symbol: symbol.clone(),
+                symbol,
                 calls_through,
                 is_exported: source.export != Some(false),
             });
         }
         Ok(())
     }
-}
-
-fn event(place: Place<'_>, text: &Spanned<String>) -> Result<Event, Error> {
-    let mut all = Event::ALL.iter();
-    if let Some((_, event)) = all.find(|(name, _)| name == text.get_ref()) {
-        return Ok(*event);
-    }
-    let hint = suggestion(text.get_ref(), Event::ALL.iter().map(|(name, _)| *name));
-    Err(place.error(
-        text.span().start,
-        format!("`{}` is no event{hint}", text.get_ref()),
-    ))
-}
-
-/// Each event needs its own keys, and has no use for some others.
-fn check_keys(place: Place<'_>, source: &HookSource, event: Event, at: usize) -> Result<(), Error> {
-    if source.symbols.is_empty() {
-        return Err(place.error(at, "a hook needs at least one of `symbols`"));
-    }
-    let has = [
-        ("owner", source.owner.is_some()),
-        ("address", source.address.is_some()),
-        ("from", source.from.is_some()),
-        ("size", source.size.is_some()),
-        ("kind", source.kind.is_some()),
-        ("handle", source.handle.is_some()),
-        ("live", source.live.is_some()),
-        ("parent", source.parent.is_some()),
-        ("group", source.group.is_some()),
-        ("name", source.name.is_some()),
-        ("out", source.out.is_some()),
-        ("ok", source.ok.is_some()),
-        ("label", source.label.is_some()),
-        ("label_at", source.label_at.is_some()),
-    ];
-    let (needed, useful): (&[&str], &[&str]) = match event {
-        Event::Allocate => (&["address"], &["owner", "size", "kind", "group", "ok"]),
-        Event::Deallocate | Event::Release => (&["address"], &["owner"]),
-        Event::Realloc => (
-            &["from", "address"],
-            &["owner", "size", "kind", "group", "ok"],
-        ),
-        Event::Retain => (&["address"], &["owner", "ok"]),
-        Event::View => (&["address", "owner", "parent"], &["ok"]),
-        Event::Attempt => (&["handle", "live"], &["owner", "address"]),
-        Event::DeviceOpen => (&[], &["size", "group", "ok"]),
-        Event::DeviceReset | Event::DeviceClose => (&[], &["group", "ok"]),
-        Event::Resolver => (&["name"], &["out", "ok"]),
-        Event::Scope => (&[], &["label", "label_at"]),
-        Event::LibraryClose | Event::SymbolLookup => (&[], &[]),
-    };
-    if event == Event::Scope && source.label.is_some() == source.label_at.is_some() {
-        let message = "a hook of event `scope` needs either `label` or `label_at`";
-        return Err(place.error(at, message));
-    }
-    for (key, is_there) in has {
-        let name = source.event.get_ref();
-        if !is_there && needed.contains(&key) {
-            return Err(place.error(at, format!("a hook of event `{name}` needs `{key}`")));
-        }
-        if is_there && !needed.contains(&key) && !useful.contains(&key) {
-            return Err(place.error(
-                at,
-                format!("a hook of event `{name}` has no use for `{key}`"),
-            ));
-        }
-    }
-    Ok(())
 }

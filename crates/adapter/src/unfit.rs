@@ -1,7 +1,14 @@
 //! Which symbols must not be exported by a generated library: they would not survive a stub in front of them.
 
-/// Why a symbol must not be exported by us.
+use crate::table::named;
+
+/// Why a symbol, `name` or `name@VERSION`, must not be exported by us.
 pub(crate) fn unfit(symbol: &str) -> Option<&'static str> {
+    let (symbol, version) = named(symbol);
+    let is_in_version = |c: char| c.is_ascii_graphic() && c != '@';
+    if version.is_some_and(|it| it.is_empty() || !it.chars().all(is_in_version)) {
+        return Some("behind the @ there is no version");
+    }
     const SPECIAL: [&str; 12] = [
         "__tls_get_addr",
         "_dl_runtime_resolve",

@@ -1,7 +1,5 @@
 //! A table as a whole, read in place.
 
-use std::cmp::Ordering;
-
 use crate::Adapter;
 use crate::Hook;
 use crate::Part;
@@ -117,20 +115,51 @@ impl<'blob> Table<'blob> {
         Some(Stub::from_words(|word| word_at(self.blob, at + 4 * word)))
     }
 
-    /// The place of the stub with a symbol. A table that is out of order finds nothing, or the wrong one.
-    #[must_use]
-    pub fn stub_named(&self, symbol: &[u8]) -> Option<usize> {
+    /// The first place in the order of symbols of one that is not less than this.
+    fn lower_bound(&self, symbol: &[u8]) -> Option<usize> {
         let (mut from, mut to) = (0, self.section(7).count);
         while from < to {
             let middle = from + (to - from) / 2;
-            let place = word_at(self.blob, self.record(7, 1, middle)?) as usize;
-            match self.text(self.stub(place)?.symbol).cmp(symbol) {
-                Ordering::Less => from = middle + 1,
-                Ordering::Equal => return Some(place),
-                Ordering::Greater => to = middle,
+            if self.ordered(middle)?.1 < symbol {
+                from = middle + 1;
+            } else {
+                to = middle;
             }
         }
-        None
+        Some(from)
+    }
+
+    /// The stub at a place in the order of symbols, and its symbol.
+    fn ordered(&self, place: usize) -> Option<(usize, &'blob [u8])> {
+        let stub = word_at(self.blob, self.record(7, 1, place)?) as usize;
+        Some((stub, self.text(self.stub(stub)?.symbol)))
+    }
+
+    /// The place of the stub with a symbol. A table that is out of order finds nothing, or the wrong one.
+    #[must_use]
+    pub fn stub_named(&self, symbol: &[u8]) -> Option<usize> {
+        let (stub, found) = self.ordered(self.lower_bound(symbol)?)?;
+        (found == symbol).then_some(stub)
+    }
+
+    /// The stubs of a name in some version, each with the version.
+    pub fn stubs_versioned(&self, name: &[u8]) -> impl Iterator<Item = (usize, &'blob [u8])> {
+        const LONGEST: usize = 512;
+        let mut prefix = [0; LONGEST];
+        let length = name.len() + 1;
+        // Of longer names no version is hooked.
+        let begin = (length <= LONGEST).then(|| {
+            prefix[..name.len()].copy_from_slice(name);
+            prefix[name.len()] = b'@';
+            self.lower_bound(&prefix[..length])
+        });
+        let begin = begin.flatten().unwrap_or(usize::MAX);
+        let table = *self;
+        (begin..usize::MAX).map_while(move |place| {
+            let (stub, symbol) = table.ordered(place)?;
+            let version = symbol.strip_prefix(&prefix[..length.min(LONGEST)])?;
+            Some((stub, version))
+        })
     }
 
     /// The device part at a place.
@@ -257,6 +286,22 @@ mod tests {
                 assert_eq!(table.stub_named(name.as_bytes()), None, "{name}");
             }
         }
+    }
+
+    #[test]
+    fn the_versions_of_a_name_are_found() {
+        let mut builder = Builder::default();
+        for name in ["f@V2", "f", "f@", "fA", "g@V1", "f@V1", "f.1"] {
+            let symbol = builder.text(name);
+            builder.stub(Stub { symbol, hook: 0 });
+        }
+        let blob = builder.build();
+        let table = Table::new(&blob).expect("a table");
+        let found = |name: &[u8]| -> Vec<_> { table.stubs_versioned(name).collect() };
+        assert_eq!(found(b"f"), [(2, &b""[..]), (5, b"V1"), (0, b"V2")]);
+        assert_eq!(found(b"g"), [(4, &b"V1"[..])]);
+        assert_eq!(found(b"fA"), []);
+        assert_eq!(found(&[b'f'; 600]), []);
     }
 
     #[test]

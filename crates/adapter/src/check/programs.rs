@@ -9,7 +9,7 @@ use super::facts::State;
 use super::facts::SymbolFacts;
 use super::library::Form;
 use super::library::Library;
-use super::symbols::named;
+use crate::table::named;
 
 /// What the programs have of their own of `wanted`; symbols that everybody gets from a program are seen no more.
 pub(super) fn of(

@@ -11,6 +11,7 @@ use super::library::Form;
 use super::library::Kind;
 use super::library::Library;
 use super::outline::HookOutline;
+use crate::table::named;
 
 /// A library with what was worked out once for all symbols.
 pub(super) struct Look<'look, 'data> {
@@ -40,14 +41,6 @@ impl<'look, 'data> Look<'look, 'data> {
             kept: library.kept(wanted),
             direct_calls: library.direct_calls(&places),
         }
-    }
-}
-
-/// The name and the version of a symbol as adapters give it.
-pub(super) fn named(symbol: &str) -> (&str, Option<&str>) {
-    match symbol.split_once('@') {
-        Some((name, version)) => (name, Some(version.trim_start_matches('@'))),
-        None => (symbol, None),
     }
 }
 

@@ -1,19 +1,21 @@
-//! Reads a generated library as the loader will, and refuses it with a sentence before the loader can crash on it.
+//! Reads a generated library as the loader will, and refuses it with a sentence before the loader can crash on it, or hook
+//! nothing without a word.
+//!
+//! Only what the loader and the unwinder read is looked at, which is everything but section headers and padding; and since
+//! we have written it, it has to be exactly as we write it.
 
-use object::LittleEndian as LE;
-use object::Object;
-use object::ObjectSymbol;
-use object::ObjectSymbolTable;
-use object::RelocationTarget;
+#[path = "check/dynamic.rs"]
+mod dynamic;
+#[path = "check/image.rs"]
+mod image;
+#[path = "check/symbols.rs"]
+mod symbols;
+
 use object::elf;
-use object::read::elf::Dyn;
-use object::read::elf::ElfFile64;
-use object::read::elf::FileHeader;
-use object::read::elf::ProgramHeader;
-use whofreed_hooktable::STUBS_SYMBOL;
-use whofreed_hooktable::TABLE_SYMBOL;
-use whofreed_hooktable::Table;
 
+use self::dynamic::Dynamic;
+use self::image::Image;
+use self::image::require;
 use super::THUNKS;
 use super::machine;
 use super::thunks;
@@ -22,214 +24,212 @@ use crate::table::Compiled;
 /// # Errors
 /// A sentence about the first thing that is not as it should be.
 pub(crate) fn check(bytes: &[u8], compiled: &Compiled) -> Result<(), String> {
-    let say = |error: object::read::Error| error.to_string();
-    let file = ElfFile64::<LE>::parse(bytes).map_err(say)?;
-    let header = file.elf_header();
-    require(header.e_type(LE) == elf::ET_DYN, "it is no shared library")?;
+    let image = Image(bytes);
+    check_header(image)?;
+    let segments = Segments::read(image)?;
+    let dynamic = Dynamic::read(image, &segments)?;
+    let slots = check_relocations(image, &segments, &dynamic)?;
+    let places = symbols::check(image, &segments, &dynamic, compiled)?;
     require(
-        header.e_machine(LE) == machine::MACHINE,
+        places.stubs == segments.code.0,
+        "its stubs are not where its code is",
+    )?;
+    check_stubs(image, places.stubs, &slots, compiled)?;
+    let table = image.bytes(places.table, compiled.table.len() as u64)?;
+    require(table == compiled.table, "its table is damaged")?;
+    check_frames(image, &segments, places.stubs, compiled)
+}
+
+fn check_header(image: Image<'_>) -> Result<(), String> {
+    let ident = image.bytes(0, 16)?;
+    require(ident.starts_with(&elf::ELFMAG), "it is no ELF file")?;
+    let kind = [
+        elf::ELFCLASS64.0,
+        elf::ELFDATA2LSB.0,
+        elf::EV_CURRENT.0,
+        elf::ELFOSABI_NONE.0,
+        0,
+    ];
+    require(
+        ident[4..9] == kind,
+        "it is of another kind than this system's libraries",
+    )?;
+    require(image.half(16)? == elf::ET_DYN.0, "it is no shared library")?;
+    require(
+        image.half(18)? == machine::MACHINE.0,
         "it is for another machine",
     )?;
-    check_segments(bytes, file.elf_program_headers())?;
-    check_dynamic(bytes, file.elf_program_headers())?;
-
-    let slots = check_relocations(&file)?;
-    let mut symbols = file.dynamic_symbols();
-    let stubs = symbols.find(|symbol| symbol.name() == Ok(STUBS_SYMBOL));
-    let stubs = stubs
-        .ok_or("it does not say where its stubs are")?
-        .address();
-    check_stubs(bytes, stubs, &slots, compiled)?;
-
-    let mut found = 0;
-    for symbol in file
-        .dynamic_symbols()
-        .filter(|symbol| !symbol.is_undefined())
-    {
-        let name = symbol.name().map_err(say)?;
-        let at = symbol.address();
-        if name == TABLE_SYMBOL {
-            let table = usize::try_from(at).ok().and_then(|at| bytes.get(at..));
-            require(
-                table.and_then(Table::new).is_some(),
-                "its table cannot be read",
-            )?;
-        } else if name != STUBS_SYMBOL {
-            let number = compiled
-                .exports
-                .iter()
-                .position(|export| export.is_exported && export.symbol == name);
-            let number =
-                number.ok_or_else(|| format!("it exports `{name}`, which nobody asked for"))?;
-            require(
-                at == stubs + number as u64 * machine::STUB_LEN,
-                &format!("`{name}` is not at its stub"),
-            )?;
-        }
-        found += 1;
-    }
-    let exported = compiled.exports.iter().filter(|export| export.is_exported);
+    require(image.word(20)? == 1, "it is of another version")?;
+    let headers = (image.double(32)?, image.half(54)?, image.half(56)?);
+    let expected = (HEADER_LEN, SEGMENT_LEN as u16, SEGMENTS.len() as u16);
+    require(headers == expected, "its program headers are elsewhere")?;
+    // Nobody who loads it needs the section headers, but they are the end of the file.
+    let sections = u64::from(image.half(60)?) * 64;
+    let end = image.double(40)?.checked_add(sections);
     require(
-        found == exported.count() + 2,
-        "it does not export every symbol",
-    )?;
-    for thunk in THUNKS {
-        let mut undefined = file.dynamic_symbols().filter(ObjectSymbol::is_undefined);
-        require(
-            undefined.any(|symbol| symbol.name() == Ok(thunk)),
-            "it does not ask for the thunks",
-        )?;
-    }
-    let weak = file.dynamic_symbols().filter(ObjectSymbol::is_undefined);
-    let mut weak = weak.map(|symbol| symbol.elf_symbol().st_bind());
-    require(
-        weak.all(|binding| binding == elf::STB_WEAK),
-        "it would not load without libwhofreed.so",
+        end.is_some_and(|end| end <= image.len()),
+        "its end is missing",
     )
 }
 
-fn require(condition: bool, otherwise: &str) -> Result<(), String> {
-    if condition {
-        Ok(())
-    } else {
-        Err(otherwise.to_owned())
-    }
+const HEADER_LEN: u64 = 64;
+const SEGMENT_LEN: u64 = 56;
+
+/// The segments, as `layout` makes them: what they are and what may be done with them.
+const SEGMENTS: [(u32, u32, &str); 7] = [
+    (elf::PT_LOAD.0, elf::PF_R.0, "read-only data"),
+    (elf::PT_LOAD.0, READ_EXECUTE, "code"),
+    (elf::PT_LOAD.0, READ_WRITE, "slots"),
+    (elf::PT_DYNAMIC.0, READ_WRITE, "PT_DYNAMIC"),
+    (elf::PT_GNU_RELRO.0, elf::PF_R.0, "PT_GNU_RELRO"),
+    (elf::PT_GNU_EH_FRAME.0, elf::PF_R.0, "PT_GNU_EH_FRAME"),
+    (elf::PT_GNU_STACK.0, READ_WRITE, "PT_GNU_STACK"),
+];
+const READ_WRITE: u32 = elf::PF_R.0 | elf::PF_W.0;
+const READ_EXECUTE: u32 = elf::PF_R.0 | elf::PF_X.0;
+
+/// Where the segments begin and end; an address is a file offset.
+#[derive(Debug)]
+struct Segments {
+    data: (u64, u64),
+    code: (u64, u64),
+    slots: (u64, u64),
+    dynamic: (u64, u64),
+    frames_header: (u64, u64),
 }
 
-fn check_segments(bytes: &[u8], headers: &[elf::ProgramHeader64<LE>]) -> Result<(), String> {
-    let mut types = Vec::new();
-    for header in headers {
-        let flags = header.p_flags(LE);
-        let both = elf::PF_W | elf::PF_X;
-        require(
-            flags & both != both,
-            "a segment is both writable and executable",
-        )?;
-        types.push(header.p_type(LE));
-        if header.p_type(LE) != elf::PT_LOAD {
-            continue;
+impl Segments {
+    fn read(image: Image<'_>) -> Result<Self, String> {
+        let mut ranges = [(0, 0); SEGMENTS.len()];
+        let mut at = HEADER_LEN;
+        for ((kind, flags, name), range) in SEGMENTS.into_iter().zip(&mut ranges) {
+            let is_there = image.word(at)? == kind;
+            require(
+                is_there,
+                &format!("its segments are not in order: no {name}"),
+            )?;
+            let may = image.word(at + 4)?;
+            let both = elf::PF_W.0 | elf::PF_X.0;
+            require(
+                may & both != both,
+                "a segment is both writable and executable",
+            )?;
+            require(may == flags, &format!("{name} has other rights"))?;
+            let [offset, address] = [image.double(at + 8)?, image.double(at + 16)?];
+            let [in_file, in_memory] = [image.double(at + 32)?, image.double(at + 40)?];
+            require(
+                offset == address && in_file == in_memory,
+                &format!("{name} is not where it is in the file"),
+            )?;
+            let end = offset.checked_add(in_file);
+            let end = end.filter(|end| *end <= image.len());
+            let end = end.ok_or_else(|| format!("{name} ends beyond the file"))?;
+            if kind == elf::PT_LOAD.0 {
+                let is_aligned =
+                    offset.is_multiple_of(machine::PAGE) && image.double(at + 48)? == machine::PAGE;
+                require(is_aligned, &format!("{name} is not aligned"))?;
+            }
+            *range = (offset, end);
+            at += SEGMENT_LEN;
         }
-        let end = header.p_offset(LE).checked_add(header.p_filesz(LE));
+        let [data, code, slots, dynamic, relro, frames_header, _] = ranges;
+        let page = |end: u64| end.next_multiple_of(machine::PAGE);
         require(
-            end.is_some_and(|end| end <= bytes.len() as u64),
-            "a segment ends beyond the file",
-        )?;
-        let aligned = header.p_vaddr(LE) % machine::PAGE == header.p_offset(LE) % machine::PAGE;
-        require(
-            aligned && header.p_align(LE) == machine::PAGE,
-            "a segment is not aligned",
+            data.0 == 0 && code.0 == page(data.1) && slots.0 == page(code.1),
+            "its segments do not follow each other",
         )?;
         require(
-            header.p_offset(LE) % machine::PAGE == 0,
-            "a segment does not begin with a page",
+            relro == slots && slots.1 == page(slots.1),
+            "its slots would stay writable",
         )?;
-    }
-    for (needed, name) in [
-        (elf::PT_DYNAMIC, "PT_DYNAMIC"),
-        (elf::PT_GNU_RELRO, "PT_GNU_RELRO"),
-        (elf::PT_GNU_EH_FRAME, "PT_GNU_EH_FRAME"),
-        (elf::PT_GNU_STACK, "PT_GNU_STACK"),
-    ] {
-        require(types.contains(&needed), &format!("it has no {name}"))?;
-    }
-    Ok(())
-}
-
-fn check_dynamic(bytes: &[u8], headers: &[elf::ProgramHeader64<LE>]) -> Result<(), String> {
-    let mut entries = None;
-    for header in headers {
-        if let Some(found) = header
-            .dynamic(LE, bytes)
-            .map_err(|error| error.to_string())?
-        {
-            entries = Some(found);
-        }
-    }
-    let entries = entries.unwrap_or_default();
-    let needed = [
-        elf::DT_SONAME,
-        elf::DT_GNU_HASH,
-        elf::DT_STRTAB,
-        elf::DT_STRSZ,
-        elf::DT_SYMTAB,
-        elf::DT_SYMENT,
-        elf::DT_RELA,
-        elf::DT_RELASZ,
-        elf::DT_RELAENT,
-        elf::DT_FLAGS,
-        elf::DT_NULL,
-    ];
-    for tag in needed {
-        let is_there = entries.iter().any(|entry| entry.d_tag(LE) == tag);
         require(
-            is_there,
-            &format!("its dynamic section lacks entry {:#x}", tag.0),
+            dynamic.0 == slots.0 && dynamic.1 <= slots.1 && frames_header.1 <= data.1,
+            "a segment does not lie in the one that is loaded",
         )?;
+        Ok(Self {
+            data,
+            code,
+            slots,
+            dynamic,
+            frames_header,
+        })
     }
-    Ok(())
 }
 
 /// The loader writes where these point, so that they have to point at the slots, of each thunk its own.
-fn check_relocations(file: &ElfFile64<'_, LE>) -> Result<Vec<u64>, String> {
-    let relocations: Vec<_> = file.dynamic_relocations().into_iter().flatten().collect();
+fn check_relocations(
+    image: Image<'_>,
+    segments: &Segments,
+    dynamic: &Dynamic,
+) -> Result<Vec<u64>, String> {
     let mut slots = Vec::new();
-    require(
-        relocations.len() == THUNKS.len(),
-        "it does not relocate its slots",
-    )?;
-    let mut writable = file.elf_program_headers().iter().filter(|header| {
-        header.p_type(LE) == elf::PT_LOAD && header.p_flags(LE).contains(elf::PF_W)
-    });
-    let Some(writable) = writable.next() else {
-        return Err("it has no writable segment".to_owned());
-    };
-    let range = writable.p_vaddr(LE)..writable.p_vaddr(LE) + writable.p_memsz(LE);
-    for ((at, relocation), thunk) in relocations.into_iter().zip(THUNKS) {
-        let RelocationTarget::Symbol(symbol) = relocation.target() else {
-            return Err("a slot is not for a thunk".to_owned());
-        };
-        let symbol = file
-            .dynamic_symbol_table()
-            .and_then(|symbols| symbols.symbol_by_index(symbol).ok());
+    for (symbol, at) in (1_u64..=THUNKS.len() as u64).zip(dynamic.relocations()) {
+        let kind = u64::from(machine::SLOT_RELOCATION.0);
         require(
-            symbol.is_some_and(|symbol| symbol.name() == Ok(thunk)),
-            "a slot is not for its thunk",
+            image.double(at + 8)? == symbol << 32 | kind && image.double(at + 16)? == 0,
+            "a relocation is not for its thunk",
         )?;
-        let is_slot = range.contains(&at) && at.is_multiple_of(8);
-        require(is_slot, "a relocation does not lie in a slot")?;
-        let kind = object::RelocationFlags::Elf {
-            r_type: machine::SLOT_RELOCATION,
-        };
+        let slot = image.double(at)?;
+        let range = segments.dynamic.1..segments.slots.1 - 7;
         require(
-            relocation.flags() == kind,
-            "a relocation is of the wrong kind",
+            range.contains(&slot) && slot.is_multiple_of(8) && !slots.contains(&slot),
+            "a relocation does not lie in a slot",
         )?;
-        slots.push(at);
+        slots.push(slot);
     }
     Ok(slots)
 }
 
 /// Every stub, the spare ones included, hands over its number to its thunk.
-fn check_stubs(bytes: &[u8], stubs: u64, slots: &[u64], compiled: &Compiled) -> Result<(), String> {
+fn check_stubs(
+    image: Image<'_>,
+    stubs: u64,
+    slots: &[u64],
+    compiled: &Compiled,
+) -> Result<(), String> {
     let mut at = stubs;
     for (number, thunk) in (0_u32..).zip(thunks(compiled)) {
-        let expected = machine::stub(number, at, slots.get(thunk).copied().unwrap_or(0));
-        let start = usize::try_from(at).unwrap_or(usize::MAX);
-        let code = bytes.get(start..start.saturating_add(expected.len()));
-        let Some(code) = code else {
-            return Err(format!("stub {number} lies beyond the file"));
-        };
+        let slot = slots.get(thunk).copied().unwrap_or(0);
+        let code = image.bytes(at, machine::STUB_LEN)?;
+        let expected = machine::stub(number, at, slot);
         require(code == expected, &format!("stub {number} is damaged"))?;
-        at = at.wrapping_add(machine::STUB_LEN);
+        at += machine::STUB_LEN;
     }
     Ok(())
+}
+
+/// What an exception that passes a stub reads.
+fn check_frames(
+    image: Image<'_>,
+    segments: &Segments,
+    stubs: u64,
+    compiled: &Compiled,
+) -> Result<(), String> {
+    let (header, end) = segments.frames_header;
+    let frames = end.next_multiple_of(8);
+    let len = thunks(compiled).count() as u64 * machine::STUB_LEN;
+    let expected = machine::frames_header(header, frames, stubs);
+    let is_header = image.bytes(header, machine::FRAMES_HEADER_LEN)? == expected;
+    let expected = machine::frames(frames, stubs, len);
+    let are_frames = image.bytes(frames, machine::FRAMES_LEN)? == expected;
+    require(
+        is_header && are_frames && stubs + len == segments.code.1,
+        "its unwind information is damaged",
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::table::compile_adapters;
+    use object::LittleEndian as LE;
+    use object::Object;
     use object::ObjectSection;
+    use object::ObjectSymbol;
+    use object::read::elf::ElfFile64;
+    use object::read::elf::ProgramHeader;
+    use whofreed_hooktable::STUBS_SYMBOL;
+    use whofreed_hooktable::TABLE_SYMBOL;
 
     const ADAPTER: &str = "name = \"pool\"\nlibrary = \"libpool.so\"\n[[hook]]\nevent = \"deallocate\"\n\
         symbols = [\"pool_give\", \"pool_drop\"]\naddress = \"arg0\"\n";

@@ -8,8 +8,10 @@ use super::HashShape;
 use super::THUNKS;
 use super::machine;
 use super::thunks;
+use super::versions::Versions;
 use crate::table::Compiled;
 
+/// With three more where symbols have versions; the last one ends the list.
 const DYNAMIC_ENTRIES: usize = 12;
 pub(super) const SEGMENTS: u32 = 7;
 pub(super) const WORD: u64 = 8;
@@ -21,6 +23,10 @@ pub(super) struct Layout {
     pub(super) hash: u64,
     pub(super) symbols: u64,
     pub(super) strings: u64,
+    /// The version of each symbol, and the versions; 0 where there are none.
+    pub(super) symbol_versions: u64,
+    pub(super) versions: u64,
+    pub(super) version_count: u16,
     pub(super) relocations: u64,
     pub(super) table: u64,
     pub(super) frames: u64,
@@ -29,6 +35,7 @@ pub(super) struct Layout {
     pub(super) stubs: u64,
     pub(super) stubs_end: u64,
     pub(super) dynamic: u64,
+    pub(super) dynamic_end: u64,
     pub(super) slots: u64,
     pub(super) relro_end: u64,
 }
@@ -37,12 +44,19 @@ pub(super) fn reserve(
     writer: &mut Writer<'_>,
     compiled: &Compiled,
     shape: HashShape,
+    versions: &Versions<'_>,
 ) -> object::write::Result<Layout> {
     writer.reserve_file_header();
     writer.reserve_program_headers(SEGMENTS);
     let hash = writer.reserve_gnu_hash(shape.filters, shape.buckets, shape.symbols);
     let symbols = writer.reserve_dynsym();
     let strings = writer.reserve_dynstr()?;
+    let version_count = versions.count();
+    let mut symbol_versions = 0;
+    if version_count > 0 {
+        symbol_versions = writer.reserve_gnu_versym();
+    }
+    let versions = writer.reserve_gnu_verdef(version_count, usize::from(version_count));
     let relocations = writer.reserve_relocations(THUNKS.len(), true);
     let table = writer.reserve(compiled.table.len() as u64, 64);
     let frames_header = writer.reserve(machine::FRAMES_HEADER_LEN, 4);
@@ -54,7 +68,9 @@ pub(super) fn reserve(
     );
     let stubs_end = writer.reserved_len();
     writer.reserve_until(stubs_end.next_multiple_of(machine::PAGE));
-    let dynamic = writer.reserve_dynamic(DYNAMIC_ENTRIES);
+    let of_versions = if version_count > 0 { 3 } else { 0 };
+    let dynamic = writer.reserve_dynamic(DYNAMIC_ENTRIES + of_versions);
+    let dynamic_end = writer.reserved_len();
     let slots = writer.reserve(SLOTS_LEN, WORD);
     // Whole pages, since the loader rounds the end of what becomes read-only down.
     let relro_end = writer.reserved_len().next_multiple_of(machine::PAGE);
@@ -65,6 +81,9 @@ pub(super) fn reserve(
         hash,
         symbols,
         strings,
+        symbol_versions,
+        versions,
+        version_count,
         relocations,
         table,
         frames,
@@ -73,6 +92,7 @@ pub(super) fn reserve(
         stubs,
         stubs_end,
         dynamic,
+        dynamic_end,
         slots,
         relro_end,
     })
@@ -105,7 +125,6 @@ pub(super) fn segments(layout: &Layout) -> [ProgramHeader; SEGMENTS as usize] {
     let (read, page) = (elf::PF_R, machine::PAGE);
     let write = read | elf::PF_W;
     let frames_header_end = layout.frames_header + machine::FRAMES_HEADER_LEN;
-    let dynamic_end = layout.dynamic + DYNAMIC_ENTRIES as u64 * 2 * WORD;
     [
         segment(elf::PT_LOAD, read, 0, layout.read_only_end, page),
         segment(
@@ -116,7 +135,13 @@ pub(super) fn segments(layout: &Layout) -> [ProgramHeader; SEGMENTS as usize] {
             page,
         ),
         segment(elf::PT_LOAD, write, layout.dynamic, layout.relro_end, page),
-        segment(elf::PT_DYNAMIC, write, layout.dynamic, dynamic_end, WORD),
+        segment(
+            elf::PT_DYNAMIC,
+            write,
+            layout.dynamic,
+            layout.dynamic_end,
+            WORD,
+        ),
         segment(elf::PT_GNU_RELRO, read, layout.dynamic, layout.relro_end, 1),
         segment(
             elf::PT_GNU_EH_FRAME,

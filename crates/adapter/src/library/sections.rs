@@ -24,6 +24,10 @@ pub(super) fn write_section_headers(
     writer.write_gnu_hash_section_header(layout.hash);
     writer.write_dynsym_section_header(layout.symbols, 1);
     writer.write_dynstr_section_header(layout.strings);
+    if layout.version_count > 0 {
+        writer.write_gnu_versym_section_header(layout.symbol_versions);
+        writer.write_gnu_verdef_section_header(layout.versions);
+    }
     let data = elf::SHF_ALLOC;
     let stubs_len = layout.stubs_end - layout.stubs;
     let ranges = [
