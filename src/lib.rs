@@ -78,6 +78,7 @@ pub fn start() {
             options::start();
             thread::start();
             stack::start();
+            preload::audit::start();
         });
     }
 }

@@ -162,7 +162,7 @@ fn unobservable(report: &Value) -> Vec<String> {
 #[test]
 fn arguments_and_results_arrive_whole() {
     let (tracked, _) = toy("arguments").run("arguments", &[]);
-    assert_eq!(unobservable(&tracked.report), Vec::<String>::new());
+    assert_eq!(unobservable(&tracked.report), ["\"toy_optional\""]);
     assert_eq!(total(&tracked.report, "leaked"), 0);
 }
 
@@ -208,7 +208,7 @@ fn attempts_are_one_event_each() {
         .as_object()
         .expect("names of devices");
     assert!(names.values().any(|name| name == "handles"), "{names:?}");
-    assert_eq!(unobservable(&tracked.report), Vec::<String>::new());
+    assert_eq!(unobservable(&tracked.report), ["\"toy_optional\""]);
     assert_eq!(number(&tracked.report, &["verdicts", "already_freed"]), 4);
     assert_eq!(total(&tracked.report, "invalid"), 0);
 }
@@ -255,29 +255,39 @@ fn a_library_opened_late_and_privately_is_seen_from_its_constructors_on() {
     );
 }
 
-#[test]
-fn a_process_that_calls_no_hooked_function_leaves_nothing() {
-    let toy = toy("inert");
-    let arguments = ["none"];
-    let before = fs::read_dir(toy.scratch.path()).expect("a folder").count();
+/// Runs a command under the adapter, which calls nothing that is hooked; what it says, and whether there is a trace.
+fn call_nothing(scratch: &Scratch, adapter: &str, host: &Path) -> (String, bool) {
+    let trace = scratch.file("none.wft");
     let mut command = Command::new(common::cli());
-    command
-        .arg("run")
-        .arg("--shim")
-        .arg(common::shim())
-        .arg("--trace")
-        .arg(toy.scratch.file("none.wft"));
-    command
-        .args(["--adapters", &toy.adapter, "--"])
-        .arg(&toy.host)
-        .args(arguments);
-    let run = common::run(&mut command).expect_code(0);
-    let after = fs::read_dir(toy.scratch.path()).expect("a folder").count();
-    assert_eq!(before, after, "{}", run.stderr);
+    command.arg("run").arg("--shim").arg(common::shim());
+    command.arg("--trace").arg(&trace);
+    command.args(["--adapters", adapter, "--"]).arg(host);
+    let run = common::run(command.arg("none")).expect_code(0);
+    let first = run.stderr.lines().next().unwrap_or_default();
     assert!(
-        run.stderr.contains("toy"),
-        "an adapter that bound nothing is told: {}",
+        first.contains("adapter toy bound nothing"),
+        "{}",
         run.stderr
+    );
+    (run.stderr, trace.exists())
+}
+
+#[test]
+fn a_process_without_a_function_of_the_adapter_leaves_nothing() {
+    let toy = toy("inert");
+    let (said, has_left) = call_nothing(&toy.scratch, &toy.adapter, Path::new("/bin/true"));
+    assert!(!has_left, "{said}");
+}
+
+#[test]
+fn a_process_that_could_have_called_a_hooked_function_and_did_not_says_what_is_not_seen() {
+    let toy = toy("silent");
+    let (said, has_left) = call_nothing(&toy.scratch, &toy.adapter, &toy.host);
+    assert!(has_left, "{said}");
+    assert!(said.contains("no event was recorded"), "{said}");
+    assert!(
+        said.contains("cannot be seen: toy_optional (present only because it is hooked"),
+        "{said}"
     );
 }
 

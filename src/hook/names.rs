@@ -1,6 +1,7 @@
 //! What belongs to no event: names, what adapters could bind, scopes.
 
 use whofreed_trace::blob::PayloadWriter;
+use whofreed_trace::blob::UNOBSERVABLE_PERHAPS;
 use whofreed_trace::blob::blob_kind;
 
 use super::MAX_NAME;
@@ -53,19 +54,28 @@ pub fn coverage_bound(adapter: &[u8], symbol: &[u8], library: &[u8]) {
 
 /// See [`coverage_bound`].
 pub fn coverage_bound_inside(inside: &mut Inside, adapter: &[u8], symbol: &[u8], library: &[u8]) {
-    tell_texts(inside, blob_kind::BOUND, &[adapter, symbol, library]);
+    tell_texts(inside, blob_kind::BOUND, 0, &[adapter, symbol, library]);
 }
 
 /// Something cannot be seen.
 pub fn coverage_unobservable(symbol: &[u8], why: &[u8]) {
     if let Some(mut inside) = enter() {
-        coverage_unobservable_inside(&mut inside, symbol, why);
+        coverage_unobservable_inside(&mut inside, symbol, why, b"", true);
     }
 }
 
-/// See [`coverage_unobservable`].
-pub fn coverage_unobservable_inside(inside: &mut Inside, symbol: &[u8], why: &[u8]) {
-    tell_texts(inside, blob_kind::UNOBSERVABLE, &[symbol, why]);
+/// See [`coverage_unobservable`]; in which library, empty where in none. It is not certain where it depends on whether the
+/// library calls itself, which its file tells.
+pub fn coverage_unobservable_inside(
+    inside: &mut Inside,
+    symbol: &[u8],
+    why: &[u8],
+    library: &[u8],
+    is_certain: bool,
+) {
+    let flags = if is_certain { 0 } else { UNOBSERVABLE_PERHAPS };
+    let texts = [symbol, why, library];
+    tell_texts(inside, blob_kind::UNOBSERVABLE, flags, &texts);
 }
 
 fn tell(inside: &mut Inside, kind: u16, id: u32, payload: &[u8]) {
@@ -77,7 +87,7 @@ fn tell(inside: &mut Inside, kind: u16, id: u32, payload: &[u8]) {
     }
 }
 
-fn tell_texts(inside: &mut Inside, kind: u16, texts: &[&[u8]]) {
+fn tell_texts(inside: &mut Inside, kind: u16, flags: u16, texts: &[&[u8]]) {
     let Some(world) = process::world() else {
         return;
     };
@@ -87,7 +97,7 @@ fn tell_texts(inside: &mut Inside, kind: u16, texts: &[&[u8]]) {
         payload.text(&text[..text.len().min(MAX_NAME)]);
     }
     if let Some(len) = payload.finish() {
-        pen.blob(&world.recorder, kind, 0, 0, &stack.text[..len]);
+        pen.blob(&world.recorder, kind, flags, 0, &stack.text[..len]);
     }
 }
 

@@ -11,8 +11,9 @@
 //! after `_dl_find_object` (lock-free in the linker, glibc >= 2.35) has confirmed that the
 //! entry still owns that address. What remains is a dlclose between the confirmation and the read;
 //! the preload room's dlclose hook tells it when to look again, and lets walks finish that have begun.
-//! Only the base namespace is walked: what dlmopen has loaded apart is not observable by name.
+//! Only the base namespace is searched: what dlmopen has loaded apart is not observable by name, and only told of.
 
+mod bindings;
 pub mod gate;
 mod global;
 mod scope;
@@ -23,6 +24,9 @@ mod tests;
 mod unloading;
 mod versions;
 
+pub use bindings::Reference;
+pub use bindings::is_program;
+pub use bindings::objects_apart;
 pub use global::loaded;
 pub use scope::Choice;
 pub use scope::Definition;

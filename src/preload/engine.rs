@@ -93,7 +93,7 @@ fn original(hooked: &Hooked, frame: &mut Frame, inside: &mut Option<Inside>) -> 
             && told::UNOBSERVABLE.is_first(hooked.number)
         {
             let why = b"called, but no loaded library defines it";
-            hook::coverage_unobservable_inside(inside, hooked.symbol(), why);
+            hook::coverage_unobservable_inside(inside, hooked.symbol(), why, b"", true);
         }
         frame.result = hooked.hook.guard_value();
         return 0;
@@ -103,7 +103,7 @@ fn original(hooked: &Hooked, frame: &mut Frame, inside: &mut Option<Inside>) -> 
         && told::GUESSED.is_first(hooked.number)
     {
         let why = b"several libraries define it, and none of them for its caller: such calls go to the first";
-        hook::coverage_unobservable_inside(inside, hooked.symbol(), why);
+        hook::coverage_unobservable_inside(inside, hooked.symbol(), why, b"", true);
     }
     original.address
 }
@@ -157,7 +157,7 @@ fn closed(table: &Table<'_>) {
 }
 
 /// Goes inside; the first time in a process it says which adapters are in force there.
-fn begin(table: &Table<'_>) -> Option<Inside> {
+pub(super) fn begin(table: &Table<'_>) -> Option<Inside> {
     let mut inside = hook::enter_for_hook()?;
     if told::ADAPTERS.is_first(0) {
         let mut adapters = (0..table.adapter_count()).filter_map(|place| table.adapter(place));
@@ -175,7 +175,9 @@ fn begin(table: &Table<'_>) -> Option<Inside> {
 /// Says which adapters there is something to hook for. Of the others nobody wants to read; they come when they are used.
 fn announce(inside: &mut Inside, table: &Table<'_>) {
     for place in 0..table.adapter_count() {
-        let library = table.adapter(place).map(|adapter| table.text(adapter.library));
+        let library = table
+            .adapter(place)
+            .map(|adapter| table.text(adapter.library));
         let mut objects = linkmap::objects();
         if library.is_some_and(|library| objects.any(|object| object.matches(library))) {
             announce_one(inside, table, place);

@@ -12,6 +12,7 @@
 //! cancellation and longjmp pass as if we were not there. No name or layout of any runtime is known here.
 
 mod attempts;
+pub(crate) mod audit;
 mod devices;
 mod engine;
 mod expression;
@@ -31,6 +32,7 @@ mod told;
 use std::mem::offset_of;
 
 pub use attempts::PerThread;
+pub use audit::audit_at_exit;
 pub use engine::enter;
 pub use engine::leave;
 pub use engine::left;

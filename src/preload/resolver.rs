@@ -18,6 +18,7 @@ use whofreed_hooktable::Table;
 use whofreed_hooktable::flags;
 
 use super::Frame;
+use super::audit;
 use super::engine;
 use super::expression::Call;
 use super::expression::is_plausible;
@@ -36,7 +37,8 @@ static TAKEN: [[AtomicU64; SPARES]; THUNKS.len()] =
     [const { [const { AtomicU64::new(0) }; SPARES] }; THUNKS.len()];
 
 /// `RTLD_DEFAULT` and `RTLD_NEXT`: handles that mean "as seen from the caller".
-const CALLERS_VIEW: [u64; 2] = [0, u64::MAX];
+const CALLERS_VIEW: [u64; 2] = [0, RTLD_NEXT];
+const RTLD_NEXT: u64 = u64::MAX;
 
 /// The stub and the original that a spare stands for, by its number after those of the table's stubs.
 pub(super) fn spare(number: usize) -> Option<(usize, usize)> {
@@ -65,7 +67,11 @@ pub(super) fn before(hooked: &Hooked, frame: &mut Frame) {
     let _errno = Errno::keep();
     let name = if hooked.hook.event == Event::SymbolLookup as u32 {
         let [handle, name, ..] = frame.arguments;
-        (!CALLERS_VIEW.contains(&handle)).then_some(name)
+        if CALLERS_VIEW.contains(&handle) {
+            note_view(hooked, frame, handle == RTLD_NEXT, name);
+            return;
+        }
+        Some(name)
     } else {
         let call = Call {
             hooked,
@@ -86,6 +92,16 @@ pub(super) fn before(hooked: &Hooked, frame: &mut Frame) {
     });
     if let Some(stub) = stub {
         frame.ticket = engine::RESOLVED | (stub as u64) << engine::TICKET_BITS;
+    }
+}
+
+/// What is looked up as seen from the caller is left as it is; whether that is seen is told at the end.
+fn note_view(hooked: &Hooked, frame: &Frame, is_next: bool, name: u64) {
+    let stub = text_at(name).and_then(|name| hooked.table.stub_named(name.to_bytes()));
+    if let Some(stub) = stub {
+        let slot = with_exposed_provenance::<usize>(frame.return_address_slot);
+        // SAFETY: the thunk wrote down where the return address of its call lies.
+        audit::asked(stub, is_next, unsafe { slot.read() }.wrapping_sub(1));
     }
 }
 
@@ -200,6 +216,6 @@ fn tell_once(told: &Told, hooked: &Hooked, why: &[u8]) {
     if let Some(mut inside) = hook::enter_for_hook()
         && told.is_first(hooked.number)
     {
-        hook::coverage_unobservable_inside(&mut inside, hooked.symbol(), why);
+        hook::coverage_unobservable_inside(&mut inside, hooked.symbol(), why, b"", true);
     }
 }

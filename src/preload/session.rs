@@ -309,7 +309,13 @@ impl<'hooked> Session<'hooked> {
     pub(super) fn unreadable(&mut self) {
         if told::UNOBSERVABLE.is_first(self.hooked.number) {
             let why = b"called, but the adapter's expressions have no value";
-            hook::coverage_unobservable_inside(&mut self.inside, self.hooked.symbol(), why);
+            hook::coverage_unobservable_inside(
+                &mut self.inside,
+                self.hooked.symbol(),
+                why,
+                b"",
+                true,
+            );
         }
     }
 }

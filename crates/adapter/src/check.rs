@@ -5,6 +5,7 @@ mod calls_x86_64;
 mod facts;
 pub(crate) mod library;
 mod outline;
+mod own;
 mod programs;
 mod symbols;
 
@@ -32,6 +33,7 @@ pub use facts::OwnFunctions;
 pub use facts::State;
 pub use facts::SymbolFacts;
 pub use library::Form;
+pub use own::unseen_own_calls;
 
 /// A file that is to be checked.
 #[derive(Debug)]

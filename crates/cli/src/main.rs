@@ -5,6 +5,7 @@
 //! Exit codes are decided here and nowhere else: see [`failure`] for those of whofreed itself.
 
 mod adapters;
+mod coverage;
 mod diff;
 mod failure;
 mod here;

@@ -7,6 +7,7 @@ use clap::Args;
 use whofreed_analysis::Rules;
 use whofreed_symbols::Resolver;
 
+use crate::coverage;
 use crate::failure::Failure;
 use crate::output;
 use crate::output::Format;
@@ -42,7 +43,8 @@ pub(crate) fn report(args: &ReportArgs) -> Result<u8, Failure> {
     let traces = traces::load(&args.traces)?;
     let names = Resolver::new(&traces);
     let rules = Rules::of(&traces).and(own);
-    let analysis = whofreed_analysis::analyse_by(&traces, &names, &rules);
+    let mut analysis = whofreed_analysis::analyse_by(&traces, &names, &rules);
+    coverage::settle(&mut analysis.coverage);
     let mut page = match &args.output {
         Some(_) => output::page_of_file(),
         None => output::page_of(&io::stdout()),

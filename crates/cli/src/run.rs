@@ -28,6 +28,7 @@ use whofreed_trace::Process;
 use whofreed_trace::Trace;
 use whofreed_trace::layout;
 
+use crate::coverage;
 use crate::failure::Failure;
 use crate::here;
 use crate::output;
@@ -164,11 +165,12 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
     }
     let traces = load(&paths, ended.pid);
     let names = Resolver::new(&traces);
-    let analysis = if traces.is_empty() {
+    let mut analysis = if traces.is_empty() {
         nothing_recorded(args, &ended, &adapters)
     } else {
         whofreed_analysis::analyse_by(&traces, &names, &Rules::of(&traces).and(own))
     };
+    coverage::settle(&mut analysis.coverage);
     let mut page = match &report {
         Some(_) => output::page_of_file(),
         None => output::page_of(&io::stderr()),

@@ -215,6 +215,9 @@ struct BoundView<'a> {
 struct UnobservableView<'a> {
     symbol: &'a str,
     why: &'a str,
+    /// The library that it is about; the key is left out where it is about none.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    library: &'a str,
 }
 
 impl<'a> CoverageView<'a> {
@@ -234,8 +237,17 @@ impl<'a> CoverageView<'a> {
                     symbol,
                     library,
                 }),
-                Coverage::Unobservable { symbol, why } => {
-                    view.unobservable.push(UnobservableView { symbol, why });
+                Coverage::Unobservable {
+                    symbol,
+                    why,
+                    library,
+                    ..
+                } => {
+                    view.unobservable.push(UnobservableView {
+                        symbol,
+                        why,
+                        library,
+                    });
                 }
             }
         }

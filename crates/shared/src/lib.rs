@@ -24,6 +24,7 @@ extern "C" fn start() {
 }
 
 extern "C" fn exit() {
+    contain((), host::preload::audit_at_exit);
     contain((), host::summary_at_exit);
 }
 

@@ -4,6 +4,7 @@
 //! A unit is read when an address of it is asked for, whole and once; what is kept is plain numbers and names.
 
 mod code;
+mod inlined;
 mod sections;
 mod unit;
 
@@ -18,6 +19,7 @@ use addr2line::gimli::DebugInfoOffset;
 use addr2line::gimli::Dwarf;
 
 use code::Code;
+pub use inlined::inlined;
 use sections::Sections;
 use sections::Slice;
 use unit::Unit;

@@ -35,6 +35,7 @@ use whofreed_trace::Trace;
 
 use crate::binary::Binary;
 use crate::call_sites::Callee;
+pub use crate::call_sites::inlined;
 use crate::demangle::capped;
 use crate::demangle::readable;
 use crate::mixed::PythonLine;

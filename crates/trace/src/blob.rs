@@ -25,6 +25,8 @@ pub const OFFSET_BITS: u32 = 48;
 pub const ENTRY_BIT: u32 = 1 << 31;
 /// [`BlobHeader::flags`] of a stack that was longer than recorded.
 pub const STACK_TRUNCATED: u16 = 1;
+/// [`BlobHeader::flags`] of what cannot be seen if there is any of it.
+pub const UNOBSERVABLE_PERHAPS: u16 = 1;
 
 /// What a blob is.
 pub mod blob_kind {
@@ -46,7 +48,7 @@ pub mod blob_kind {
     pub const ADAPTER: u16 = 8;
     /// A hook that was bound: adapter, symbol, library.
     pub const BOUND: u16 = 9;
-    /// Something that cannot be seen: symbol, why.
+    /// Something that cannot be seen: symbol, why, library.
     pub const UNOBSERVABLE: u16 = 10;
 }
 
@@ -58,7 +60,7 @@ pub struct BlobHeader {
     pub len: u32,
     /// One of [`blob_kind`].
     pub kind: u16,
-    /// [`STACK_TRUNCATED`].
+    /// [`STACK_TRUNCATED`], [`UNOBSERVABLE_PERHAPS`].
     pub flags: u16,
     /// What number events and other blobs call it by.
     pub id: u32,
@@ -233,10 +235,12 @@ impl<'bytes> PayloadReader<'bytes> {
         })
     }
 
-    pub(crate) fn unobservable(&mut self) -> Option<Coverage> {
+    pub(crate) fn unobservable(&mut self, flags: u16) -> Option<Coverage> {
         Some(Coverage::Unobservable {
             symbol: self.text()?,
             why: self.text()?,
+            library: self.text()?,
+            is_certain: flags & UNOBSERVABLE_PERHAPS == 0,
         })
     }
 }

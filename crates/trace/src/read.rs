@@ -395,7 +395,7 @@ impl<E: Collect> Reader<E> {
             blob_kind::COMMAND_WORD => drop(self.command.insert(id, text_of(payload))),
             blob_kind::ADAPTER => trace.process.adapters.push(text_of(payload)),
             blob_kind::BOUND => trace.coverage.push(reader.bound()?),
-            blob_kind::UNOBSERVABLE => trace.coverage.push(reader.unobservable()?),
+            blob_kind::UNOBSERVABLE => trace.coverage.push(reader.unobservable(header.flags)?),
             _ => return None,
         }
         Some(())

@@ -223,6 +223,10 @@ pub enum Coverage {
         symbol: String,
         /// Why.
         why: String,
+        /// Whose, where it is one library's; else empty.
+        library: String,
+        /// Not certain is what depends on whether the library calls its own function, which only its file tells.
+        is_certain: bool,
     },
 }
 

@@ -71,7 +71,7 @@ pub(super) fn hook(hook: &HookOutline, looks: &[Look<'_, '_>]) -> HookFacts {
     }
 }
 
-fn symbol_in(symbol: &str, look: &Look<'_, '_>) -> SymbolFacts {
+pub(super) fn symbol_in(symbol: &str, look: &Look<'_, '_>) -> SymbolFacts {
     let (name, version) = named(symbol);
     let mut facts = SymbolFacts::missing(symbol);
     let all = look

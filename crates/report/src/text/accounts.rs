@@ -247,7 +247,7 @@ fn processes(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
 
 fn coverage(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
     let mut bound: BTreeMap<&str, (BTreeSet<&str>, BTreeSet<&str>)> = BTreeMap::new();
-    let mut unseen = Vec::new();
+    let mut unseen: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
     for entry in &analysis.coverage {
         match entry {
             Coverage::Bound {
@@ -259,7 +259,15 @@ fn coverage(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
                 symbols.insert(symbol);
                 libraries.insert(library);
             }
-            Coverage::Unobservable { symbol, why } => unseen.push((symbol, why)),
+            Coverage::Unobservable {
+                symbol,
+                why,
+                library,
+                ..
+            } => {
+                let symbols: &mut BTreeSet<&str> = unseen.entry((library, why)).or_default();
+                symbols.insert(symbol);
+            }
         }
     }
     for (adapter, (symbols, libraries)) in &bound {
@@ -293,12 +301,22 @@ fn coverage(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
         page.prose(0, 2, &[plain(text)]);
     }
     let most = if options.verbose { usize::MAX } else { FEW };
-    for (symbol, why) in unseen.iter().take(most) {
-        let text = format!(
-            "cannot be seen: {} ({})",
-            fit_middle(symbol, page.width.saturating_sub(20)),
-            printable(why)
-        );
+    for ((library, why), symbols) in unseen.iter().take(most) {
+        let shown = if options.verbose { usize::MAX } else { FEW };
+        let mut names: Vec<String> = symbols
+            .iter()
+            .take(shown)
+            .map(|symbol| fit_middle(symbol, page.width.saturating_sub(20)))
+            .collect();
+        if symbols.len() > shown {
+            names.push(format!("{} more", symbols.len() - shown));
+        }
+        let place = match *library {
+            "" => String::new(),
+            library => format!(" in {}", fit_end(base(library), 40)),
+        };
+        let names = names.join(", ");
+        let text = format!("cannot be seen{place}: {names} ({})", printable(why));
         page.prose(0, 2, &[plain(text)]);
     }
     if unseen.len() > most {

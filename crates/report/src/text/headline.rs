@@ -1,6 +1,8 @@
 //! What comes first: the sentence that answers the question, and before or right behind it whatever makes the
 //! answer doubtful.
 
+use std::collections::BTreeSet;
+
 use whofreed_analysis::Analysis;
 use whofreed_trace::Coverage;
 
@@ -22,6 +24,9 @@ pub(super) fn set(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
     for adapter in &options.named_adapters {
         if !binds(analysis, adapter) {
             let why = match options.found {
+                Found::Traces if has_gaps(analysis) => {
+                    "no call of its functions was seen; what could not be, and why, is told below"
+                }
                 Found::Traces => "not one of its functions was called",
                 // What was not recorded may have been called all the same.
                 Found::Unreadable | Found::Nothing => "no call of its functions is on record",
@@ -41,6 +46,7 @@ pub(super) fn set(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
     page.prose(0, 2, &pieces);
     apart(page, analysis);
     doubts(page, analysis);
+    gaps(page, analysis);
 }
 
 fn binds(analysis: &Analysis, name: &str) -> bool {
@@ -48,6 +54,30 @@ fn binds(analysis: &Analysis, name: &str) -> bool {
         .coverage
         .iter()
         .any(|entry| matches!(entry, Coverage::Bound { adapter, .. } if adapter == name))
+}
+
+fn has_gaps(analysis: &Analysis) -> bool {
+    let mut coverage = analysis.coverage.iter();
+    coverage.any(|entry| matches!(entry, Coverage::Unobservable { .. }))
+}
+
+/// That some calls could not be seen; which and why is the end's matter.
+fn gaps(page: &mut Page, analysis: &Analysis) {
+    let unseen: BTreeSet<&str> = analysis
+        .coverage
+        .iter()
+        .filter_map(|entry| match entry {
+            Coverage::Unobservable { symbol, .. } => Some(symbol.as_str()),
+            Coverage::Bound { .. } => None,
+        })
+        .collect();
+    if !unseen.is_empty() {
+        let text = format!(
+            "not everything could be seen: {}, told at the end",
+            counted(unseen.len() as u64, "function")
+        );
+        page.prose(0, 2, &[plain(text)]);
+    }
 }
 
 fn nothing(pieces: &mut Vec<Piece>, analysis: &Analysis, options: &TextOptions) {

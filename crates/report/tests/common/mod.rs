@@ -210,6 +210,8 @@ pub fn usual() -> Analysis {
             Coverage::Unobservable {
                 symbol: "device_free_inline".to_owned(),
                 why: "bound inside its own library (DT_SYMBOLIC)".to_owned(),
+                library: "/opt/runtime/lib/libdevice.so".to_owned(),
+                is_certain: true,
             },
         ],
         totals: Totals {
@@ -429,6 +431,8 @@ pub fn hostile() -> Analysis {
     analysis.coverage.push(Coverage::Unobservable {
         symbol: "\u{1b}[1m".repeat(40),
         why: "\u{85}why".to_owned(),
+        library: "/l\u{8}ib.so".to_owned(),
+        is_certain: true,
     });
     analysis
 }

@@ -128,7 +128,7 @@ impl Unit {
 }
 
 /// The next entry with one of the tags, and its depth. Nearly all entries are of types and variables, and stepped over.
-fn next_of<'data>(
+pub(super) fn next_of<'data>(
     entries: &mut gimli::EntriesRaw<'_, Slice<'data>>,
     tags: &[gimli::DwTag],
 ) -> Option<(isize, Entry<'data>)> {
