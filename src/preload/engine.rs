@@ -175,7 +175,9 @@ fn begin(table: &Table<'_>) -> Option<Inside> {
 /// Says which adapters there is something to hook for. Of the others nobody wants to read; they come when they are used.
 fn announce(inside: &mut Inside, table: &Table<'_>) {
     for place in 0..table.adapter_count() {
-        let library = table.adapter(place).map(|adapter| table.text(adapter.library));
+        let library = table
+            .adapter(place)
+            .map(|adapter| table.text(adapter.library));
         let mut objects = linkmap::objects();
         if library.is_some_and(|library| objects.any(|object| object.matches(library))) {
             announce_one(inside, table, place);
