@@ -97,13 +97,12 @@ pub fn audit_at_exit() {
     {
         let held = linkmap::hold();
         let audit = Audit::new(table);
-        if world.is_some() || (held.is_sure && audit.concerns_somebody()) {
-            if let Some(mut inside) = engine::begin(&table) {
-                if held.is_sure {
-                    audit.tell(&mut inside);
-                } else {
-                    hook::coverage_unobservable_inside(&mut inside, b"*", UNLOADING, b"", true);
-                }
+        let is_told = world.is_some() || (held.is_sure && audit.concerns_somebody());
+        if is_told && let Some(mut inside) = engine::begin(&table) {
+            if held.is_sure {
+                audit.tell(&mut inside);
+            } else {
+                hook::coverage_unobservable_inside(&mut inside, b"*", UNLOADING, b"", true);
             }
         }
     }

@@ -16,6 +16,7 @@ use whofreed_trace::Damage;
 #[test]
 fn without_owners_a_clean_run_does_not_say_who_held_the_buffers() {
     let mut analysis = common::clean();
+    analysis.coverage.clear();
     for (ownerless, told) in [
         (0, "all of them by who held the buffer\n"),
         (

@@ -64,7 +64,10 @@ fn every_key_of_the_contract_is_there() {
         &report["coverage"]["bound"][0],
         &["adapter", "symbol", "library"],
     );
-    has(&report["coverage"]["unobservable"][0], &["symbol", "why"]);
+    has(
+        &report["coverage"]["unobservable"][0],
+        &["symbol", "why", "library"],
+    );
     has(
         &report["totals"],
         &[

@@ -239,7 +239,12 @@ impl<'bytes> PayloadReader<'bytes> {
         Some(Coverage::Unobservable {
             symbol: self.text()?,
             why: self.text()?,
-            library: self.text()?,
+            // Traces of before have none.
+            library: if self.rest.is_empty() {
+                String::new()
+            } else {
+                self.text()?
+            },
             is_certain: flags & UNOBSERVABLE_PERHAPS == 0,
         })
     }
