@@ -19,7 +19,20 @@ use crate::ttnn::Runtime;
 struct Section {
     name: &'static str,
     about: &'static str,
-    measure: fn() -> Outcome<String>,
+    measure: fn() -> Outcome<Measured>,
+}
+
+/// What a section says.
+struct Measured {
+    table: String,
+    /// How many tests failed on the way: their figures are written down all the same.
+    failed: u64,
+}
+
+impl From<String> for Measured {
+    fn from(table: String) -> Self {
+        Self { table, failed: 0 }
+    }
 }
 
 const SECTIONS: [Section; 7] = [
@@ -91,16 +104,23 @@ pub fn command(arguments: &[&str]) -> Outcome<()> {
         return Err(format!("soak: one of {names}, or nothing for all of them"));
     }
     artifacts::build()?;
+    let mut red = Vec::new();
     for section in chosen {
         eprintln!("xtask: soak {}", section.name);
-        let table = (section.measure)()?;
-        println!("{table}");
-        DOCUMENT.write_section(section.name, section.about, &table)?;
+        let measured = (section.measure)()?;
+        println!("{}", measured.table);
+        DOCUMENT.write_section(section.name, section.about, &measured.table)?;
+        if measured.failed > 0 {
+            red.push(section.name);
+        }
     }
-    Ok(())
+    if red.is_empty() {
+        return Ok(());
+    }
+    Err(format!("soak: tests failed in {}", red.join(", ")))
 }
 
-fn model_like_ratio() -> Outcome<String> {
+fn model_like_ratio() -> Outcome<Measured> {
     let runtime = ttnn::set_up()?;
     let trace = paths::target().join("whofreed-soak.wft");
     let mut table =
@@ -130,7 +150,7 @@ fn model_like_ratio() -> Outcome<String> {
     let _ = fs::remove_file(&trace);
     ratios.sort_by(f64::total_cmp);
     let _ = writeln!(table, "| median | | | {:.2} |", ratios[RUNS / 2]);
-    Ok(table)
+    Ok(table.into())
 }
 
 /// Runs the loop by the given launcher and returns its own figure.
@@ -151,7 +171,7 @@ fn steady(runtime: &Runtime, mut launcher: Command) -> Outcome<f64> {
 }
 
 /// Analyses logs of several sizes, each in a process of its own.
-fn analysis_scale() -> Outcome<String> {
+fn analysis_scale() -> Outcome<Measured> {
     let mut table = String::from(
         "| events | excess frees | replay, s | events/s | with the blame, s | peak, MiB | culprits | explained |\n\
          |---|---|---|---|---|---|---|---|\n",
@@ -189,13 +209,13 @@ fn analysis_scale() -> Outcome<String> {
             figure("peak_mib")?,
         );
     }
-    Ok(table)
+    Ok(table.into())
 }
 
 /// Seeds of the corpus that nothing was tuned on.
 const SEEDS: &str = "5000..5034";
 
-fn corpus() -> Outcome<String> {
+fn corpus() -> Outcome<Measured> {
     let mut tables = String::new();
     for (test, owners) in [
         ("unique_owners_are_exact", "Unique owners"),
@@ -217,11 +237,11 @@ fn corpus() -> Outcome<String> {
         rows.insert(rows.len().min(1), &rule);
         let _ = writeln!(tables, "{owners}, seeds {SEEDS}:\n\n{}\n", rows.join("\n"));
     }
-    Ok(tables)
+    Ok(tables.into())
 }
 
 /// Runs the tests that have a word in their names at their full size, and collects the figures they give.
-fn tests_at_full_size(word: &str) -> Outcome<String> {
+fn tests_at_full_size(word: &str) -> Outcome<Measured> {
     let notes = paths::target().join("whofreed-notes");
     run::write(&notes, "")?;
     let notes_path = notes.display().to_string();
@@ -238,5 +258,6 @@ fn tests_at_full_size(word: &str) -> Outcome<String> {
         let (label, value) = line.split_once(": ").unwrap_or((line, ""));
         let _ = writeln!(table, "| {label} | {value} |");
     }
-    Ok(table)
+    let failed = tally.failed();
+    Ok(Measured { table, failed })
 }

@@ -52,6 +52,11 @@ impl Tally {
         tally
     }
 
+    /// How many failed.
+    pub fn failed(self) -> u64 {
+        self.failed
+    }
+
     fn add(&mut self, other: Self) {
         self.passed += other.passed;
         self.failed += other.failed;
@@ -115,7 +120,8 @@ pub fn run_tests(filters: &[&str], with_ttnn: bool, variables: &[(&str, &str)]) 
     environment.push(python_for_tests());
 
     let mut tally = Tally::default();
-    for mut command in runners(filters) {
+    let is_soak = variables.contains(&("WHOFREED_TEST_SIZE", "soak"));
+    for mut command in runners(filters, is_soak) {
         let (output, success) = run::tee(command.envs(environment.iter().cloned()))?;
         let part = Tally::of_output(&output);
         if !success && part.failed == 0 {
@@ -166,7 +172,7 @@ fn python_for_tests() -> (&'static str, String) {
 }
 
 /// nextest where it is installed (it runs no documentation tests), else Cargo alone.
-fn runners(filters: &[&str]) -> Vec<Command> {
+fn runners(filters: &[&str], is_soak: bool) -> Vec<Command> {
     let cargo = |arguments: &[&str]| {
         let mut command = artifacts::cargo();
         command.args(arguments);
@@ -180,6 +186,8 @@ fn runners(filters: &[&str]) -> Vec<Command> {
             "--workspace",
             "--no-fail-fast",
             "--no-tests=pass",
+            "--profile",
+            if is_soak { "soak" } else { "default" },
         ]));
         if filters.is_empty() {
             runners.push(cargo(&["test", "--workspace", "--no-fail-fast", "--doc"]));
