@@ -76,6 +76,13 @@ macro_rules! wide {
     (@load $base:literal $register:literal $number:literal) => {
         concat!("vmovups ", $register, $number, ", [", $base, " + 64 * ", $number, "]\n")
     };
+    // They are loaded again; what runs until then is slow where their upper halves are in use.
+    (@after store) => {
+        "vzeroupper\n"
+    };
+    (@after load) => {
+        ""
+    };
     ($way:tt $base:literal $($number:literal)+) => {
         concat!(
             "call {measure}\n",
@@ -83,9 +90,11 @@ macro_rules! wide {
             "jb 6f\n",
             "ja 5f\n",
             $(wide!(@$way $base "ymm" $number),)+
-            "jmp 6f\n",
+            "jmp 7f\n",
             "5:\n",
             $(wide!(@$way $base "zmm" $number),)+
+            "7:\n",
+            wide!(@after $way),
             "6:\n",
         )
     };
