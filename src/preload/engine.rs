@@ -68,6 +68,15 @@ pub unsafe extern "C" fn enter(number: u32, frame: *mut Frame) -> usize {
     if original == 0 {
         return 0;
     }
+    if !originals::is_of_build(&hooked, original) {
+        if let Some(inside) = &mut inside
+            && told::UNOBSERVABLE.is_first(hooked.number)
+        {
+            let why = b"called, but the hook is for other builds of the library";
+            hook::coverage_unobservable_inside(inside, hooked.symbol(), why);
+        }
+        return original;
+    }
     if let Some(inside) = &mut inside
         && told::BOUND.is_first(hooked.number)
     {

@@ -32,6 +32,9 @@ static ORIGINALS: [AtomicUsize; REMEMBERED] = [const { AtomicUsize::new(0) }; RE
 /// What the callers of one object mean; the owner is the generation in which that was so, the device how many objects were
 /// loaded then where another one can change it, else 0.
 static BY_CALLER: Memory = Memory::new();
+/// For stubs that are only for some builds of a library: the function that was looked at last, twice, plus one when its
+/// library is such a build.
+static BUILDS: [AtomicUsize; REMEMBERED] = [const { AtomicUsize::new(0) }; REMEMBERED];
 /// Counts up whenever a library may have been unloaded: what was found before does not count any more.
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 static SYMBOLS: [AtomicUsize; REMEMBERED] = [const { AtomicUsize::new(0) }; REMEMBERED];
@@ -153,12 +156,47 @@ fn key(number: usize, caller: Option<Object>) -> u64 {
 pub(super) fn forget(table: &Table<'_>) {
     GENERATION.fetch_add(1, Ordering::SeqCst);
     let known = ORIGINALS.iter().take(table.stub_count());
+    let builds = BUILDS.iter().take(table.stub_count());
     let symbols = SYMBOLS.iter().take(table.list_count());
     known
+        .chain(builds)
         .chain(symbols)
         .for_each(|place| place.store(0, Ordering::SeqCst));
     let missed = MISSED_AT.iter().take(table.list_count());
     missed.for_each(|place| place.store(0, Ordering::Relaxed));
+}
+
+/// Whether the hook is for the build of the library that defines `original`.
+pub(super) fn is_of_build(hooked: &Hooked, original: usize) -> bool {
+    let wanted = hooked.table.text(hooked.hook.build_id);
+    if wanted.is_empty() {
+        return true;
+    }
+    let known = BUILDS.get(hooked.number);
+    if let Some(known) = known.map(|known| known.load(Ordering::Relaxed))
+        && known >> 1 == original
+    {
+        return known & 1 != 0;
+    }
+    let library = linkmap::object_of(original);
+    let id = library.and_then(|library| library.build_id());
+    let mut wanted = wanted.split(|byte| *byte == b'|');
+    let is_it = id.is_some_and(|id| wanted.any(|digits| begins(id, digits)));
+    if let Some(known) = known {
+        known.store(original << 1 | usize::from(is_it), Ordering::Relaxed);
+    }
+    is_it
+}
+
+/// Whether a build id begins with these hexadecimal digits.
+fn begins(id: &[u8], digits: &[u8]) -> bool {
+    let halves = id.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    let digit = |half: u8| b"0123456789abcdef"[usize::from(half & 15)];
+    digits.len() <= 2 * id.len()
+        && digits
+            .iter()
+            .copied()
+            .eq(halves.map(digit).take(digits.len()))
 }
 
 /// A symbol, in the libraries that `globs` names, else in any but the generated one.
@@ -192,4 +230,24 @@ pub(super) fn symbol(place: usize, hooked: &Hooked) -> Option<usize> {
         _ => {}
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_id_begins_with_digits() {
+        let id = [0x0f, 0xa1];
+        for (digits, does) in [
+            (&b"0"[..], true),
+            (b"0fa", true),
+            (b"0fa1", true),
+            (b"0fa10", false),
+            (b"1", false),
+            (b"0fb", false),
+        ] {
+            assert_eq!(begins(&id, digits), does, "{digits:?}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 mod artifacts;
 mod demo;
 mod figures;
+mod hook_cost;
 mod mutants;
 mod packages;
 mod paths;

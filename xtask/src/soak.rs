@@ -7,6 +7,7 @@ use std::process::Stdio;
 
 use crate::artifacts;
 use crate::figures::Document;
+use crate::hook_cost;
 use crate::paths;
 use crate::run;
 use crate::run::Outcome;
@@ -35,11 +36,17 @@ impl From<String> for Measured {
     }
 }
 
-const SECTIONS: [Section; 7] = [
+const SECTIONS: [Section; 8] = [
     Section {
         name: "model-like-ratio",
         about: "The real runtime's decode loop (400 iterations, 4 layers, 2x4 mesh), alone and under whofreed with all stacks, by turns.",
         measure: model_like_ratio,
+    },
+    Section {
+        name: "hook-cost",
+        about: "Calls whose hooks say that they are no events, and the start of a process: the least of many tries, the loop \
+                included.",
+        measure: hook_cost::measure,
     },
     Section {
         name: "threads",

@@ -1,6 +1,6 @@
 //! Writes the shared library that exports the hooked symbols.
 //!
-//! It has one stub per symbol, spare ones for what resolvers hand out, two slots for the thunks of libwhofreed.so, and
+//! It has one stub per symbol, spare ones for what resolvers hand out, a slot for each of the thunks of libwhofreed.so, and
 //! the table as data. The loader itself then binds the host's calls to the stubs, in libraries opened later too. `check`
 //! holds what the loader insists on.
 
@@ -36,7 +36,7 @@ pub(crate) use check::check;
 const SONAME: &str = "whofreed-hooks.so";
 
 /// The symbols begin with none and the thunks.
-const FIRST_DEFINED: u32 = 3;
+const FIRST_DEFINED: u32 = 1 + THUNKS.len() as u32;
 const SYMBOL_LEN: u64 = 24;
 const RELOCATION_LEN: u64 = 24;
 const RELOCATIONS_LEN: u64 = RELOCATION_LEN * THUNKS.len() as u64;
@@ -319,9 +319,7 @@ fn write_contents(writer: &mut Writer<'_>, layout: &Layout, compiled: &Compiled)
 fn thunks(compiled: &Compiled) -> impl Iterator<Item = usize> {
     let of_symbols = compiled.exports.iter();
     let of_spares = (0..THUNKS.len()).flat_map(|thunk| std::iter::repeat_n(thunk, SPARES));
-    of_symbols
-        .map(|export| usize::from(export.calls_through))
-        .chain(of_spares)
+    of_symbols.map(|export| export.thunk).chain(of_spares)
 }
 
 fn write_dynamic(

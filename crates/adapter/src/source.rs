@@ -65,6 +65,8 @@ pub(crate) struct HookSource {
     pub(crate) label_at: Option<Spanned<String>>,
     pub(crate) guard: Option<i64>,
     pub(crate) stack_words: Option<Spanned<u32>>,
+    pub(crate) simd: Option<bool>,
+    pub(crate) build_id: Option<Vec<Spanned<String>>>,
 }
 
 fn yes() -> bool {

@@ -1,8 +1,10 @@
 //! Adapters to one table: every check that an adapter's text has to pass is made here.
 
+mod build_id;
 mod keys;
 mod loader;
 mod resolver;
+mod simd;
 
 use std::cell::Cell;
 
@@ -50,7 +52,8 @@ pub(crate) struct Compiled {
 pub(crate) struct Export {
     /// `name` or `name@VERSION`.
     pub(crate) symbol: String,
-    pub(crate) calls_through: bool,
+    /// The place of its stub's thunk.
+    pub(crate) thunk: usize,
     pub(crate) is_exported: bool,
 }
 
@@ -254,9 +257,16 @@ impl Output {
         let layer = source.layer.as_ref().or(adapter.layer.as_ref());
         hook.layer = layer.map_or(0, |layer| self.table.text(layer.get_ref()));
         self.calling(place, source, event, after, &mut hook, at)?;
-        let calls_through = hook.flags & flags::CALL_THROUGH != 0;
+        if source.simd.unwrap_or_else(|| self::simd::is_wide(source)) {
+            hook.flags |= flags::WIDE;
+        }
+        hook.build_id = match &source.build_id {
+            Some(ids) => self.table.text(&self::build_id::joined(place, ids)?),
+            None => 0,
+        };
+        let thunk = hook.thunk();
         let hook_place = self.table.hook(hook);
-        self.symbols(place, source, hook_place, calls_through)
+        self.symbols(place, source, hook_place, thunk)
     }
 
     /// How the stub of the hook calls: by which thunk, with what of the stack, blocked with what value.
@@ -315,7 +325,7 @@ impl Output {
         place: Place<'_>,
         source: &HookSource,
         hook: u32,
-        calls_through: bool,
+        thunk: usize,
     ) -> Result<(), Error> {
         for spanned in &source.symbols {
             let (at, symbol) = (spanned.span().start, spanned.get_ref());
@@ -338,7 +348,7 @@ impl Output {
             self.table.stub(Stub { symbol: text, hook });
             self.exports.push(Export {
                 symbol,
-                calls_through,
+                thunk,
                 is_exported: source.export != Some(false),
             });
         }

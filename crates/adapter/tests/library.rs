@@ -101,8 +101,8 @@ fn exports_exactly_the_symbols_and_the_table() {
         "what is not to be exported is not"
     );
     assert!(
-        file.imports().unwrap().count() == 2,
-        "only the two thunks are asked for"
+        file.imports().unwrap().count() == 4,
+        "only the thunks are asked for"
     );
 
     let table = file

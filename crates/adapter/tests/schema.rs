@@ -180,6 +180,9 @@ fn what_the_reader_refuses_by_its_form_the_schema_refuses() {
         format!("{HEAD}{}", sound.replace("address", "adress")),
         format!("{HEAD}{}", sound.replace("\"arg0\"", "0")),
         format!("{HEAD}{sound}stack_words = 257\n"),
+        format!("{HEAD}{sound}simd = 1\n"),
+        format!("{HEAD}{sound}build_id = []\n"),
+        format!("{HEAD}{sound}build_id = [\"0X\"]\n"),
         format!("{HEAD}{sound}guard = \"0\"\n"),
     ] {
         assert!(complaint(&wrong).is_some(), "{wrong}");

@@ -55,5 +55,16 @@ pub const TAIL_THUNK_SYMBOL: &str = "wf_thunk_tail";
 /// The thunk that calls the real function and looks at what it did.
 pub const CALL_THUNK_SYMBOL: &str = "wf_thunk_call";
 
+/// As [`TAIL_THUNK_SYMBOL`], for functions with vectors of more than 16 bytes.
+pub const WIDE_TAIL_THUNK_SYMBOL: &str = "wf_thunk_tail_wide";
+
+/// As [`CALL_THUNK_SYMBOL`], for functions with vectors of more than 16 bytes.
+pub const WIDE_CALL_THUNK_SYMBOL: &str = "wf_thunk_call_wide";
+
 /// The thunks, in the order of their slots and of the spare stubs.
-pub const THUNKS: [&str; 2] = [TAIL_THUNK_SYMBOL, CALL_THUNK_SYMBOL];
+pub const THUNKS: [&str; 4] = [
+    TAIL_THUNK_SYMBOL,
+    CALL_THUNK_SYMBOL,
+    WIDE_TAIL_THUNK_SYMBOL,
+    WIDE_CALL_THUNK_SYMBOL,
+];

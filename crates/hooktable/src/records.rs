@@ -78,6 +78,8 @@ pub mod flags {
     pub const REPORT_AFTER: u32 = 8;
     /// A hook: its symbols are not exported; only resolvers lead to their stubs.
     pub const NOT_EXPORTED: u32 = 1 << 8;
+    /// A hook: its functions take or return vectors of more than 16 bytes.
+    pub const WIDE: u32 = 1 << 9;
 }
 
 macro_rules! record {
@@ -179,6 +181,9 @@ record! {
         label,
         /// Where the label of a scope lies, a C string.
         label_at,
+        /// Text: beginnings of build ids, in hexadecimal digits, separated by `|`; calls of functions that libraries with
+        /// other ones define are no events. Empty: all are.
+        build_id,
     }
 }
 
@@ -186,7 +191,9 @@ impl Hook {
     /// The thunk that its stubs go to, by its place among [`THUNKS`](crate::THUNKS).
     #[must_use]
     pub const fn thunk(&self) -> usize {
-        (self.flags & flags::CALL_THROUGH != 0) as usize
+        let calls = (self.flags & flags::CALL_THROUGH != 0) as usize;
+        let wide = (self.flags & flags::WIDE != 0) as usize;
+        calls + 2 * wide
     }
 
     /// The expressions of the parts of the device.

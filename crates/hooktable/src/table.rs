@@ -6,7 +6,7 @@ use crate::Part;
 use crate::Stub;
 
 pub(crate) const MAGIC: u32 = u32::from_le_bytes(*b"WFHT");
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
 pub(crate) const SECTIONS: usize = 8;
 
 /// How many bytes the header of a table has.

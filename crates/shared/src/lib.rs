@@ -11,6 +11,8 @@ mod allocator;
 mod ffi;
 #[cfg(target_arch = "x86_64")]
 mod thunks_x86_64;
+#[cfg(target_arch = "x86_64")]
+mod wide_thunks_x86_64;
 
 use std::panic::catch_unwind;
 

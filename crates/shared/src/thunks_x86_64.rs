@@ -2,8 +2,8 @@
 //!
 //! They save every register that can carry an argument (integer and vector, `rax` of variadic calls, `r10` of nested
 //! functions), ask `whofreed::preload`, and restore them; a result is kept whole in the same way (`rax`, `rdx`, `xmm0`,
-//! `xmm1`; the x87 stack is not touched). The upper halves of wider vector registers are not kept. Everything has
-//! unwind information, so that exceptions and backtraces pass.
+//! `xmm1`; the x87 stack is not touched). The upper halves of wider vector registers are kept by other thunks (`wide`).
+//! Everything has unwind information, so that exceptions and backtraces pass.
 
 use std::arch::naked_asm;
 use std::ffi::c_int;
@@ -138,6 +138,9 @@ macro_rules! restore {
         )
     };
 }
+
+pub(crate) use restore;
+pub(crate) use save;
 
 /// Reports a call, and ends in a jump to the real function: no frame of ours is left.
 ///
@@ -274,10 +277,11 @@ pub unsafe extern "C" fn wf_thunk_call() {
     )
 }
 
-type Personality = unsafe extern "C" fn(c_int, c_int, u64, *mut c_void, *mut c_void) -> c_int;
+pub(crate) type Personality =
+    unsafe extern "C" fn(c_int, c_int, u64, *mut c_void, *mut c_void) -> c_int;
 
 /// The unwind information refers to the personality through a word, as position independent code has to.
-static PERSONALITY: Personality = pass;
+pub(crate) static PERSONALITY: Personality = pass;
 
 const UNWINDER_CLEANUP: c_int = 2;
 const CONTINUE: c_int = 8;

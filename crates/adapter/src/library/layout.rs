@@ -106,7 +106,7 @@ impl Layout {
 
     /// Where the slots of the thunks are, in the thunks' order.
     pub(super) fn slots(&self) -> [u64; THUNKS.len()] {
-        [self.slots, self.slots + WORD]
+        std::array::from_fn(|place| self.slots + WORD * place as u64)
     }
 }
 

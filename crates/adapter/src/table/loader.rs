@@ -17,6 +17,9 @@ const FUNCTIONS: [(&str, Event); 3] = [
     ("dlvsym", Event::SymbolLookup),
 ];
 
+/// The place of the thunk that calls through.
+const CALLS: usize = 1;
+
 impl Output {
     /// Hooks those of them that no adapter has hooked.
     pub(super) fn loader(&mut self) {
@@ -39,7 +42,7 @@ impl Output {
             self.table.stub(Stub { symbol, hook });
             self.exports.push(Export {
                 symbol: name.to_owned(),
-                calls_through: true,
+                thunk: CALLS,
                 is_exported: true,
             });
         }
