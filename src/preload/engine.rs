@@ -73,7 +73,7 @@ pub unsafe extern "C" fn enter(number: u32, frame: *mut Frame) -> usize {
             && told::UNOBSERVABLE.is_first(hooked.number)
         {
             let why = b"called, but the hook is for other builds of the library";
-            hook::coverage_unobservable_inside(inside, hooked.symbol(), why);
+            hook::coverage_unobservable_inside(inside, hooked.symbol(), why, b"", true);
         }
         return original;
     }
