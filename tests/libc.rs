@@ -168,7 +168,7 @@ fn check_exactly(scratch: &Scratch, program: &Program<'_>) {
     assert_eq!(recorded(&tracked), counts);
 }
 
-/// A program that does a little more or less at each run, by its threads or where things lie: about what the counter counts
+/// A program that does a little more or less at each run, by its threads or where things lie: within 3 % of what the counter counts
 /// is recorded.
 fn check_about(name: &str, arguments: &[&str]) {
     let Some(program) = find(name) else {
@@ -183,7 +183,7 @@ fn check_about(name: &str, arguments: &[&str]) {
     let tracked = tracked(&scratch, &[], &program);
     check_behaviour(&tracked, &alone);
     let recorded = recorded(&tracked);
-    let is_about = |one: u64, other: u64| one.abs_diff(other) * 100 <= other;
+    let is_about = |one: u64, other: u64| one.abs_diff(other) * 100 <= 3 * other;
     assert!(
         is_about(recorded.taken, counts.taken) && is_about(recorded.given, counts.given),
         "{recorded:?} {counts:?}"

@@ -89,8 +89,13 @@ impl Bench {
         assert!(number(&truth, &["failures"]) > 0, "some were refused");
         assert_eq!(total(report, "unknown"), 0, "{report:#}");
         assert_eq!(total(report, "leaked"), 2, "{report:#}");
-        let unobservable = &report["coverage"]["unobservable"];
-        assert_eq!(unobservable.as_array().map(Vec::len), Some(0), "{report:#}");
+        // A stand-in may call a function of its own without the linker, as a real library does.
+        let unobservable = common::rows(&report["coverage"], "unobservable");
+        let is_inside = |gap: &serde_json::Value| {
+            let why = gap["why"].as_str().unwrap_or_default();
+            why.contains("inside its library")
+        };
+        assert!(unobservable.iter().all(is_inside), "{report:#}");
         tracked
     }
 

@@ -1,6 +1,5 @@
 //! What happens when a hooked function is called: the two entries that the thunks know.
 
-use whofreed_hooktable::Adapter;
 use whofreed_hooktable::Event;
 use whofreed_hooktable::Table;
 use whofreed_hooktable::flags;
@@ -15,6 +14,7 @@ use super::table::Hooked;
 use super::told;
 use crate::hook;
 use crate::linkmap;
+use crate::process;
 use crate::thread::Inside;
 
 /// In a frame's ticket: `leave` has to report the event.
@@ -169,13 +169,6 @@ fn closed(table: &Table<'_>) {
 pub(super) fn begin(table: &Table<'_>) -> Option<Inside> {
     let mut inside = hook::enter_for_hook()?;
     if told::ADAPTERS.is_first(0) {
-        let mut adapters = (0..table.adapter_count()).filter_map(|place| table.adapter(place));
-        let is_named = |adapter: &Adapter| !table.text(adapter.name).is_empty();
-        if adapters.any(|adapter| is_named(&adapter) && adapter.flags & flags::UNIQUE_OWNERS == 0) {
-            drop(inside);
-            hook::owners_are_pointers(true);
-            inside = hook::enter_for_hook()?;
-        }
         announce(&mut inside, table);
     }
     Some(inside)
@@ -218,6 +211,9 @@ fn tell_bound(inside: &mut Inside, hooked: &Hooked, address: usize) {
         .as_ref()
         .map_or(&b""[..], |library| library.name().to_bytes());
     announce_one(inside, &hooked.table, hooked.adapter_place as usize);
+    if hooked.hook.owner != 0 && hooked.adapter.flags & flags::UNIQUE_OWNERS == 0 {
+        process::set_owners_are_pointers(true);
+    }
     let adapter = hooked.table.text(hooked.adapter.name);
     hook::coverage_bound_inside(inside, adapter, hooked.symbol(), library);
 }
