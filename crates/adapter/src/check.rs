@@ -90,10 +90,14 @@ fn asked_for(list: &str) -> Result<Vec<Outline>, Error> {
         .collect()
 }
 
-/// Every adapter with a name; one that is not sound is told and passed over, since nobody asked for it.
+/// Every adapter with a name, but those that are used only when they are named: they are for every library there is. One
+/// that is not sound is told and passed over, since nobody asked for it.
 fn all(notes: &mut Vec<String>) -> Vec<Outline> {
     let mut outlines = Vec::new();
     for known in search::known() {
+        if known.origin == Origin::Shipped && crate::ONLY_BY_NAME.contains(&known.name.as_str()) {
+            continue;
+        }
         let outline = search::find(&known.name).and_then(|(file, text)| Outline::of(&file, &text));
         match outline {
             Ok(outline) => outlines.push(outline),
