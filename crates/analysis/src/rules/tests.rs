@@ -40,7 +40,7 @@ fn all_rules_that_come_along_are_rules() {
     parse::layer(DEFAULT).unwrap();
     for (name, adapter) in ADAPTERS {
         let rules = carried(adapter);
-        assert!(rules.lines().count() > 20, "{name}");
+        assert!(rules.lines().count() > 2, "{name}");
         parse::layer(&rules).unwrap();
     }
     assert_eq!(Rules::shipped().layers.len(), 1 + ADAPTERS.len());
