@@ -1,4 +1,5 @@
-//! What happens when a hooked function is called: the two entries that the thunks know.
+//! The hook stop of an event's way, where a thunk comes in: before the real function, after it, and when it was left by an
+//! exception.
 
 use whofreed_hooktable::Event;
 use whofreed_hooktable::Table;
@@ -176,6 +177,7 @@ pub(super) fn begin(table: &Table<'_>) -> Option<Inside> {
 
 /// Says which adapters there is something to hook for. Of the others nobody wants to read; they come when they are used.
 fn announce(inside: &mut Inside, table: &Table<'_>) {
+    let _held = linkmap::hold();
     for place in 0..table.adapter_count() {
         let library = table
             .adapter(place)

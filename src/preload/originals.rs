@@ -217,7 +217,7 @@ pub(super) fn symbol(place: usize, hooked: &Hooked) -> Option<usize> {
     }
     let names = hooked.table.listed(place)?;
     // A library may be opened later, so absence is remembered only as long as nothing is loaded.
-    let objects = u32::try_from(linkmap::objects().count()).unwrap_or(0) + 1;
+    let objects = linkmap::loaded().wrapping_add(1);
     let missed_at = MISSED_AT.get(place);
     if missed_at.is_some_and(|missed| missed.load(Ordering::Relaxed) == objects) {
         return None;
