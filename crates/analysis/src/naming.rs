@@ -36,8 +36,13 @@ const FEW: f64 = 0.4;
 
 /// What it takes to name one more site, in nats.
 const NAME: f64 = 6.0;
+/// What it takes to name, besides, what all frees come through while most of the ways that lead there are never wrong: a
+/// runtime's own function that frees, as a rule.
+const GATE: f64 = 6.0;
 /// What it takes to say that a site is wrong more often on some ways than on others.
 const UNLIKE: f64 = 2.0;
+/// So many ways into a gate are never wrong, at least.
+const FEW_WAYS: usize = 3;
 /// By so many nats the longer story has to be longer before a name moves outward.
 const SLACK: f64 = 2.0;
 
@@ -109,7 +114,7 @@ pub(crate) fn naming(sites: &Sites<'_>, known: &Known<'_>) -> HashMap<ChainId, S
 }
 
 /// How many frees come through each innermost part of the chains.
-fn through<'a>(
+pub(crate) fn through<'a>(
     sites: &'a Sites<'_>,
     counts: &BTreeMap<ChainId, u64>,
 ) -> HashMap<&'a [SiteId], u64> {
@@ -127,6 +132,8 @@ fn through<'a>(
 struct Tree<'a> {
     nodes: HashMap<&'a [SiteId], Node>,
     noise: Noise,
+    /// How many of the innermost sites are a gate: all frees come through them, and most ways to get there are never wrong.
+    gate: usize,
 }
 
 /// The chains that begin with some sites.
@@ -170,9 +177,34 @@ impl<'a> Tree<'a> {
                 }
             }
         }
-        Self {
+        let mut tree = Self {
             nodes,
             noise: known.noise,
+            gate: 0,
+        };
+        tree.gate = tree.gate();
+        tree
+    }
+
+    fn gate(&self) -> usize {
+        let mut prefix = Vec::new();
+        loop {
+            let Some(node) = self.nodes.get(prefix.as_slice()) else {
+                return 0;
+            };
+            match node.ways.as_slice() {
+                &[way] if node.own.is_none() => prefix.push(way),
+                ways => {
+                    let is_never_wrong = |way: &&SiteId| {
+                        let way = [prefix.as_slice(), &[**way]].concat();
+                        let frees = self.nodes[way.as_slice()].frees;
+                        self.noise.may_be_innocent(frees.guilty, frees.innocent)
+                    };
+                    let right = ways.iter().filter(is_never_wrong).count();
+                    let is_gate = right >= FEW_WAYS && right > 2 * (ways.len() - right);
+                    return if is_gate { prefix.len() } else { 0 };
+                }
+            }
         }
     }
 
@@ -206,7 +238,8 @@ impl<'a> Tree<'a> {
 
     /// The same if the last site of `prefix` is the culprit, no matter how it is reached.
     fn named(&mut self, prefix: &mut Vec<SiteId>) -> f64 {
-        NAME + self.told(prefix)
+        let gate = if prefix.len() <= self.gate { GATE } else { 0.0 };
+        NAME + gate + self.told(prefix)
     }
 
     /// What it takes to tell the guilty ones of a culprit: it is wrong on all ways equally often, or on some as often as it
@@ -287,6 +320,10 @@ impl Frees {
             guilty: self.guilty * weight,
             innocent: self.innocent * weight,
         }
+    }
+
+    fn is_none(&self) -> bool {
+        self.guilty + self.innocent == 0.0
     }
 
     /// The share of guilty ones, never all.
