@@ -134,8 +134,8 @@ fn suspects(host: &Host) -> Vec<Vec<String>> {
     analysis.culprits.iter().map(names).collect()
 }
 
-fn is_guilty(name: &String) -> bool {
-    ["free_all", "drain"].contains(&name.as_str())
+fn is_guilty(name: &str) -> bool {
+    ["free_all", "drain"].contains(&name)
 }
 
 /// Where a name stands alone there is no other suspect, and the way may be named: "Not known" in docs/blame.md.
@@ -147,7 +147,10 @@ fn a_caller_is_not_named_for_what_it_calls_where_somebody_else_may_have_done_it(
             let host = run(seed, Program { in_both, ..PROGRAM });
             for names in suspects(&host) {
                 if names.len() > 1 {
-                    assert!(names.iter().any(is_guilty), "{in_both} {seed}: {names:?}");
+                    assert!(
+                        names.iter().any(|name| is_guilty(name)),
+                        "{in_both} {seed}: {names:?}"
+                    );
                     told += 1;
                 }
             }
