@@ -7,13 +7,15 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod golden;
+#[path = "golden/held.rs"]
+mod held;
 mod mark;
 
 use whofreed_corpus::Owners;
 
 #[test]
 fn the_blame_says_the_same_of_100_steps() {
-    golden::check(
+    held::check(
         "100",
         (0..6).flat_map(|seed| golden::of_all(Owners::Unknown, seed, 100)),
     );
@@ -21,7 +23,7 @@ fn the_blame_says_the_same_of_100_steps() {
 
 #[test]
 fn the_blame_says_the_same_of_200_steps() {
-    golden::check(
+    held::check(
         "200",
         (0..3).flat_map(|seed| golden::of_all(Owners::Unknown, seed, 200)),
     );
@@ -29,5 +31,5 @@ fn the_blame_says_the_same_of_200_steps() {
 
 #[test]
 fn the_blame_says_the_same_where_owners_are_known() {
-    golden::check("owners", golden::of_file("owners"));
+    held::check("owners", held::of_file("owners"));
 }

@@ -1,6 +1,7 @@
 //! `cargo xtask mutants`: small faults planted in the sources one after another, and whether a test notices.
 
 mod at_once;
+mod hosts;
 mod list;
 mod plant;
 mod programs;
@@ -41,7 +42,7 @@ const MOST_OF_CHANGE: usize = 400;
 /// How cargo-mutants ends when it has done its work: all caught, some not, some that ran on and on.
 const ENDS: [i32; 3] = [0, 2, 3];
 
-/// `cargo xtask mutants [[--again | --one-by-one | --table] PATH... | --in-diff REVISION]`
+/// `cargo xtask mutants [[--again | --find | --one-by-one | --table] PATH... | --in-diff REVISION]`
 pub fn command(arguments: &[&str]) -> Outcome<()> {
     let are_paths = |paths: &[&str]| paths.iter().all(|path| !path.starts_with('-'));
     match arguments {
@@ -49,10 +50,11 @@ pub fn command(arguments: &[&str]) -> Outcome<()> {
         ["--in-diff", revision] => of_change(revision),
         ["--table", path] => write_table(&room(path)?, &format!("`cargo xtask mutants --table {path}`")),
         ["--one-by-one", path] if are_paths(&[path]) => one_by_one_of_path(path),
+        ["--find", paths @ ..] if !paths.is_empty() && are_paths(paths) => find_hosts(paths),
         ["--again", paths @ ..] if !paths.is_empty() && are_paths(paths) => of_paths(paths, true),
         paths if are_paths(paths) => of_paths(paths, false),
         _ => Err(
-            "mutants: PATHs with or without --again, --one-by-one or --table PATH, or --in-diff REVISION"
+            "mutants: PATHs with or without --again or --find, --one-by-one or --table PATH, or --in-diff REVISION"
                 .to_owned(),
         ),
     }
@@ -84,6 +86,28 @@ fn of_paths(paths: &[&str], again: bool) -> Outcome<()> {
     let words = if again { "--again " } else { "" };
     let about = format!("`cargo xtask mutants {words}{}`", paths.join(" "));
     write_table(&room, &about)
+}
+
+/// Looks for simulated hosts that tell the survivors of files or folders, and adds them to those that the tests hold.
+fn find_hosts(paths: &[&str]) -> Outcome<()> {
+    let room = room(paths[0])?;
+    let package = package(&room)?;
+    let mutants = list::mutants(&listed(&["--package", &package])?)?;
+    let (log, equivalent) = (Log::read(&room), equivalent()?);
+    let wanted = |mutant: &Mutant| {
+        let is_wanted = paths
+            .iter()
+            .any(|path| is_of(&mutant.file, path.trim_end_matches('/')));
+        let is_open = log.survived(&mutant.name) && !log.is_one_of(&mutant.name, &equivalent);
+        (is_wanted && is_open).then_some(mutant.number)
+    };
+    let hosts = at_once::find_hosts(&package, &mutants, &wanted)?;
+    hosts::choose(&hosts)?;
+    println!(
+        "{} hosts: now WHOFREED_CORPUS_GOLDEN=write cargo test -p whofreed-corpus --test golden_long, and mutants --again",
+        hosts.len()
+    );
+    Ok(())
 }
 
 /// Writes down what was noted of a crate so far, by a run that may have been stopped.

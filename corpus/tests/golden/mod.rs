@@ -1,9 +1,6 @@
-//! What the blame says of small hosts, in a line for each, held against those of a file.
+//! What the blame says of small hosts, in a line for each.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::path::Path;
-use std::path::PathBuf;
 
 use whofreed_analysis::Analysis;
 use whofreed_analysis::Culprit;
@@ -18,9 +15,6 @@ use crate::mark::Mark;
 use crate::mark::mark;
 use crate::mark::name;
 
-/// So many lines that differ are shown; the rest is not waited for.
-const MOST_SHOWN: usize = 5;
-
 /// A host: its pattern, whether it tells owners, its seed and its steps.
 pub type Told = (Pattern, Owners, u64, u64);
 
@@ -28,58 +22,6 @@ pub type Told = (Pattern, Owners, u64, u64);
 pub fn of_all(owners: Owners, seed: u64, steps: u64) -> impl Iterator<Item = Told> {
     let told = move |pattern: &Pattern| (*pattern, owners, seed, steps);
     PATTERNS.iter().map(told)
-}
-
-/// Those hosts that the lines of `golden/NAME.txt` begin with: who wants one more adds the beginning of its line, up to the
-/// colon.
-pub fn of_file(name: &str) -> impl Iterator<Item = Told> {
-    let text = fs::read_to_string(file(name)).unwrap();
-    let heads: Vec<Told> = text.lines().map(of_line).collect();
-    heads.into_iter()
-}
-
-fn of_line(line: &str) -> Told {
-    let (head, _) = line.split_once(':').unwrap();
-    let words: Vec<&str> = head.split(' ').collect();
-    let [pattern, owners, seed, steps] = words.as_slice() else {
-        panic!("{head} is no host");
-    };
-    let all = [Owners::Unknown, Owners::Unique, Owners::Pointers];
-    let owners = all.into_iter().find(|one| format!("{one:?}") == *owners);
-    (
-        patterns::find(pattern).unwrap(),
-        owners.unwrap(),
-        seed.parse().unwrap(),
-        steps.parse().unwrap(),
-    )
-}
-
-fn file(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/{name}.txt"))
-}
-
-/// Says what the blame makes of the hosts, and holds it against the lines of `golden/NAME.txt`.
-pub fn check(name: &str, hosts: impl IntoIterator<Item = Told>) {
-    let said = hosts.into_iter().map(line);
-    if std::env::var("WHOFREED_CORPUS_GOLDEN").is_ok_and(|word| word == "write") {
-        let text: String = said.map(|line| line + "\n").collect();
-        fs::write(file(name), text).unwrap();
-        return;
-    }
-    let text = fs::read_to_string(file(name)).unwrap();
-    let mut wanted = text.lines();
-    let mut differing = Vec::new();
-    for said in said {
-        let wanted = wanted.next().unwrap_or("nothing");
-        if wanted != said {
-            differing.push(format!("- {wanted}\n+ {said}\n"));
-        }
-        if differing.len() == MOST_SHOWN {
-            break;
-        }
-    }
-    assert!(differing.is_empty(), "{name}:\n{}", differing.concat());
-    assert_eq!(wanted.next(), None);
 }
 
 /// One culprit: who, how sure, how many excess frees are its doing and were seen there, of how many buffers; what it costs
@@ -130,7 +72,8 @@ fn seen<'a>(what: &str, sites: impl Iterator<Item = (&'a Site, u64)>) -> String 
     }
 }
 
-fn line((pattern, owners, seed, steps): Told) -> String {
+/// What is said of one host.
+pub fn line((pattern, owners, seed, steps): Told) -> String {
     let run = patterns::run(pattern, seed, owners, steps);
     let host = &run.host;
     let said: Analysis = analyse(&host.traces(), host);

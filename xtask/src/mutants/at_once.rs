@@ -14,6 +14,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
+use super::hosts;
 use super::list::Kind;
 use super::list::Mutant;
 use super::plant;
@@ -57,6 +58,30 @@ pub fn try_mutants(
     wanted: &dyn Fn(&Mutant) -> Option<usize>,
     log: &mut Log,
 ) -> Outcome<()> {
+    let (tree, mut tried, left) = planted(package, mutants, wanted)?;
+    for mutant in left {
+        log.note(&mutant.name, End::Left)?;
+    }
+    tried.sort_by_key(|one| wanted(one));
+    Programs::build(package, &tree)?.try_all(&tried, log)
+}
+
+/// Simulated hosts of which the blame says something else with one of those mutants: how the line of each begins.
+pub fn find_hosts(
+    package: &str,
+    mutants: &[Mutant],
+    wanted: &dyn Fn(&Mutant) -> Option<usize>,
+) -> Outcome<BTreeSet<String>> {
+    let (tree, tried, _) = planted(package, mutants, wanted)?;
+    hosts::find(&tree, &tried)
+}
+
+/// The sources with mutants in them, those of the wanted ones that are, and those that are not.
+fn planted<'a>(
+    package: &str,
+    mutants: &'a [Mutant],
+    wanted: &dyn Fn(&Mutant) -> Option<usize>,
+) -> Outcome<(PathBuf, Vec<&'a Mutant>, Vec<&'a Mutant>)> {
     let tree = copy_of_sources(mutants)?;
     let mut refused = Refused::read(mutants);
     let planted = plant_all(package, &tree, mutants, &mut refused)?;
@@ -64,13 +89,10 @@ pub fn try_mutants(
     let compiling = mutants
         .iter()
         .filter(|one| !refused.rejected.contains(&one.number));
-    let mut tried: Vec<&Mutant> = compiling.filter(|one| wanted(one).is_some()).collect();
-    tried.sort_by_key(|one| wanted(one));
-    for mutant in tried.iter().filter(|one| !planted.contains(&one.number)) {
-        log.note(&mutant.name, End::Left)?;
-    }
-    tried.retain(|one| planted.contains(&one.number));
-    Programs::build(package, &tree)?.try_all(&tried, log)
+    let (tried, left) = compiling
+        .filter(|one| wanted(one).is_some())
+        .partition(|one| planted.contains(&one.number));
+    Ok((tree, tried, left))
 }
 
 /// The names of those mutants that compile, as far as they were planted before.

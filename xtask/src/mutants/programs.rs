@@ -38,10 +38,10 @@ const ELSEWHERE: [(&str, &str, &[&str]); 1] = [(
 )];
 
 /// A test program.
-struct Program {
-    file: PathBuf,
+pub(super) struct Program {
+    pub(super) file: PathBuf,
     /// Where it runs: the folder of its package.
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
     /// That it takes without a mutant.
     seconds: f64,
 }
@@ -161,12 +161,12 @@ impl Programs {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Builds those test programs of a package that have these names, or all of them where none is given.
-fn build(tree: &Path, package: &str, names: &[&str]) -> Outcome<Vec<Program>> {
+pub(super) fn build(tree: &Path, package: &str, names: &[&str]) -> Outcome<Vec<Program>> {
     let words = ["test", "--no-run", "--profile", "mutants"];
     let mut command = at_once::cargo(tree, &words);
     command.args(["--message-format", "json", "--package", package]);
@@ -198,7 +198,7 @@ fn is_out_of_time(status: std::process::ExitStatus) -> bool {
 }
 
 /// A shell where the tests of the crate run, with property tests that stop at the first failure and remember nothing.
-fn tests(folder: &Path) -> Command {
+pub(super) fn tests(folder: &Path) -> Command {
     let mut shell = Command::new("sh");
     shell
         .current_dir(folder)

@@ -84,9 +84,14 @@ impl Log {
         run::write(&self.file, &lines)
     }
 
+    /// Whether it survived before.
+    pub fn survived(&self, name: &str) -> bool {
+        self.ends.get(name) == Some(&End::Survived)
+    }
+
     /// Whether it survived before, and is one of those that may.
     pub fn is_one_of(&self, name: &str, equivalent: &BTreeSet<String>) -> bool {
-        self.ends.get(name) == Some(&End::Survived) && equivalent.contains(&without_place(name))
+        self.survived(name) && equivalent.contains(&without_place(name))
     }
 
     /// Whether a test noticed this mutant before.
