@@ -68,10 +68,15 @@ fn compile(scratch: &Scratch, source: &str, output: &str, flags: &[&str]) {
 /// What the check says of `pool_give`, and how many deallocations a run records.
 fn both(name: &str, library_flags: &[&str]) -> (Value, u64) {
     let scratch = Scratch::new(name);
+    let adapter = match name {
+        "this build" => format!("{ADAPTER}build_id = [\"00\", \"ab12\"]\n"),
+        "other build" => format!("{ADAPTER}build_id = [\"00\", \"ab13\"]\n"),
+        _ => ADAPTER.to_owned(),
+    };
     for (file, text) in [
         ("pool.c", LIBRARY),
         ("host.c", PROGRAM),
-        ("pool.toml", ADAPTER),
+        ("pool.toml", &adapter),
         ("map", "POOL_1 { global: *; };\n"),
     ] {
         fs::write(scratch.file(file), text).expect("a file");
@@ -127,6 +132,8 @@ fn what_the_check_says_is_seen_is_recorded_and_nothing_else() {
         ("no interposition", &["-fno-semantic-interposition", "-O2"]),
         ("ifunc", &["-DIFUNC"]),
         ("stripped", &["-s", "-Wl,-Bsymbolic"]),
+        ("this build", &["-Wl,--build-id=0xab12cd34"]),
+        ("other build", &["-Wl,--build-id=0xab12cd34"]),
     ] {
         let (symbol, recorded) = both(name, flags);
         let expected = if symbol["state"] == "seen" {

@@ -16,6 +16,7 @@ use whofreed_corpus::Reuse;
 struct Pool {
     /// How often it holds and queues the same buffer.
     twice: f64,
+    most_held: usize,
     random: Random,
     held: Vec<Buffer>,
     queued: VecDeque<Buffer>,
@@ -35,7 +36,7 @@ impl Pool {
         if self.random.chance(0.8) {
             self.drain(host);
         }
-        if self.held.len() > 5 {
+        if self.held.len() > self.most_held {
             self.free_all(host, &format!("step < {way}"));
         }
     }
@@ -62,6 +63,8 @@ struct Program {
     /// How often the pool is called.
     steps: f64,
     twice: f64,
+    most_held: usize,
+    slots: u64,
     /// What share of what is left in the end both of them free.
     in_both: f64,
 }
@@ -72,16 +75,19 @@ const PROGRAM: Program = Program {
     rounds: 700,
     steps: 0.2,
     twice: 0.2,
+    most_held: 5,
+    slots: 64,
     in_both: 1.0,
 };
 
 /// Its parts free what is theirs, and call the pool by the way.
 fn run(seed: u64, program: Program) -> Host {
     let mut random = Random(seed);
-    let mut host = Host::new(seed, program.owners, 1, program.reuse, 64);
+    let mut host = Host::new(seed, program.owners, 1, program.reuse, program.slots);
     host.only_thread = Some(7);
     let mut pool = Pool {
         twice: program.twice,
+        most_held: program.most_held,
         random: Random(seed + 1_000),
         held: Vec::new(),
         queued: VecDeque::new(),
@@ -194,4 +200,21 @@ fn who_called_what_may_be_at_fault_elsewhere_is_not_named_with_another_suspect()
         ..PROGRAM
     };
     assert_eq!(suspects(&run(7_102, program)), [["drain", "free_all"]]);
+}
+
+/// `free_all` is only called from two places, and wrong in one of them.
+#[test]
+fn who_called_what_is_hardly_called_by_others_is_not_named_without_it() {
+    let program = Program {
+        owners: Owners::Unknown,
+        rounds: 2_000,
+        steps: 0.05,
+        twice: 0.0,
+        most_held: 2,
+        slots: 16,
+        ..PROGRAM
+    };
+    let mut told = suspects(&run(1_986, program)).concat();
+    told.sort();
+    assert_eq!(told, ["evict", "finish", "free_all", "wind_down"]);
 }

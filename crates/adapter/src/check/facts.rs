@@ -114,6 +114,8 @@ pub enum State {
     Resolved,
     /// The program defines it itself.
     Program,
+    /// It is there, in a library of another build than the hook is for.
+    OtherBuild,
     /// It is there in other versions only.
     OtherVersion,
     /// It is hidden or local.

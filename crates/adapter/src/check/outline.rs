@@ -35,6 +35,8 @@ pub(crate) struct HookOutline {
     pub(crate) asked: BTreeSet<Asked>,
     /// The linker binds calls to it; else only resolvers lead to it.
     pub(crate) exported: bool,
+    /// How the build ids of its libraries may begin; none where any will do.
+    pub(crate) build_ids: Vec<String>,
 }
 
 /// What an expression of a hook asks of symbols.
@@ -90,6 +92,9 @@ impl Outline {
                 symbols: hook.symbols.iter().map(|it| it.get_ref().clone()).collect(),
                 exported: hook.export.unwrap_or(true),
                 signature: hook.signature.as_ref().map(|it| it.get_ref().clone()),
+                build_ids: { hook.build_id.iter().flatten() }
+                    .map(|id| id.get_ref().clone())
+                    .collect(),
                 asked: plain.map_or_else(BTreeSet::new, |hook| asked(hook, &shared, &parts)),
             });
         }

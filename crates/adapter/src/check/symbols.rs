@@ -50,6 +50,9 @@ pub(super) fn hook(hook: &HookOutline, looks: &[Look<'_, '_>]) -> HookFacts {
         .iter()
         .map(|symbol| {
             let seen = looks.iter().map(|look| symbol_in(symbol, look));
+            let seen = seen
+                .zip(looks)
+                .map(|(facts, look)| of_build(facts, &hook.build_ids, look));
             // The first library that has it; else the one that has most to say.
             seen.min_by_key(|facts| facts.state)
                 .unwrap_or_else(|| SymbolFacts::missing(symbol))
@@ -120,6 +123,17 @@ pub(super) fn symbol_in(symbol: &str, look: &Look<'_, '_>) -> SymbolFacts {
             "defined by the program itself, so calls are bound to it, and not seen".to_owned(),
         ),
         _ => own_calls(&mut facts, name, definition, look),
+    }
+    facts
+}
+
+/// What becomes of a symbol whose hook is for other builds of its library.
+fn of_build(mut facts: SymbolFacts, wanted: &[String], look: &Look<'_, '_>) -> SymbolFacts {
+    let id = look.library.build_id.as_deref().unwrap_or("");
+    let fits = wanted.is_empty() || wanted.iter().any(|wanted| id.starts_with(wanted));
+    if !fits && facts.state == State::Seen {
+        facts.state = State::OtherBuild;
+        facts.notes = vec![format!("the hook is for build id {}", wanted.join(" or "))];
     }
     facts
 }

@@ -1,6 +1,7 @@
 //! What comes first: the sentence that answers the question, and before or right behind it whatever makes the
 //! answer doubtful.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use whofreed_analysis::Analysis;
@@ -46,6 +47,7 @@ pub(super) fn set(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
     page.prose(0, 2, &pieces);
     apart(page, analysis);
     doubts(page, analysis);
+    hooked(page, analysis);
     gaps(page, analysis);
 }
 
@@ -59,6 +61,30 @@ fn binds(analysis: &Analysis, name: &str) -> bool {
 fn has_gaps(analysis: &Analysis) -> bool {
     let mut coverage = analysis.coverage.iter();
     coverage.any(|entry| matches!(entry, Coverage::Unobservable { .. }))
+}
+
+/// Through which adapters all this was seen; in which libraries is the end's matter.
+fn hooked(page: &mut Page, analysis: &Analysis) {
+    let mut bound: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for entry in &analysis.coverage {
+        if let Coverage::Bound {
+            adapter, symbol, ..
+        } = entry
+        {
+            bound.entry(adapter).or_default().insert(symbol);
+        }
+    }
+    let adapters: Vec<String> = bound
+        .iter()
+        .map(|(adapter, symbols)| {
+            let functions = counted(symbols.len() as u64, "function");
+            format!("{functions} of {}", fit_middle(adapter, 40))
+        })
+        .collect();
+    if !adapters.is_empty() {
+        let text = format!("seen through hooks of {}", adapters.join(", "));
+        page.prose(0, 2, &[plain(text)]);
+    }
 }
 
 /// That some calls could not be seen; which and why is the end's matter.

@@ -57,16 +57,19 @@ pub(super) fn accusations(
         all.push(group);
         let called = names.of_groups(&all, &unexplained);
         let first = shown.unwrap_or(group);
-        let alternatives: Vec<SiteId> = all
-            .iter()
-            .map(|other| called[other])
-            .filter(|&name| name != called[&first])
-            .collect();
+        let name = called[&first].site;
+        let mut alternatives = Vec::new();
+        if confidence == Confidence::Undecided {
+            let all = called
+                .values()
+                .flat_map(|called| [Some(called.site), called.too]);
+            alternatives.extend(all.flatten().filter(|&other| other != name));
+        }
         for told in told {
             let (site, charge) = match (confidence, shown) {
-                (Confidence::Undecided, None) => (called[&group], told.charge),
+                (Confidence::Undecided, None) => (called[&group].site, told.charge),
                 (_, None) => (names.of_chain(told.chain), told.charge),
-                (_, Some(shown)) => (called[&shown], told.swapped),
+                (_, Some(shown)) => (called[&shown].site, told.swapped),
             };
             let entry = accused.entry((group, site)).or_insert_with(|| Accused {
                 site,

@@ -20,11 +20,22 @@ const MOST_DEPTH: usize = 64;
 /// A site through which so many excess frees came that nobody is accused of may be at fault itself: then it is named, and
 /// nobody who called it.
 const UNEXPLAINED: u64 = 3;
+/// What is called from no more sites may be right and wrong by turns, and by chance have been only right when called from one of
+/// them: where somebody else may have done it as well, who called it is not named without it.
+const FEW_WAYS: usize = 2;
 /// A single label can err.
 const NOISE: Noise = Noise {
     frees: 2.0,
     share: 0.1,
 };
+
+/// What a group is called that may have done it or not.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Called {
+    pub(super) site: SiteId,
+    /// What the name passes over, and may be meant as well.
+    pub(super) too: Option<SiteId>,
+}
 
 /// What the names rest on.
 pub(super) struct Names<'a> {
@@ -78,7 +89,7 @@ impl<'a> Names<'a> {
         &self,
         groups: &[u32],
         unexplained: &HashMap<&[SiteId], u64>,
-    ) -> BTreeMap<u32, SiteId> {
+    ) -> BTreeMap<u32, Called> {
         let (problem, sites) = (self.problem, self.sites);
         let innermost = |group: u32, depth: usize| -> &[SiteId] {
             let chain = problem.chains[group as usize].first();
@@ -94,38 +105,49 @@ impl<'a> Names<'a> {
             let mut apart = groups.to_vec();
             apart.retain(|&other| innermost(other, depth) != innermost(group, depth));
             let site = self.of_group(group, (depth, &apart));
-            (
-                group,
-                self.passed(group, site, depth, unexplained).unwrap_or(site),
-            )
+            let is_open =
+                |sites: &[SiteId]| unexplained.get(sites).is_some_and(|&n| n >= UNEXPLAINED);
+            let site = self.passed(group, site, depth, is_open).unwrap_or(site);
+            let is_little_used = |sites: &[SiteId]| self.ways(sites) <= FEW_WAYS;
+            let too = self.passed(group, site, depth, is_little_used);
+            let too = too.filter(|&too| too != site);
+            (group, Called { site, too })
         };
         groups.iter().map(name).collect()
     }
 
     /// The innermost site of a group's stacks, among those that tell it from the others named with it and that `name` passes
-    /// over on its way outward, through which so many frees came that nobody is accused of.
+    /// over on its way outward, of which `is_it` holds.
     fn passed(
         &self,
         group: u32,
         name: SiteId,
         depth: usize,
-        unexplained: &HashMap<&[SiteId], u64>,
+        is_it: impl Fn(&[SiteId]) -> bool,
     ) -> Option<SiteId> {
-        let is_open = |sites: &[SiteId]| unexplained.get(sites).is_some_and(|&n| n >= UNEXPLAINED);
         let chains = self.problem.chains[group as usize].iter();
-        let passed = |&chain: &ChainId| {
+        let passed = chains.filter_map(|&chain| {
             let sites = self.sites.sites(chain);
             let at = sites.iter().position(|&site| site == name)?;
-            let open = (depth..=at).find(|&depth| is_open(&sites[..depth]))?;
-            Some((open, sites[open - 1]))
-        };
-        let sites = chains.filter_map(passed);
-        sites
-            .min_by(|a, b| {
-                a.0.cmp(&b.0)
-                    .then_with(|| self.sites.frame(a.1).cmp(self.sites.frame(b.1)))
-            })
-            .map(|(_, site)| site)
+            let depth = (depth..=at).find(|&depth| is_it(&sites[..depth]))?;
+            Some((depth, sites[depth - 1]))
+        });
+        let innermost = passed.min_by(|a, b| {
+            let frame = |site| self.sites.frame(site);
+            a.0.cmp(&b.0).then_with(|| frame(a.1).cmp(frame(b.1)))
+        });
+        innermost.map(|(_, site)| site)
+    }
+
+    /// From how many sites frees came to these innermost ones.
+    fn ways(&self, innermost: &[SiteId]) -> usize {
+        let chains = self.guilty.keys().chain(self.innocent.keys());
+        let next = chains.filter_map(|&chain| {
+            let sites = self.sites.sites(chain);
+            let is_by = sites.starts_with(innermost);
+            is_by.then(|| sites.get(innermost.len()))
+        });
+        next.collect::<BTreeSet<_>>().len()
     }
 
     /// The name of a whole group, apart from the others `named` with it, from which its innermost `depth` sites tell it,
