@@ -47,8 +47,7 @@ pub(super) fn set(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
     page.prose(0, 2, &pieces);
     apart(page, analysis);
     doubts(page, analysis);
-    hooked(page, analysis);
-    gaps(page, analysis);
+    seen(page, analysis);
 }
 
 fn binds(analysis: &Analysis, name: &str) -> bool {
@@ -63,46 +62,35 @@ fn has_gaps(analysis: &Analysis) -> bool {
     coverage.any(|entry| matches!(entry, Coverage::Unobservable { .. }))
 }
 
-/// Through which adapters all this was seen; in which libraries is the end's matter.
-fn hooked(page: &mut Page, analysis: &Analysis) {
+/// Through which adapters all this was seen, and that some calls could not be; where, which and why is the end's matter.
+fn seen(page: &mut Page, analysis: &Analysis) {
     let mut bound: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let mut unseen: BTreeSet<&str> = BTreeSet::new();
     for entry in &analysis.coverage {
-        if let Coverage::Bound {
-            adapter, symbol, ..
-        } = entry
-        {
-            bound.entry(adapter).or_default().insert(symbol);
+        match entry {
+            Coverage::Bound {
+                adapter, symbol, ..
+            } => {
+                bound.entry(adapter).or_default().insert(symbol);
+            }
+            Coverage::Unobservable { symbol, .. } => {
+                unseen.insert(symbol);
+            }
         }
     }
-    let adapters: Vec<String> = bound
+    let mut parts: Vec<String> = bound
         .iter()
         .map(|(adapter, symbols)| {
             let functions = counted(symbols.len() as u64, "function");
-            format!("{functions} of {}", fit_middle(adapter, 40))
-        })
-        .collect();
-    if !adapters.is_empty() {
-        let text = format!("seen through hooks of {}", adapters.join(", "));
-        page.prose(0, 2, &[plain(text)]);
-    }
-}
-
-/// That some calls could not be seen; which and why is the end's matter.
-fn gaps(page: &mut Page, analysis: &Analysis) {
-    let unseen: BTreeSet<&str> = analysis
-        .coverage
-        .iter()
-        .filter_map(|entry| match entry {
-            Coverage::Unobservable { symbol, .. } => Some(symbol.as_str()),
-            Coverage::Bound { .. } => None,
+            format!("{functions} of {} hooked", fit_middle(adapter, 40))
         })
         .collect();
     if !unseen.is_empty() {
-        let text = format!(
-            "not everything could be seen: {}, told at the end",
-            counted(unseen.len() as u64, "function")
-        );
-        page.prose(0, 2, &[plain(text)]);
+        let functions = counted(unseen.len() as u64, "function");
+        parts.push(format!("calls of {functions} not seen, told at the end"));
+    }
+    if !parts.is_empty() {
+        page.prose(0, 2, &[plain(parts.join("; "))]);
     }
 }
 
