@@ -36,13 +36,17 @@ const FEW: f64 = 0.4;
 
 /// What it takes to name one more site, in nats.
 const NAME: f64 = 6.0;
-/// What it takes to name, besides, what all frees come through while most of the ways that lead there are never wrong: a
-/// runtime's own function that frees, as a rule.
-const GATE: f64 = 6.0;
+/// The same, besides, of the one function that frees in the whole program, and that several others call: a runtime's own. It frees
+/// once for each call, so that who is wrong is nearly always who calls it.
+const GATE: f64 = 20.0;
+/// Of so many frees that is taken for the one.
+const NEARLY_ALL: f64 = 0.9;
+/// The same of what several others free by, most of whom are never wrong, and with most of the frees.
+const HELPER: f64 = 6.0;
 /// What it takes to say that a site is wrong more often on some ways than on others.
 const UNLIKE: f64 = 2.0;
-/// So many ways into a gate are never wrong, at least.
-const FEW_WAYS: usize = 3;
+/// So many are several.
+const FEW_WAYS: usize = 2;
 /// By so many nats the longer story has to be longer before a name moves outward.
 const SLACK: f64 = 2.0;
 
@@ -53,6 +57,8 @@ pub(crate) struct Known<'a> {
     pub(crate) innocent: &'a BTreeMap<ChainId, u64>,
     pub(crate) bunches: &'a Bunches,
     pub(crate) noise: Noise,
+    /// Those who free for others are hardly at fault themselves. Else they are as good a name as any.
+    pub(crate) spares_helpers: bool,
 }
 
 impl<'a> Known<'a> {
@@ -66,6 +72,7 @@ impl<'a> Known<'a> {
             innocent,
             bunches: &bunches::NONE,
             noise: Noise::NONE,
+            spares_helpers: false,
         }
     }
 }
@@ -132,8 +139,7 @@ pub(crate) fn through<'a>(
 struct Tree<'a> {
     nodes: HashMap<&'a [SiteId], Node>,
     noise: Noise,
-    /// How many of the innermost sites are a gate: all frees come through them, and most ways to get there are never wrong.
-    gate: usize,
+    spares_helpers: bool,
 }
 
 /// The chains that begin with some sites.
@@ -177,35 +183,45 @@ impl<'a> Tree<'a> {
                 }
             }
         }
-        let mut tree = Self {
+        Self {
             nodes,
             noise: known.noise,
-            gate: 0,
-        };
-        tree.gate = tree.gate();
-        tree
+            spares_helpers: known.spares_helpers,
+        }
     }
 
-    fn gate(&self) -> usize {
-        let mut prefix = Vec::new();
-        loop {
-            let Some(node) = self.nodes.get(prefix.as_slice()) else {
-                return 0;
-            };
-            match node.ways.as_slice() {
-                &[way] if node.own.is_none() => prefix.push(way),
-                ways => {
-                    let is_never_wrong = |way: &&SiteId| {
-                        let way = [prefix.as_slice(), &[**way]].concat();
-                        let frees = self.nodes[way.as_slice()].frees;
-                        self.noise.may_be_innocent(frees.guilty, frees.innocent)
-                    };
-                    let right = ways.iter().filter(is_never_wrong).count();
-                    let is_gate = right >= FEW_WAYS && right > 2 * (ways.len() - right);
-                    return if is_gate { prefix.len() } else { 0 };
-                }
-            }
+    /// What it takes to name the last site of `prefix` besides, because it looks like what others free by.
+    fn surcharge(&self, prefix: &[SiteId]) -> f64 {
+        if !self.spares_helpers {
+            return 0.0;
         }
+        let all = self.nodes[[].as_slice()].frees.sum();
+        // Up to where ways part.
+        let mut prefix = prefix.to_vec();
+        let node = loop {
+            let node = &self.nodes[prefix.as_slice()];
+            match node.ways.as_slice() {
+                &[way] if node.own.sum() == 0.0 => prefix.push(way),
+                _ => break node,
+            }
+        };
+        if node.ways.len() < 2 {
+            return 0.0;
+        }
+        if prefix.len() == 1 && node.frees.sum() >= NEARLY_ALL * all {
+            return GATE;
+        }
+        let never_wrong = |way: &SiteId| {
+            let way = [prefix.as_slice(), &[*way]].concat();
+            let frees = self.nodes[way.as_slice()].frees;
+            let is_right = self.noise.may_be_innocent(frees.guilty, frees.innocent);
+            is_right.then_some(frees.sum())
+        };
+        let right: Vec<f64> = node.ways.iter().filter_map(never_wrong).collect();
+        let is_helper = right.len() >= FEW_WAYS
+            && 2 * right.len() > node.ways.len()
+            && 2.0 * right.iter().sum::<f64>() >= node.frees.sum();
+        if is_helper { HELPER } else { 0.0 }
     }
 
     /// Whether the innermost sites `prefix` are right and wrong by turns, and no way to get there is to be told from the
@@ -238,8 +254,7 @@ impl<'a> Tree<'a> {
 
     /// The same if the last site of `prefix` is the culprit, no matter how it is reached.
     fn named(&mut self, prefix: &mut Vec<SiteId>) -> f64 {
-        let gate = if prefix.len() <= self.gate { GATE } else { 0.0 };
-        NAME + gate + self.told(prefix)
+        NAME + self.surcharge(prefix) + self.told(prefix)
     }
 
     /// What it takes to tell the guilty ones of a culprit: it is wrong on all ways equally often, or on some as often as it
@@ -322,8 +337,8 @@ impl Frees {
         }
     }
 
-    fn is_none(&self) -> bool {
-        self.guilty + self.innocent == 0.0
+    fn sum(&self) -> f64 {
+        self.guilty + self.innocent
     }
 
     /// The share of guilty ones, never all.

@@ -58,6 +58,10 @@ struct Layer {
 enum Part {
     /// The name of a native function, without return type, parameters and template arguments.
     Function,
+    /// The same of a C function: one whose name has no parameters.
+    C,
+    /// The same of a Rust function: one of a Rust source, or of an unknown one.
+    Rust,
     /// The file name of the module of a native frame.
     Module,
     /// The path of a native source file.
@@ -72,6 +76,8 @@ enum Part {
 #[derive(Clone, Debug, Default)]
 struct Parts {
     function: Patterns,
+    c: Patterns,
+    rust: Patterns,
     module: Patterns,
     source: Patterns,
     python: Patterns,
@@ -82,6 +88,8 @@ impl Parts {
     fn of(&mut self, part: Part) -> &mut Patterns {
         match part {
             Part::Function => &mut self.function,
+            Part::C => &mut self.c,
+            Part::Rust => &mut self.rust,
             Part::Module => &mut self.module,
             Part::Source => &mut self.source,
             Part::Python => &mut self.python,
@@ -93,7 +101,11 @@ impl Parts {
         let file = frame.file.as_deref().unwrap_or("");
         match frame.language {
             Language::Native => {
+                let is_c = || frame.function.as_deref() == Some(bare);
+                let is_rust = || file.is_empty() || file.ends_with(".rs");
                 self.function.fit(bare)
+                    || self.c.fit(bare) && is_c()
+                    || self.rust.fit(bare) && is_rust()
                     || self.module.fit(module_name(frame))
                     || self.source.fit(file)
             }

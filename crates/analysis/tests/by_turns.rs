@@ -102,3 +102,66 @@ fn a_helper_of_the_innocent_is_not_named_for_several_that_are_wrong_by_turns() {
         }
     }
 }
+
+/// Three parts free rightly by one function, and `finish` frees some of its buffers twice; one free in the program is none of it.
+fn names_behind_a_deallocate(rounds: u64, bad: u64, is_one_beside: bool) -> Vec<String> {
+    let mut host = Host::new(1, Owners::Unique, 1, Reuse::LastFirst, 64);
+    host.only_thread = Some(7);
+    if is_one_beside {
+        let buffer = host.allocate("scratch < main", 0);
+        host.free("scratch < main", buffer);
+    }
+    for round in 0..rounds {
+        for part in 0..3 {
+            let buffer = host.allocate(&format!("create < part{part} < main"), 0);
+            host.free(&format!("deallocate < part{part} < main"), buffer);
+        }
+        let buffer = host.allocate("create < finish < main", 0);
+        host.free("deallocate < finish < main", buffer);
+        if round % 10 < bad {
+            host.free("deallocate < finish < main", buffer);
+        }
+    }
+    let analysis = analyse(&[host.trace()], &host.names);
+    analysis.culprits.iter().map(suspects).collect()
+}
+
+#[test]
+fn what_several_free_by_is_not_named_for_the_one_of_them_that_is_wrong() {
+    for rounds in [1, 3, 5, 10, 20, 100] {
+        for bad in [1, 3, 5] {
+            for is_one_beside in [false, true] {
+                let names = names_behind_a_deallocate(rounds, bad, is_one_beside);
+                assert_eq!(names, ["finish"], "{rounds} {bad} {is_one_beside}");
+            }
+        }
+    }
+}
+
+/// A queue that is told of some buffers twice, and two others that are never wrong; there is no other way to free.
+#[test]
+fn the_one_function_that_frees_is_not_named_for_its_caller() {
+    for steps in [10, 20, 40, 80] {
+        for every in [3, 5, 10] {
+            let mut host = Host::new(1, Owners::Unique, 1, Reuse::LastFirst, 64);
+            host.only_thread = Some(7);
+            let mut queue = Vec::new();
+            for step in 0..steps {
+                queue.push(host.allocate("dev_alloc < main", 0));
+                let other = host.allocate("dev_alloc < step", 0);
+                if step % every == 0 {
+                    queue.push(other);
+                }
+                host.free(&format!("dev_free < step{} < main", step % 2), other);
+                if step % 5 == 4 {
+                    for buffer in queue.drain(..) {
+                        host.free("dev_free < flush < main", buffer);
+                    }
+                }
+            }
+            let analysis = analyse(&[host.trace()], &host.names);
+            let names: Vec<String> = analysis.culprits.iter().map(suspects).collect();
+            assert_eq!(names, ["flush"], "{steps} {every}");
+        }
+    }
+}

@@ -142,6 +142,7 @@ impl Engine for Proven {
             innocent: &innocent,
             bunches: &bunches,
             noise: Noise::NONE,
+            spares_helpers: true,
         };
         let naming = naming(sites, &known);
         let mut accused: BTreeMap<SiteId, Accused> = BTreeMap::new();

@@ -11,8 +11,10 @@ use crate::Class;
 const LONGEST: usize = 1000;
 
 /// How a rule begins.
-const BEGINNINGS: [&str; 8] = [
+const BEGINNINGS: [&str; 10] = [
     "function",
+    "c",
+    "rust",
     "module",
     "source",
     "python",
@@ -23,7 +25,15 @@ const BEGINNINGS: [&str; 8] = [
 ];
 
 /// What may be kept: everything but a runtime.
-const PARTS: [&str; 5] = ["function", "module", "source", "python", "python-file"];
+const PARTS: [&str; 7] = [
+    "function",
+    "c",
+    "rust",
+    "module",
+    "source",
+    "python",
+    "python-file",
+];
 
 /// What a class can be told by.
 const BY: [&str; 6] = [
@@ -139,6 +149,8 @@ fn rule(words: &mut Words<'_>, layer: &mut Layer) -> Result<(), RuleError> {
 fn part(word: &str) -> Option<Part> {
     Some(match word {
         "function" => Part::Function,
+        "c" => Part::C,
+        "rust" => Part::Rust,
         "module" => Part::Module,
         "source" => Part::Source,
         "python" => Part::Python,

@@ -57,8 +57,7 @@ fn layers_between_a_free_and_the_allocator_are_machinery() {
         "std::unordered_map<int, Buffer>::erase(int const&)",
         "std::_Optional_payload<Buffer>::~_Optional_payload()",
         "std::__detail::__variant::_Variant_storage<false, Buffer>::_M_reset()",
-        "<alloc::vec::Vec<T> as core::ops::drop::Drop>::drop",
-        "core::ptr::drop_in_place<host::Buffer>",
+        "exit",
         "__run_exit_handlers",
         "_Py_Dealloc",
         "PyObject_Vectorcall",
@@ -82,9 +81,29 @@ fn layers_between_a_free_and_the_allocator_are_machinery() {
     ] {
         assert!(Rules::shipped().is_machinery(&frame), "{frame:?}");
     }
+    for function in [
+        "<alloc::vec::Vec<T> as core::ops::drop::Drop>::drop",
+        "core::ptr::drop_in_place<host::Buffer>",
+        "hashbrown::raw::RawTable<T>::drop_elements",
+    ] {
+        for file in [Some("/rustc/1/library/core/src/ptr/mod.rs"), None] {
+            let frame = Frame {
+                file: file.map(Arc::from),
+                ..native(function)
+            };
+            assert!(Rules::shipped().is_machinery(&frame), "{frame:?}");
+        }
+    }
     for frame in [
         native("ProgramCache::evict(std::vector<int> const&)"),
         native("mystd::release"),
+        // Of C++.
+        native("core::ptr::Cache::evict()"),
+        native("alloc::vec::Pool::release(int)"),
+        native("crossbeam::Queue::drop()"),
+        native("exit(Handle)"),
+        native("clone(Handle)"),
+        native("free(Handle&)"),
         native("exit_cache"),
         in_module("/opt/host/libdevice.so"),
         python("std::free", "/home/me/model.py"),
@@ -242,7 +261,7 @@ fn what_is_no_rule_is_told_by_line_and_column() {
         ("function *", (1, 10), "`*` fits everything"),
         ("module ***", (1, 8), "`***` fits everything"),
         ("runtime *", (1, 9), "`*` fits everything"),
-        ("keep", (1, 5), "one of function, module, source"),
+        ("keep", (1, 5), "one of function, c, rust, module, source"),
         ("keep runtime x", (1, 6), "`runtime` is not known here"),
         ("class", (1, 6), "one of destructor, cache"),
         ("class chache word x", (1, 7), "`chache` is not known here"),

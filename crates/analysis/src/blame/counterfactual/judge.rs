@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use super::chains::Chains;
 use super::chains::chains;
 use super::fit::Solution;
+use super::innocence;
 use super::model::Counts;
 use super::problem::Problem;
 use super::rivals::is_mixed;
@@ -18,6 +19,15 @@ const FEW_OF_MIXED: f64 = 5.0;
 const FEW_OF_SEVERAL: f64 = 100.0;
 /// and this many where somebody else could have done each of them.
 const FEW: f64 = 20.0;
+
+/// So few surplus frees, for each of another, may be no more than its traces: where it is not known who that other one is,
+const BESIDE_OPEN: f64 = 0.5;
+/// where it is,
+const BESIDE_SURE: f64 = 0.15;
+/// and where it is not known whose the few are.
+const BESIDE_ANY: f64 = 0.25;
+/// So many nats for each of fewer than another's the description has to be longer without them.
+const WEAK: f64 = 3.5;
 
 /// A site that ends more lives than this, for each surplus free, is a site that is also right.
 const OTHERWISE_RIGHT: f64 = 0.25;
@@ -73,7 +83,7 @@ pub(super) fn judge(problem: &Problem, solution: &Solution) -> Vec<(u32, Sentenc
             Sentence::Either(others.into_iter().collect())
         }
     };
-    counts
+    let mut sentences: Vec<(u32, Sentence)> = counts
         .culprits()
         .into_iter()
         .map(|accused| {
@@ -83,7 +93,40 @@ pub(super) fn judge(problem: &Problem, solution: &Solution) -> Vec<(u32, Sentenc
                 None => (accused, sentence),
             }
         })
-        .collect()
+        .collect();
+    spare_beside_others(problem, solution, &mut sentences);
+    sentences
+}
+
+/// Takes back what is said of sites that are otherwise right and have few surplus frees beside those of another: that one may
+/// have left the traces that look like theirs, above all if nobody knows who it is.
+fn spare_beside_others(problem: &Problem, solution: &Solution, sentences: &mut [(u32, Sentence)]) {
+    let counts = &solution.fit.counts;
+    let surplus = |accused: u32| counts.surplus[accused as usize];
+    let (mut open, mut sure) = (0.0, 0.0);
+    for (accused, sentence) in sentences.iter() {
+        let most = match sentence {
+            Sentence::Guilty => &mut sure,
+            Sentence::Either(_) => &mut open,
+            Sentence::Silent => continue,
+        };
+        *most = surplus(*accused).max(*most);
+    }
+    for (accused, sentence) in sentences {
+        let surplus = surplus(*accused);
+        let is_little = match sentence {
+            Sentence::Guilty => {
+                let costs = || innocence::costs(problem, solution, &BTreeSet::from([*accused]));
+                surplus < f64::max(BESIDE_OPEN * open, BESIDE_SURE * sure)
+                    || surplus < f64::max(open, sure) && costs() < WEAK * surplus
+            }
+            Sentence::Either(_) => surplus < BESIDE_ANY * f64::max(open, sure),
+            Sentence::Silent => false,
+        };
+        if is_little && is_otherwise_right(counts, *accused) {
+            *sentence = Sentence::Silent;
+        }
+    }
 }
 
 /// What is left of a sentence when everybody else who could have done it is heard.

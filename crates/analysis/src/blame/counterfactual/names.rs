@@ -74,6 +74,7 @@ impl<'a> Names<'a> {
             innocent,
             bunches: self.bunches,
             noise: NOISE,
+            spares_helpers: true,
         }
     }
 
