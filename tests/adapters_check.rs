@@ -203,3 +203,30 @@ fn what_a_program_has_of_its_own_is_seen_as_far_as_the_check_says() {
         assert_eq!(total(&tracked.report, "deallocations"), recorded, "{key}");
     }
 }
+
+/// A library with the pool, in a folder of its own.
+fn pool(name: &str) -> Scratch {
+    let scratch = Scratch::new(name);
+    fs::write(scratch.file("pool.c"), LIBRARY).expect("a file");
+    let shared = ["-shared", "-fPIC", "-Wl,-soname,libpool.so"];
+    compile(&scratch, "pool.c", "libpool.so", &shared);
+    scratch
+}
+
+#[test]
+fn an_adapter_that_is_too_large_is_passed_over_where_nobody_asked_for_it() {
+    let scratch = pool("too large");
+    let endless = format!("\"ret{}\"", "+0".repeat(20_000));
+    let endless = ADAPTER.replace("\"ret\"", &endless);
+    fs::write(scratch.file("endless.toml"), endless).expect("a file");
+    fs::write(scratch.file("pool.toml"), ADAPTER).expect("a file");
+    let mut check = Command::new(common::cli());
+    check
+        .args(["adapters", "check"])
+        .arg(scratch.file("libpool.so"))
+        .env("WHOFREED_ADAPTERS_PATH", scratch.path());
+    let told = common::run(&mut check).expect_code(0).stdout;
+    let why = "endless.toml:7:514: more than 250 values in one expression";
+    assert!(told.contains("passed over: "), "{told}");
+    assert!(told.contains(why), "{told}");
+}

@@ -4,6 +4,8 @@ use core::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use toml::Spanned;
+
 /// Why hooks could not be prepared.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -80,6 +82,17 @@ impl Place<'_> {
             line,
             column,
             message: message.into(),
+        }
+    }
+
+    /// Where a byte of a string's value is, if it was written as it is; else where the string begins.
+    pub(crate) fn within(&self, string: &Spanned<String>, offset: usize) -> usize {
+        let start = string.span().start;
+        // The span has the quotes, of which there may be three.
+        let written = self.text.get(start + 1..string.span().end);
+        match written.and_then(|written| written.find(string.get_ref())) {
+            Some(quotes) => start + 1 + quotes + offset,
+            None => start,
         }
     }
 

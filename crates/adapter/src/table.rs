@@ -23,11 +23,10 @@ use self::keys::event;
 use self::resolver::check_name;
 use crate::compile::Names;
 use crate::compile::compile;
-use crate::compile::resolve;
 use crate::compile::uses_result;
 use crate::define::Definitions;
+use crate::define::Texts;
 use crate::define::definitions;
-use crate::define::expression;
 use crate::error::Error;
 use crate::error::Place;
 use crate::signature;
@@ -163,12 +162,16 @@ impl Output {
         let event = event(place, &source.event)?;
         check_keys(place, source, event, at)?;
         let own = definitions(place, &source.define)?;
-        let names = Names {
-            hook: &own,
-            adapter: shared,
+        let texts = Texts {
+            names: Names {
+                hook: &own,
+                adapter: shared,
+            },
+            hook: &source.define,
+            adapter: &adapter.define,
         };
         if let Some(name) = &source.name {
-            check_name(place, name, names)?;
+            check_name(place, name, texts)?;
         }
         let has_after = matches!(
             event,
@@ -182,9 +185,7 @@ impl Output {
         let after = Cell::new(has_after || source.ok.is_some());
         let mut code = |text: Option<&Spanned<String>>| -> Result<u32, Error> {
             let Some(text) = text else { return Ok(0) };
-            let resolved = expression(place, text).and_then(|e| {
-                resolve(&e, names).map_err(|why| place.error(text.span().start, why))
-            })?;
+            let resolved = texts.resolved(place, text)?;
             if uses_result(&resolved) {
                 after.set(true);
             }
