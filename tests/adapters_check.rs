@@ -230,3 +230,38 @@ fn an_adapter_that_is_too_large_is_passed_over_where_nobody_asked_for_it() {
     assert!(told.contains("passed over: "), "{told}");
     assert!(told.contains(why), "{told}");
 }
+
+/// Takes and gives by pointers alone, and has a pool of that name nowhere.
+const ASKER: &str = r#"
+#include <dlfcn.h>
+int main(void) {
+    void *pool = dlopen("libpool.so", RTLD_NOW);
+    void *(*take)(void) = (void *(*)(void))dlsym(pool, "pool_take");
+    void (*give)(void *) = (void (*)(void *))dlsym(pool, "pool_give");
+    give(take());
+    return 0;
+}
+"#;
+
+#[test]
+fn what_is_not_exported_is_seen_through_dlsym_as_the_check_says() {
+    let scratch = pool("asker");
+    let adapter = ADAPTER.replace("symbols", "export = false\nsymbols");
+    fs::write(scratch.file("pool.toml"), adapter).expect("a file");
+    fs::write(scratch.file("host.c"), ASKER).expect("a file");
+    let flags = ["-ldl", "-Wl,-rpath,$ORIGIN"];
+    compile(&scratch, "host.c", "host", &flags);
+    let adapter = scratch.file("pool.toml");
+    let mut check = Command::new(common::cli());
+    check
+        .args(["adapters", "check", "--adapters"])
+        .args([&adapter, &scratch.file("libpool.so")]);
+    let told = common::run(&mut check).expect_code(0).stdout;
+    let notes = told.matches("only pointers that dlsym hands out are seen");
+    assert_eq!(notes.count(), 2, "{told}");
+
+    let adapter = adapter.to_str().expect("a path");
+    let host = scratch.file("host");
+    let tracked = common::track(&scratch, &["--adapters", adapter], &host, &[""; 0]);
+    assert_eq!(total(&tracked.report, "deallocations"), 1);
+}

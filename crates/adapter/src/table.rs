@@ -75,6 +75,7 @@ pub(crate) fn compile_adapters(sources: &[(String, String)]) -> Result<Compiled,
     let mut output = Output {
         table: Builder::default(),
         exports: Vec::new(),
+        places: Vec::new(),
     };
     for (file, text) in sources {
         let place = Place { file, text };
@@ -91,6 +92,8 @@ pub(crate) fn compile_adapters(sources: &[(String, String)]) -> Result<Compiled,
 struct Output {
     table: Builder,
     exports: Vec<Export>,
+    /// Where each of the adapters' exports is named: file, line and column.
+    places: Vec<(String, usize, usize)>,
 }
 
 #[expect(
@@ -338,8 +341,16 @@ impl Output {
                 Some(version) => format!("{name}@{version}"),
                 None => name.to_owned(),
             };
-            if self.exports.iter().any(|export| export.symbol == symbol) {
-                return Err(place.error(at, format!("`{symbol}` is hooked twice")));
+            let mut exports = self.exports.iter();
+            if let Some(first) = exports.position(|export| export.symbol == symbol) {
+                let (file, line, column) = &self.places[first];
+                let file = if file == place.file {
+                    String::new()
+                } else {
+                    format!("in {file}, ")
+                };
+                let message = format!("`{symbol}` is hooked twice, first {file}at {line}:{column}");
+                return Err(place.error(at, message));
             }
             if let Some(expected) = &source.signature {
                 signature::check(name, expected.get_ref())
@@ -352,6 +363,8 @@ impl Output {
                 thunk,
                 is_exported: source.export != Some(false),
             });
+            let (line, column) = place.line_and_column(at);
+            self.places.push((place.file.to_owned(), line, column));
         }
         Ok(())
     }
