@@ -3,6 +3,7 @@
 mod common;
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use common::Scratch;
@@ -65,6 +66,15 @@ fn compile(scratch: &Scratch, source: &str, output: &str, flags: &[&str]) {
     common::run(&mut command).expect_code(0);
 }
 
+/// Takes the section headers of a library away, as some tools do to make files small: the dynamic linker reads none.
+fn forget_sections(library: &Path) {
+    let mut bytes = fs::read(library).expect("a library");
+    // e_shoff; then e_shentsize, e_shnum, e_shstrndx.
+    bytes[40..48].fill(0);
+    bytes[58..64].fill(0);
+    fs::write(library, bytes).expect("a library");
+}
+
 /// What the check says of `pool_give`, and how many deallocations a run records.
 fn both(name: &str, library_flags: &[&str]) -> (Value, u64) {
     let scratch = Scratch::new(name);
@@ -91,6 +101,10 @@ fn both(name: &str, library_flags: &[&str]) -> (Value, u64) {
     };
     let flags = [hidden, "-L.", "-lpool", "-Wl,-rpath,$ORIGIN"];
     compile(&scratch, "host.c", "host", &flags);
+
+    if name.ends_with("without sections") {
+        forget_sections(&scratch.file("libpool.so"));
+    }
 
     let adapter = scratch.file("pool.toml");
     let adapter = adapter.to_str().expect("a path");
@@ -134,6 +148,15 @@ fn what_the_check_says_is_seen_is_recorded_and_nothing_else() {
         ("stripped", &["-s", "-Wl,-Bsymbolic"]),
         ("this build", &["-Wl,--build-id=0xab12cd34"]),
         ("other build", &["-Wl,--build-id=0xab12cd34"]),
+        ("without sections", &["-Wl,--build-id"]),
+        (
+            "hashed without sections",
+            &["-Wl,--hash-style=sysv", "-Wl,-z,relro,-z,now"],
+        ),
+        (
+            "versioned without sections",
+            &["-Wl,--version-script=map", "-Wl,-Bsymbolic"],
+        ),
     ] {
         let (symbol, recorded) = both(name, flags);
         let expected = if symbol["state"] == "seen" {
@@ -144,6 +167,11 @@ fn what_the_check_says_is_seen_is_recorded_and_nothing_else() {
             0
         };
         assert_eq!(recorded, expected, "{name}: {symbol}");
+        let is_there = !matches!(name, "hidden" | "other build");
+        assert_eq!(symbol["state"] == "seen", is_there, "{name}: {symbol}");
+        if name.starts_with("versioned") {
+            assert_eq!(symbol["version"], "POOL_1", "{name}: {symbol}");
+        }
         println!("{name}: {recorded} recorded, as the check says");
     }
 }

@@ -7,6 +7,7 @@ pub(crate) mod library;
 mod outline;
 mod own;
 mod programs;
+pub(crate) mod restored;
 mod symbols;
 mod variables;
 
@@ -24,6 +25,7 @@ use library::Library;
 use outline::HookOutline;
 use outline::Need;
 use outline::Outline;
+use restored::restored;
 use symbols::Look;
 
 pub use facts::AdapterFacts;
@@ -53,8 +55,9 @@ pub struct File {
 pub fn check(files: &[File], adapters: Option<&str>) -> Result<Check, Vec<String>> {
     let mut errors = Vec::new();
     let mut libraries = Vec::new();
-    for file in files {
-        match Library::read(&file.bytes) {
+    let all_bytes: Vec<_> = files.iter().map(|file| restored(&file.bytes)).collect();
+    for (file, bytes) in files.iter().zip(&all_bytes) {
+        match Library::read(bytes) {
             Ok(library) => libraries.push((file.path.as_str(), library)),
             Err(why) => errors.push(format!("{}: {why}", file.path)),
         }

@@ -173,6 +173,42 @@ fn names_that_overlap_are_refused_before_they_fill_the_memory() {
     );
 }
 
+/// A library without section headers is read as the dynamic linker does it.
+fn without_sections() -> Vec<u8> {
+    let mut bytes = library().to_vec();
+    bytes[40..48].fill(0);
+    bytes[58..64].fill(0);
+    bytes
+}
+
+#[test]
+fn a_library_without_sections_tells_the_same() {
+    let of = |bytes: Vec<u8>| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pool.toml");
+        fs::write(&path, ADAPTER).unwrap();
+        let file = File {
+            path: "libpool.so".to_owned(),
+            bytes,
+        };
+        serde_json::to_value(check(&[file], path.to_str()).unwrap()).unwrap()
+    };
+    let (mut whole, without) = (of(library().to_vec()), of(without_sections()));
+    // The names that a library keeps are in a table that only sections lead to.
+    let hidden = &mut whole["adapters"][0]["hooks"][1]["symbols"][3];
+    assert_eq!(hidden["state"], "kept");
+    hidden["state"] = "missing".into();
+    hidden["library"] = serde_json::Value::Null;
+    hidden["notes"] = serde_json::json!([]);
+    let (whole_file, file) = (
+        whole["adapters"][0]["file"].take(),
+        without["adapters"][0]["file"].clone(),
+    );
+    assert_ne!(whole_file, file, "each its own folder");
+    whole["adapters"][0]["file"] = file;
+    assert_eq!(whole, without);
+}
+
 #[test]
 fn a_library_cut_anywhere_is_no_panic() {
     let whole = library();
@@ -195,8 +231,9 @@ proptest! {
     #[test]
     fn bytes_flipped_anywhere_are_no_panic(
         flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0_u8..3), 1..24),
+        has_sections: bool,
     ) {
-        let mut bytes = library().to_vec();
+        let mut bytes = if has_sections { library().to_vec() } else { without_sections() };
         let length = bytes.len();
         for (index, value, region) in flips {
             let at = match region {
