@@ -98,14 +98,19 @@ impl Place<'_> {
 
     /// Where a byte of the text is, both from 1.
     pub(crate) fn line_and_column(&self, offset: usize) -> (usize, usize) {
-        let before = &self.text.as_bytes()[..offset.min(self.text.len())];
-        let line_start = before
-            .iter()
-            .rposition(|byte| *byte == b'\n')
-            .map_or(0, |at| at + 1);
-        (
-            1 + before.iter().filter(|byte| **byte == b'\n').count(),
-            1 + before.len() - line_start,
-        )
+        line_and_column(self.text.as_bytes(), offset)
     }
+}
+
+/// Where a byte is, both from 1.
+pub(crate) fn line_and_column(text: &[u8], offset: usize) -> (usize, usize) {
+    let before = &text[..offset.min(text.len())];
+    let line_start = before
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |at| at + 1);
+    (
+        1 + before.iter().filter(|byte| **byte == b'\n').count(),
+        1 + before.len() - line_start,
+    )
 }

@@ -227,3 +227,40 @@ fn an_unknown_name_is_told_where_it_is_written() {
     assert_eq!(of("\"8 + a\"", "a = \"1 + blok\""), "7:21");
     assert_eq!(of("\"a\"", "a = \"b\", b = \"8 + a\""), "7:30");
 }
+
+#[test]
+fn what_is_no_text_is_told_where_it_begins() {
+    let bytes = [HEAD.as_bytes(), b"kinds = [\"\xc3\xa4\", \"\xff\"]\n"].concat();
+    let error = told(bytes);
+    assert_eq!(error, "3:17: this is no text in UTF-8, as TOML has to be");
+}
+
+#[test]
+fn a_build_id_of_nothing_is_told_where_it_is_written() {
+    let error =
+        hook("event = \"deallocate\"\nsymbols = [\"f\"]\naddress = \"arg0\"\nbuild_id = []");
+    assert_eq!(
+        error,
+        "7:12: a `build_id` without entries is one of no library"
+    );
+}
+
+/// The shim or the loader calls these before it could tell its own calls from those of the host.
+#[test]
+fn what_a_hook_itself_cannot_run_without_is_refused() {
+    for symbol in [
+        "memcpy",
+        "strlen",
+        "pthread_self",
+        "getpid",
+        "memcpy@GLIBC_2.14",
+    ] {
+        let error = hook(&format!(
+            "event = \"deallocate\"\nsymbols = [\"{symbol}\"]\naddress = \"arg0\""
+        ));
+        assert_eq!(
+            error,
+            format!("5:12: `{symbol}` cannot be hooked: every hook needs it to run itself")
+        );
+    }
+}

@@ -1,5 +1,5 @@
-//! Files without section headers, which the dynamic linker has no use for: what it goes by instead is given back to them
-//! as section headers, so that they are read as all others are.
+//! Files without section headers, which the dynamic linker has no use for: what it goes by instead is given back to
+//! them as section headers, so that they are read as all others are.
 
 use std::borrow::Cow;
 
