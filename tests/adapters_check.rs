@@ -3,6 +3,7 @@
 mod common;
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use common::Scratch;
@@ -65,6 +66,15 @@ fn compile(scratch: &Scratch, source: &str, output: &str, flags: &[&str]) {
     common::run(&mut command).expect_code(0);
 }
 
+/// Takes the section headers of a library away, as some tools do to make files small: the dynamic linker reads none.
+fn forget_sections(library: &Path) {
+    let mut bytes = fs::read(library).expect("a library");
+    // e_shoff; then e_shentsize, e_shnum, e_shstrndx.
+    bytes[40..48].fill(0);
+    bytes[58..64].fill(0);
+    fs::write(library, bytes).expect("a library");
+}
+
 /// What the check says of `pool_give`, and how many deallocations a run records.
 fn both(name: &str, library_flags: &[&str]) -> (Value, u64) {
     let scratch = Scratch::new(name);
@@ -91,6 +101,10 @@ fn both(name: &str, library_flags: &[&str]) -> (Value, u64) {
     };
     let flags = [hidden, "-L.", "-lpool", "-Wl,-rpath,$ORIGIN"];
     compile(&scratch, "host.c", "host", &flags);
+
+    if name.ends_with("without sections") {
+        forget_sections(&scratch.file("libpool.so"));
+    }
 
     let adapter = scratch.file("pool.toml");
     let adapter = adapter.to_str().expect("a path");
@@ -134,6 +148,15 @@ fn what_the_check_says_is_seen_is_recorded_and_nothing_else() {
         ("stripped", &["-s", "-Wl,-Bsymbolic"]),
         ("this build", &["-Wl,--build-id=0xab12cd34"]),
         ("other build", &["-Wl,--build-id=0xab12cd34"]),
+        ("without sections", &["-Wl,--build-id"]),
+        (
+            "hashed without sections",
+            &["-Wl,--hash-style=sysv", "-Wl,-z,relro,-z,now"],
+        ),
+        (
+            "versioned without sections",
+            &["-Wl,--version-script=map", "-Wl,-Bsymbolic"],
+        ),
     ] {
         let (symbol, recorded) = both(name, flags);
         let expected = if symbol["state"] == "seen" {
@@ -144,6 +167,11 @@ fn what_the_check_says_is_seen_is_recorded_and_nothing_else() {
             0
         };
         assert_eq!(recorded, expected, "{name}: {symbol}");
+        let is_there = !matches!(name, "hidden" | "other build");
+        assert_eq!(symbol["state"] == "seen", is_there, "{name}: {symbol}");
+        if name.starts_with("versioned") {
+            assert_eq!(symbol["version"], "POOL_1", "{name}: {symbol}");
+        }
         println!("{name}: {recorded} recorded, as the check says");
     }
 }
@@ -202,4 +230,66 @@ fn what_a_program_has_of_its_own_is_seen_as_far_as_the_check_says() {
         let tracked = common::track(&scratch, &["--adapters", adapter], &host, &[""; 0]);
         assert_eq!(total(&tracked.report, "deallocations"), recorded, "{key}");
     }
+}
+
+/// A library with the pool, in a folder of its own.
+fn pool(name: &str) -> Scratch {
+    let scratch = Scratch::new(name);
+    fs::write(scratch.file("pool.c"), LIBRARY).expect("a file");
+    let shared = ["-shared", "-fPIC", "-Wl,-soname,libpool.so"];
+    compile(&scratch, "pool.c", "libpool.so", &shared);
+    scratch
+}
+
+#[test]
+fn an_adapter_that_is_too_large_is_passed_over_where_nobody_asked_for_it() {
+    let scratch = pool("too large");
+    let endless = format!("\"ret{}\"", "+0".repeat(20_000));
+    let endless = ADAPTER.replace("\"ret\"", &endless);
+    fs::write(scratch.file("endless.toml"), endless).expect("a file");
+    fs::write(scratch.file("pool.toml"), ADAPTER).expect("a file");
+    let mut check = Command::new(common::cli());
+    check
+        .args(["adapters", "check"])
+        .arg(scratch.file("libpool.so"))
+        .env("WHOFREED_ADAPTERS_PATH", scratch.path());
+    let told = common::run(&mut check).expect_code(0).stdout;
+    let why = "endless.toml:7:514: more than 250 values in one expression";
+    assert!(told.contains("passed over: "), "{told}");
+    assert!(told.contains(why), "{told}");
+}
+
+/// Takes and gives by pointers alone, and has a pool of that name nowhere.
+const ASKER: &str = r#"
+#include <dlfcn.h>
+int main(void) {
+    void *pool = dlopen("libpool.so", RTLD_NOW);
+    void *(*take)(void) = (void *(*)(void))dlsym(pool, "pool_take");
+    void (*give)(void *) = (void (*)(void *))dlsym(pool, "pool_give");
+    give(take());
+    return 0;
+}
+"#;
+
+#[test]
+fn what_is_not_exported_is_seen_through_dlsym_as_the_check_says() {
+    let scratch = pool("asker");
+    let adapter = ADAPTER.replace("symbols", "export = false\nsymbols");
+    fs::write(scratch.file("pool.toml"), adapter).expect("a file");
+    fs::write(scratch.file("host.c"), ASKER).expect("a file");
+    let flags = ["-ldl", "-Wl,-rpath,$ORIGIN"];
+    compile(&scratch, "host.c", "host", &flags);
+    let adapter = scratch.file("pool.toml");
+    let mut check = Command::new(common::cli());
+    check
+        .args(["adapters", "check", "--adapters"])
+        .args([&adapter, &scratch.file("libpool.so")]);
+    let told = common::run(&mut check).expect_code(0).stdout;
+    let notes = told.matches("only pointers that dlsym hands out are seen");
+    assert_eq!(notes.count(), 2, "{told}");
+
+    let adapter = adapter.to_str().expect("a path");
+    let host = scratch.file("host");
+    let tracked = common::track(&scratch, &["--adapters", adapter], &host, &[""; 0]);
+    assert_eq!(total(&tracked.report, "deallocations"), 1);
 }

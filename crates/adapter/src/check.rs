@@ -7,7 +7,9 @@ pub(crate) mod library;
 mod outline;
 mod own;
 mod programs;
+pub(crate) mod restored;
 mod symbols;
+mod variables;
 
 use std::collections::BTreeSet;
 
@@ -16,12 +18,14 @@ use whofreed_hooktable::glob::any_fits;
 use crate::error::Error;
 use crate::search;
 use crate::search::Origin;
+use crate::table;
 use crate::table::named;
 use library::Kind;
 use library::Library;
 use outline::HookOutline;
 use outline::Need;
 use outline::Outline;
+use restored::restored;
 use symbols::Look;
 
 pub use facts::AdapterFacts;
@@ -51,8 +55,9 @@ pub struct File {
 pub fn check(files: &[File], adapters: Option<&str>) -> Result<Check, Vec<String>> {
     let mut errors = Vec::new();
     let mut libraries = Vec::new();
-    for file in files {
-        match Library::read(&file.bytes) {
+    let all_bytes: Vec<_> = files.iter().map(|file| restored(&file.bytes)).collect();
+    for (file, bytes) in files.iter().zip(&all_bytes) {
+        match Library::read(bytes) {
             Ok(library) => libraries.push((file.path.as_str(), library)),
             Err(why) => errors.push(format!("{}: {why}", file.path)),
         }
@@ -84,6 +89,8 @@ pub fn check(files: &[File], adapters: Option<&str>) -> Result<Check, Vec<String
 
 fn asked_for(list: &str) -> Result<Vec<Outline>, Error> {
     let selected = crate::selected(list)?;
+    // Each may be sound, and yet not go with the others.
+    table::compile_adapters(&selected)?;
     selected
         .iter()
         .map(|(file, text)| Outline::of(file, text))
@@ -158,18 +165,25 @@ fn adapter(outline: &Outline, libraries: &[(&str, Library<'_>)]) -> AdapterFacts
         .map(|it| symbols::hook(it, &looks))
         .collect();
     let programs = programs::of(libraries, &wanted, &mut hooks);
-    let resolves = |hook: &HookFacts| hook.event == "resolver" && hook.served_by.is_some();
-    let has_resolver = hooks.iter().any(resolves);
+    let is_called = |hook: &HookFacts| {
+        let mut symbols = hook.symbols.iter();
+        hook.served_by.is_some() || symbols.any(|it| it.state == State::Resolved)
+    };
+    let mut resolvers = hooks.iter().filter(|hook| hook.event == "resolver");
+    if resolvers.any(is_called) {
+        symbols::resolve(&mut hooks);
+    }
     let mut expressions = Vec::new();
     for (hook, facts) in outline.hooks.iter().zip(&mut hooks) {
         // Of a hook that is never called no expression is evaluated.
-        if facts.served_by.is_some() || (!hook.exported && has_resolver) {
+        if is_called(facts) {
             let missing = missing(hook, &looks);
             facts.observed = !missing.iter().any(|it| it.prevents);
             expressions.extend(missing);
         }
     }
-    let why_not = why_not(&hooks, looks.is_empty());
+    let why_not =
+        variables::in_the_way(outline, libraries).or_else(|| why_not(&hooks, looks.is_empty()));
     AdapterFacts {
         name: outline.name.clone(),
         file: outline.file.clone(),

@@ -26,48 +26,105 @@ impl<'names> Names<'names> {
     }
 }
 
+/// How many parts an expression may have once its names are replaced: names that stand for two names each double it
+/// with every level.
+const MAX_PARTS: usize = 2000;
+
+/// How deep its parts may lie in each other, the names with them: our stack must not overflow.
+const MAX_LEVELS: usize = 300;
+
+/// Why the names of an expression cannot be replaced.
+#[derive(Debug)]
+pub(crate) struct Unresolved {
+    /// The name that it is about.
+    pub(crate) name: String,
+    /// The definition that uses it; none where the expression itself does.
+    pub(crate) within: Option<String>,
+    pub(crate) message: String,
+}
+
 /// Replaces names by what they stand for.
 ///
 /// # Errors
-/// A sentence, when a name is unknown or defined by itself.
-pub(crate) fn resolve(expression: &Expression, names: Names<'_>) -> Result<Expression, String> {
-    resolve_within(expression, names, &mut Vec::new())
+/// [`Unresolved`], when a name is unknown or defined by itself, or what comes of it is too large.
+pub(crate) fn resolve(expression: &Expression, names: Names<'_>) -> Result<Expression, Unresolved> {
+    let mut resolver = Resolver {
+        names,
+        open: Vec::new(),
+        parts: 0,
+        levels: 0,
+    };
+    resolver.resolve(expression)
 }
 
-fn resolve_within<'names>(
-    expression: &Expression,
+struct Resolver<'names> {
     names: Names<'names>,
-    open: &mut Vec<String>,
-) -> Result<Expression, String> {
-    let mut inner = |e: &Expression| resolve_within(e, names, open).map(Box::new);
-    Ok(match expression {
-        Expression::Name(name) => {
-            let Some(meaning) = names.get(name) else {
-                let hint = crate::suggest::suggestion(name, names.all());
-                return Err(format!(
-                    "`{name}` is neither built in nor in a `define`{hint}"
-                ));
-            };
-            if open.contains(name) {
-                return Err(format!("`{name}` is defined by itself"));
-            }
-            open.push(name.clone());
-            let resolved = resolve_within(meaning, names, open)?;
-            open.pop();
-            resolved
+    /// The names that are being replaced, each within the one before it.
+    open: Vec<&'names str>,
+    parts: usize,
+    levels: usize,
+}
+
+impl<'names> Resolver<'names> {
+    fn resolve(&mut self, expression: &'names Expression) -> Result<Expression, Unresolved> {
+        self.parts += 1;
+        self.levels += 1;
+        if self.parts > MAX_PARTS || self.levels > MAX_LEVELS {
+            return Err(self.too_large());
         }
-        Expression::Load(width, e) => Expression::Load(*width, inner(e)?),
-        Expression::Binary(o, a, b) => Expression::Binary(*o, inner(a)?, inner(b)?),
-        Expression::Call(symbol, e) => Expression::Call(symbol.clone(), inner(e)?),
-        Expression::VirtualCall(slot, e) => Expression::VirtualCall(*slot, inner(e)?),
-        Expression::Select(a, b, c) => Expression::Select(inner(a)?, inner(b)?, inner(c)?),
-        Expression::First(a, b) => Expression::First(inner(a)?, inner(b)?),
-        leaf @ (Expression::Argument(_)
-        | Expression::Result
-        | Expression::Constant(_)
-        | Expression::Symbol(_)
-        | Expression::Present(_)) => leaf.clone(),
-    })
+        let mut inner = |e: &'names Expression| self.resolve(e).map(Box::new);
+        let resolved = match expression {
+            Expression::Name(name) => self.named(name)?,
+            Expression::Load(width, e) => Expression::Load(*width, inner(e)?),
+            Expression::Binary(o, a, b) => Expression::Binary(*o, inner(a)?, inner(b)?),
+            Expression::Call(symbol, e) => Expression::Call(symbol.clone(), inner(e)?),
+            Expression::VirtualCall(slot, e) => Expression::VirtualCall(*slot, inner(e)?),
+            Expression::Select(a, b, c) => Expression::Select(inner(a)?, inner(b)?, inner(c)?),
+            Expression::First(a, b) => Expression::First(inner(a)?, inner(b)?),
+            leaf @ (Expression::Argument(_)
+            | Expression::Result
+            | Expression::Constant(_)
+            | Expression::Symbol(_)
+            | Expression::Present(_)) => leaf.clone(),
+        };
+        self.levels -= 1;
+        Ok(resolved)
+    }
+
+    fn named(&mut self, name: &'names str) -> Result<Expression, Unresolved> {
+        let Some(meaning) = self.names.get(name) else {
+            let hint = crate::suggest::suggestion(name, self.names.all());
+            let message = format!("`{name}` is neither built in nor in a `define`{hint}");
+            return Err(self.about(name, message));
+        };
+        if self.open.contains(&name) {
+            return Err(self.about(name, format!("`{name}` is defined by itself")));
+        }
+        self.open.push(name);
+        let resolved = self.resolve(meaning)?;
+        self.open.pop();
+        Ok(resolved)
+    }
+
+    fn about(&self, name: &str, message: String) -> Unresolved {
+        Unresolved {
+            name: name.to_owned(),
+            within: self.open.last().map(|&within| within.to_owned()),
+            message,
+        }
+    }
+
+    fn too_large(&self) -> Unresolved {
+        // The outermost one is what the expression itself uses.
+        let name = self.open.first().copied().unwrap_or_default();
+        Unresolved {
+            name: name.to_owned(),
+            within: None,
+            message: format!(
+                "`{name}` makes this too large: once names are replaced there may be {MAX_PARTS} parts, {MAX_LEVELS} within each other"
+            ),
+        }
+    }
 }
 
 /// Whether the value of a resolved expression is only known once the real function has returned.

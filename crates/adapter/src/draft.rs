@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use crate::check::File;
 use crate::check::library::Library;
+use crate::check::restored::restored;
 use functions::Function;
 use words::Role;
 
@@ -37,7 +38,8 @@ type Stem = (bool, Vec<String>);
 /// # Errors
 /// A sentence, when the file is no library, or none of its names says that it allocates or frees.
 pub fn draft(file: &File, name: Option<&str>) -> Result<String, String> {
-    let library = Library::read(&file.bytes).map_err(|why| format!("{}: {why}", file.path))?;
+    let bytes = restored(&file.bytes);
+    let library = Library::read(&bytes).map_err(|why| format!("{}: {why}", file.path))?;
     let functions = functions::of(&library);
     let exported = functions.len();
     let sorted = sort(functions);

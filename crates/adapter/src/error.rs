@@ -4,6 +4,8 @@ use core::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use toml::Spanned;
+
 /// Why hooks could not be prepared.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -83,16 +85,32 @@ impl Place<'_> {
         }
     }
 
+    /// Where a byte of a string's value is, if it was written as it is; else where the string begins.
+    pub(crate) fn within(&self, string: &Spanned<String>, offset: usize) -> usize {
+        let start = string.span().start;
+        // The span has the quotes, of which there may be three.
+        let written = self.text.get(start + 1..string.span().end);
+        match written.and_then(|written| written.find(string.get_ref())) {
+            Some(quotes) => start + 1 + quotes + offset,
+            None => start,
+        }
+    }
+
     /// Where a byte of the text is, both from 1.
     pub(crate) fn line_and_column(&self, offset: usize) -> (usize, usize) {
-        let before = &self.text.as_bytes()[..offset.min(self.text.len())];
-        let line_start = before
-            .iter()
-            .rposition(|byte| *byte == b'\n')
-            .map_or(0, |at| at + 1);
-        (
-            1 + before.iter().filter(|byte| **byte == b'\n').count(),
-            1 + before.len() - line_start,
-        )
+        line_and_column(self.text.as_bytes(), offset)
     }
+}
+
+/// Where a byte is, both from 1.
+pub(crate) fn line_and_column(text: &[u8], offset: usize) -> (usize, usize) {
+    let before = &text[..offset.min(text.len())];
+    let line_start = before
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |at| at + 1);
+    (
+        1 + before.iter().filter(|byte| **byte == b'\n').count(),
+        1 + before.len() - line_start,
+    )
 }

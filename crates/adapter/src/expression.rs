@@ -6,6 +6,7 @@ use core::fmt;
 mod parser;
 
 pub(crate) use parser::parse;
+pub(crate) use parser::place_of;
 
 /// Operators of two values, in the order of their precedence, weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use crate::SHIPPED;
 use crate::error::Error;
+use crate::error::line_and_column;
 use crate::suggest::suggestion;
 
 /// Folders of adapters, separated by colons.
@@ -131,27 +132,37 @@ fn known_in(folders: &[PathBuf]) -> Vec<Known> {
 
 /// The text of an adapter's file.
 fn read(path: &Path) -> Result<String, Error> {
-    read_text(path).map_err(|error| Error::File {
+    let bytes = read_bytes(path).map_err(|error| Error::File {
         path: path.to_owned(),
         error,
+    })?;
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let (line, column) = line_and_column(error.as_bytes(), at);
+        Error::Adapter {
+            file: path.to_string_lossy().into_owned(),
+            line,
+            column,
+            message: "this is no text in UTF-8, as TOML has to be".to_owned(),
+        }
     })
 }
 
 /// Devices and pipes may have no end, and give none.
-fn read_text(path: &Path) -> io::Result<String> {
+fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
     let metadata = fs::metadata(path)?;
     if !metadata.is_file() {
         return Err(io::Error::other("is no regular file"));
     }
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     // What is reported as small may be endless all the same (/proc), or grow.
     let read = File::open(path)?
         .take(MAX_SIZE + 1)
-        .read_to_string(&mut text)?;
+        .read_to_end(&mut bytes)?;
     if read as u64 > MAX_SIZE {
         return Err(io::Error::other("is larger than any adapter (1 MiB)"));
     }
-    Ok(text)
+    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -66,7 +66,7 @@ pub(crate) struct HookSource {
     pub(crate) guard: Option<i64>,
     pub(crate) stack_words: Option<Spanned<u32>>,
     pub(crate) simd: Option<bool>,
-    pub(crate) build_id: Option<Vec<Spanned<String>>>,
+    pub(crate) build_id: Option<Spanned<Vec<Spanned<String>>>>,
 }
 
 fn yes() -> bool {

@@ -23,11 +23,10 @@ use self::keys::event;
 use self::resolver::check_name;
 use crate::compile::Names;
 use crate::compile::compile;
-use crate::compile::resolve;
 use crate::compile::uses_result;
 use crate::define::Definitions;
+use crate::define::Texts;
 use crate::define::definitions;
-use crate::define::expression;
 use crate::error::Error;
 use crate::error::Place;
 use crate::signature;
@@ -76,6 +75,7 @@ pub(crate) fn compile_adapters(sources: &[(String, String)]) -> Result<Compiled,
     let mut output = Output {
         table: Builder::default(),
         exports: Vec::new(),
+        places: Vec::new(),
     };
     for (file, text) in sources {
         let place = Place { file, text };
@@ -92,6 +92,8 @@ pub(crate) fn compile_adapters(sources: &[(String, String)]) -> Result<Compiled,
 struct Output {
     table: Builder,
     exports: Vec<Export>,
+    /// Where each of the adapters' exports is named: file, line and column.
+    places: Vec<(String, usize, usize)>,
 }
 
 #[expect(
@@ -163,12 +165,16 @@ impl Output {
         let event = event(place, &source.event)?;
         check_keys(place, source, event, at)?;
         let own = definitions(place, &source.define)?;
-        let names = Names {
-            hook: &own,
-            adapter: shared,
+        let texts = Texts {
+            names: Names {
+                hook: &own,
+                adapter: shared,
+            },
+            hook: &source.define,
+            adapter: &adapter.define,
         };
         if let Some(name) = &source.name {
-            check_name(place, name, names)?;
+            check_name(place, name, texts)?;
         }
         let has_after = matches!(
             event,
@@ -182,9 +188,7 @@ impl Output {
         let after = Cell::new(has_after || source.ok.is_some());
         let mut code = |text: Option<&Spanned<String>>| -> Result<u32, Error> {
             let Some(text) = text else { return Ok(0) };
-            let resolved = expression(place, text).and_then(|e| {
-                resolve(&e, names).map_err(|why| place.error(text.span().start, why))
-            })?;
+            let resolved = texts.resolved(place, text)?;
             if uses_result(&resolved) {
                 after.set(true);
             }
@@ -337,8 +341,16 @@ impl Output {
                 Some(version) => format!("{name}@{version}"),
                 None => name.to_owned(),
             };
-            if self.exports.iter().any(|export| export.symbol == symbol) {
-                return Err(place.error(at, format!("`{symbol}` is hooked twice")));
+            let mut exports = self.exports.iter();
+            if let Some(first) = exports.position(|export| export.symbol == symbol) {
+                let (file, line, column) = &self.places[first];
+                let file = if file == place.file {
+                    String::new()
+                } else {
+                    format!("in {file}, ")
+                };
+                let message = format!("`{symbol}` is hooked twice, first {file}at {line}:{column}");
+                return Err(place.error(at, message));
             }
             if let Some(expected) = &source.signature {
                 signature::check(name, expected.get_ref())
@@ -351,6 +363,8 @@ impl Output {
                 thunk,
                 is_exported: source.export != Some(false),
             });
+            let (line, column) = place.line_and_column(at);
+            self.places.push((place.file.to_owned(), line, column));
         }
         Ok(())
     }

@@ -2,6 +2,19 @@
 
 use crate::table::named;
 
+/// What libwhofreed calls before it knows whether a call is its own: hooked, it would call itself without end. Compilers
+/// make calls of the first ones where nobody has written any.
+const NEEDED: [&str; 8] = [
+    "memcpy",
+    "memmove",
+    "memset",
+    "memcmp",
+    "bcmp",
+    "strlen",
+    "pthread_self",
+    "getpid",
+];
+
 /// Why a symbol, `name` or `name@VERSION`, must not be exported by us.
 pub(crate) fn unfit(symbol: &str) -> Option<&'static str> {
     let (symbol, version) = named(symbol);
@@ -25,6 +38,9 @@ pub(crate) fn unfit(symbol: &str) -> Option<&'static str> {
     ];
     if SPECIAL.contains(&symbol) {
         return Some("it does not follow the calling convention");
+    }
+    if NEEDED.contains(&symbol) {
+        return Some("every hook needs it to run itself");
     }
     if symbol.starts_with("wf_") {
         return Some("names that begin with wf_ are ours");

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use proptest::prelude::*;
+use whofreed_adapter::check::Check;
 use whofreed_adapter::check::File;
 use whofreed_adapter::check::check;
 use whofreed_adapter::draft;
@@ -37,7 +38,7 @@ address = "ret"
 size = "call(pool_no_getter, arg0)"
 [[hook]]
 event = "deallocate"
-symbols = ["pool_give", "pool_give_old", "pool_guarded", "pool_hidden", "pool_chosen", "pool_thread", "pool_data"]
+symbols = ["pool_give", "pool_give_old", "pool_guarded", "pool_hidden", "pool_chosen"]
 address = "arg0"
 "#;
 
@@ -87,6 +88,55 @@ fn the_sound_library_is_usable() {
     assert!(handled(library().to_vec()));
 }
 
+/// A check of the library with these adapters.
+fn checked(adapters: &[&str]) -> Result<Check, Vec<String>> {
+    let folder = tempfile::tempdir().unwrap();
+    let list = adapters.iter().enumerate().map(|(number, text)| {
+        let path = folder.path().join(format!("{number}.toml"));
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    });
+    let list: Vec<String> = list.collect();
+    let file = File {
+        path: "libpool.so".to_owned(),
+        bytes: library().to_vec(),
+    };
+    check(&[file], Some(&list.join(",")))
+}
+
+/// A stub is a function: whoever reads the variable would read its code.
+#[test]
+fn an_adapter_that_hooks_a_variable_is_not_usable() {
+    for (name, what) in [
+        ("pool_data", "a variable"),
+        ("pool_thread", "a thread-local variable"),
+        ("pool_data@@POOL_1", "a variable"),
+    ] {
+        for (export, how) in [
+            ("", "a stub exported by that name would take its place"),
+            ("export = false", "dlsym would hand out a stub in its place"),
+        ] {
+            let hook = format!(
+                "[[hook]]\nevent = \"retain\"\nsymbols = [\"{name}\"]\naddress = \"arg0\"\n{export}\n"
+            );
+            let found = checked(&[&format!("{ADAPTER}{hook}")]).unwrap();
+            let expected =
+                format!("`{name}` is {what} of libpool.so, and {how}: take it out of `symbols`");
+            assert_eq!(found.adapters[0].why_not.as_deref(), Some(&*expected));
+            assert!(!found.usable);
+        }
+    }
+}
+
+#[test]
+fn adapters_that_do_not_go_together_are_refused_as_a_run_does() {
+    let other = ADAPTER.replace("\"pool\"", "\"other\"");
+    let refused = checked(&[ADAPTER, &other]).unwrap_err().join("\n");
+    let (file, told) = refused.split_once("1.toml:6:12: ").unwrap();
+    let expected = format!("`pool_take` is hooked twice, first in {file}0.toml, at 6:12");
+    assert_eq!(told, expected);
+}
+
 /// Where every name runs to the end of the table, the names are as long as the square of the file.
 #[test]
 fn names_that_overlap_are_refused_before_they_fill_the_memory() {
@@ -123,6 +173,42 @@ fn names_that_overlap_are_refused_before_they_fill_the_memory() {
     );
 }
 
+/// A library without section headers is read as the dynamic linker does it.
+fn without_sections() -> Vec<u8> {
+    let mut bytes = library().to_vec();
+    bytes[40..48].fill(0);
+    bytes[58..64].fill(0);
+    bytes
+}
+
+#[test]
+fn a_library_without_sections_tells_the_same() {
+    let of = |bytes: Vec<u8>| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pool.toml");
+        fs::write(&path, ADAPTER).unwrap();
+        let file = File {
+            path: "libpool.so".to_owned(),
+            bytes,
+        };
+        serde_json::to_value(check(&[file], path.to_str()).unwrap()).unwrap()
+    };
+    let (mut whole, without) = (of(library().to_vec()), of(without_sections()));
+    // The names that a library keeps are in a table that only sections lead to.
+    let hidden = &mut whole["adapters"][0]["hooks"][1]["symbols"][3];
+    assert_eq!(hidden["state"], "kept");
+    hidden["state"] = "missing".into();
+    hidden["library"] = serde_json::Value::Null;
+    hidden["notes"] = serde_json::json!([]);
+    let (whole_file, file) = (
+        whole["adapters"][0]["file"].take(),
+        without["adapters"][0]["file"].clone(),
+    );
+    assert_ne!(whole_file, file, "each its own folder");
+    whole["adapters"][0]["file"] = file;
+    assert_eq!(whole, without);
+}
+
 #[test]
 fn a_library_cut_anywhere_is_no_panic() {
     let whole = library();
@@ -145,8 +231,9 @@ proptest! {
     #[test]
     fn bytes_flipped_anywhere_are_no_panic(
         flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0_u8..3), 1..24),
+        has_sections: bool,
     ) {
-        let mut bytes = library().to_vec();
+        let mut bytes = if has_sections { library().to_vec() } else { without_sections() };
         let length = bytes.len();
         for (index, value, region) in flips {
             let at = match region {

@@ -5,20 +5,24 @@ use std::fs;
 
 use whofreed_adapter::build;
 
-fn told(adapter: &str) -> String {
+fn told(adapter: impl AsRef<[u8]>) -> String {
+    complaint(adapter.as_ref()).unwrap()
+}
+
+/// What is said of an adapter, if it is not sound.
+fn complaint(adapter: &[u8]) -> Option<String> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("mine.toml");
     fs::write(&path, adapter).unwrap();
-    let error = build(path.to_str().unwrap()).unwrap_err().to_string();
-    error
-        .rsplit_once("mine.toml:")
-        .map_or(error.clone(), |(_, told)| told.to_owned())
+    let error = build(path.to_str().unwrap()).err()?.to_string();
+    let told = error.split_once("mine.toml:");
+    Some(told.map_or(error.clone(), |(_, told)| told.to_owned()))
 }
 
 const HEAD: &str = "name = \"pool\"\nlibrary = \"libpool.so*\"\n";
 
 fn hook(keys: &str) -> String {
-    told(&format!("{HEAD}[[hook]]\n{keys}\n"))
+    told(format!("{HEAD}[[hook]]\n{keys}\n"))
 }
 
 #[test]
@@ -40,12 +44,12 @@ fn only_a_regular_file_of_sensible_size_is_read() {
     assert_eq!(error, "/dev/zero: is no regular file");
     let error = build("/").unwrap_err().to_string();
     assert_eq!(error, "/: is no regular file");
-    let error = told(&"#".repeat((1 << 20) + 1));
+    let error = told("#".repeat((1 << 20) + 1));
     assert!(
         error.contains("is larger than any adapter (1 MiB)"),
         "{error}"
     );
-    let error = told(&format!("{HEAD}#{}", "#".repeat(1 << 19)));
+    let error = told(format!("{HEAD}#{}", "#".repeat(1 << 19)));
     assert!(!error.contains("larger"), "{error}");
 }
 
@@ -58,7 +62,7 @@ fn expression_errors_have_a_line_and_a_column() {
     );
     assert_eq!(
         error,
-        "6:11: `adress` is neither built in nor in a `define`; did you mean `address`?"
+        "6:12: `adress` is neither built in nor in a `define`; did you mean `address`?"
     );
     let error = hook(
         "event = \"deallocate\"\nsymbols = [\"f\"]\naddress = \"a\"\ndefine = { a = \"b\", b = \"a + 1\" }",
@@ -143,7 +147,7 @@ fn a_resolver_says_where_its_name_is() {
 #[test]
 fn symbols_are_checked() {
     let error = hook("event = \"deallocate\"\nsymbols = [\"f\", \"f\"]\naddress = \"arg0\"");
-    assert!(error.starts_with("5:17: `f` is hooked twice"), "{error}");
+    assert_eq!(error, "5:17: `f` is hooked twice, first at 5:12");
     let error =
         hook("event = \"deallocate\"\nsymbols = [\"Pool::free(void*)\"]\naddress = \"arg0\"");
     assert!(error.contains("a C++ name is given mangled"), "{error}");
@@ -166,4 +170,97 @@ fn unknown_names_and_missing_files_are_told() {
     );
     assert!(told("./nowhere.toml").starts_with("./nowhere.toml: "));
     assert!(build("none").unwrap().is_none());
+}
+
+/// A tree as deep as its text is long would overflow the stack.
+#[test]
+fn an_expression_without_end_is_refused_where_it_becomes_too_long() {
+    let of = |terms: usize| {
+        let address = format!("arg0{}", "+0".repeat(terms - 1));
+        let keys = format!("event = \"deallocate\"\nsymbols = [\"f\"]\naddress = \"{address}\"");
+        complaint(format!("{HEAD}[[hook]]\n{keys}\n").as_bytes())
+    };
+    assert_eq!(of(250), None);
+    for terms in [251, 20_000, 200_000] {
+        let error = of(terms).unwrap();
+        let expected = "6:515: more than 250 values in one expression";
+        assert_eq!(error, expected, "{terms}");
+    }
+}
+
+#[test]
+fn a_definition_that_grows_without_end_is_refused_by_its_name() {
+    let doubled: String = (1..=40)
+        .map(|it| format!("define.d{it} = \"d{0}+d{0}\"\n", it - 1))
+        .collect();
+    let chain: String = (1..=9000)
+        .map(|it| format!("define.d{it} = \"*u8(d{})\"\n", it - 1))
+        .collect();
+    let lists: String = (1..=40)
+        .map(|it| format!("define.d{it} = \"d{}{}\"\n", it - 1, "+0".repeat(200)))
+        .collect();
+    for (last, definitions) in [("d40", doubled), ("d9000", chain), ("d40", lists)] {
+        let error = hook(&format!(
+            "event = \"deallocate\"\nsymbols = [\"f\"]\naddress = \"8 + {last}\"\ndefine.d0 = \"arg0\"\n{definitions}"
+        ));
+        assert_eq!(
+            error,
+            format!(
+                "6:16: `{last}` makes this too large: once names are replaced there may be 2000 parts, 300 within each other"
+            )
+        );
+    }
+}
+
+#[test]
+fn an_unknown_name_is_told_where_it_is_written() {
+    let of = |address: &str, define: &str| {
+        let told = hook(&format!(
+            "event = \"deallocate\"\nsymbols = [\"f\"]\naddress = {address}\ndefine = {{ {define} }}"
+        ));
+        told.split_once(": ").unwrap().0.to_owned()
+    };
+    assert_eq!(of("\"call(blok, 8) + blok\"", ""), "6:28");
+    assert_eq!(of("'8 + blok'", ""), "6:16");
+    assert_eq!(of("\"\"\"\n8 +\nblok\"\"\"", ""), "8:1");
+    assert_eq!(of("\"8 \\u002b blok\"", ""), "6:11", "an escape");
+    assert_eq!(of("\"8 + a\"", "a = \"1 + blok\""), "7:21");
+    assert_eq!(of("\"a\"", "a = \"b\", b = \"8 + a\""), "7:30");
+}
+
+#[test]
+fn what_is_no_text_is_told_where_it_begins() {
+    let bytes = [HEAD.as_bytes(), b"kinds = [\"\xc3\xa4\", \"\xff\"]\n"].concat();
+    let error = told(bytes);
+    assert_eq!(error, "3:17: this is no text in UTF-8, as TOML has to be");
+}
+
+#[test]
+fn a_build_id_of_nothing_is_told_where_it_is_written() {
+    let error =
+        hook("event = \"deallocate\"\nsymbols = [\"f\"]\naddress = \"arg0\"\nbuild_id = []");
+    assert_eq!(
+        error,
+        "7:12: a `build_id` without entries is one of no library"
+    );
+}
+
+/// The shim or the loader calls these before it could tell its own calls from those of the host.
+#[test]
+fn what_a_hook_itself_cannot_run_without_is_refused() {
+    for symbol in [
+        "memcpy",
+        "strlen",
+        "pthread_self",
+        "getpid",
+        "memcpy@GLIBC_2.14",
+    ] {
+        let error = hook(&format!(
+            "event = \"deallocate\"\nsymbols = [\"{symbol}\"]\naddress = \"arg0\""
+        ));
+        assert_eq!(
+            error,
+            format!("5:12: `{symbol}` cannot be hooked: every hook needs it to run itself")
+        );
+    }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
+use toml::Spanned;
 use toml::Table;
 use toml::Value;
 
@@ -92,7 +93,7 @@ impl Outline {
                 symbols: hook.symbols.iter().map(|it| it.get_ref().clone()).collect(),
                 exported: hook.export.unwrap_or(true),
                 signature: hook.signature.as_ref().map(|it| it.get_ref().clone()),
-                build_ids: { hook.build_id.iter().flatten() }
+                build_ids: { hook.build_id.iter().flat_map(Spanned::get_ref) }
                     .map(|id| id.get_ref().clone())
                     .collect(),
                 asked: plain.map_or_else(BTreeSet::new, |hook| asked(hook, &shared, &parts)),

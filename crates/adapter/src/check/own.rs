@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::facts::State;
 use super::library::Library;
+use super::restored::restored;
 use super::symbols::Look;
 use super::symbols::symbol_in;
 use crate::table::named;
@@ -14,7 +15,8 @@ use crate::table::named;
 /// # Errors
 /// Why the file tells nothing.
 pub fn unseen_own_calls(bytes: &[u8], symbols: &[&str]) -> Result<Vec<Option<String>>, String> {
-    let library = Library::read(bytes)?;
+    let bytes = restored(bytes);
+    let library = Library::read(&bytes)?;
     let wanted: BTreeSet<&str> = symbols.iter().map(|symbol| named(symbol).0).collect();
     let look = Look::new("", &library, &wanted);
     let unseen = symbols.iter().map(|symbol| {

@@ -60,7 +60,9 @@ pub(super) fn hook(hook: &HookOutline, looks: &[Look<'_, '_>]) -> HookFacts {
         .collect();
     let mut symbols = symbols;
     if !hook.exported {
-        symbols.iter_mut().for_each(only_resolved);
+        { symbols.iter_mut() }
+            .filter(|it| it.state == State::Seen)
+            .for_each(|it| only_resolved(it, "only pointers that dlsym hands out are seen"));
     }
     let served = symbols.iter().find(|it| it.state == State::Seen);
     HookFacts {
@@ -138,12 +140,23 @@ fn of_build(mut facts: SymbolFacts, wanted: &[String], look: &Look<'_, '_>) -> S
     facts
 }
 
-/// What becomes of a symbol that we do not export: the linker leads nobody to it, whoever defines it.
-fn only_resolved(facts: &mut SymbolFacts) {
-    if matches!(facts.state, State::Seen | State::Missing) {
-        facts.state = State::Resolved;
-        facts.notes = vec!["seen where a resolver or dlsym hands it out".to_owned()];
+/// What becomes of hooks that are not exported where there is a resolver: it may hand out what nobody exports.
+pub(super) fn resolve(hooks: &mut [HookFacts]) {
+    let hidden = hooks.iter_mut().filter(|hook| !hook.exported);
+    for facts in hidden.flat_map(|hook| &mut hook.symbols) {
+        if matches!(
+            facts.state,
+            State::Resolved | State::Kept | State::Imported | State::Missing
+        ) {
+            only_resolved(facts, "seen where a resolver or dlsym hands it out");
+        }
     }
+}
+
+/// A symbol that we do not export: the linker leads nobody to it.
+fn only_resolved(facts: &mut SymbolFacts, note: &str) {
+    facts.state = State::Resolved;
+    facts.notes = vec![note.to_owned()];
 }
 
 /// What is said of the calls that a library makes of its own function.

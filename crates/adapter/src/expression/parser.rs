@@ -7,6 +7,9 @@ use super::Operator;
 /// How deep parentheses may be nested: an adapter is somebody's file, and must not overflow our stack.
 const MAX_DEPTH: usize = 64;
 
+/// How many values one text may have: a chain of operators is a tree as deep as it is long.
+const MAX_VALUES: usize = 250;
+
 /// Six in registers, then as many words on the stack as calls hand on where nothing else is said.
 const LAST_ARGUMENT: u8 = 21;
 
@@ -14,24 +17,44 @@ struct Parser<'text> {
     text: &'text str,
     at: usize,
     depth: usize,
+    values: usize,
+    /// The names that were read so far, and where each is.
+    names: Vec<(&'text str, usize)>,
 }
 
 /// Parses a whole text.
 pub(crate) fn parse(text: &str) -> Result<Expression, ExpressionError> {
-    let mut parser = Parser {
-        text,
-        at: 0,
-        depth: 0,
-    };
-    let expression = parser.binary(0)?;
-    parser.skip_space();
-    if parser.at < text.len() {
-        return Err(parser.error(format!("`{}` is not expected here", &text[parser.at..])));
-    }
-    Ok(expression)
+    Parser::new(text).whole()
+}
+
+/// Where in a text the expression first uses a name, in bytes.
+pub(crate) fn place_of(name: &str, text: &str) -> Option<usize> {
+    let mut parser = Parser::new(text);
+    parser.whole().ok()?;
+    let mut names = parser.names.iter();
+    names.find(|(used, _)| *used == name).map(|(_, at)| *at)
 }
 
 impl<'text> Parser<'text> {
+    fn new(text: &'text str) -> Self {
+        Self {
+            text,
+            at: 0,
+            depth: 0,
+            values: 0,
+            names: Vec::new(),
+        }
+    }
+
+    fn whole(&mut self) -> Result<Expression, ExpressionError> {
+        let expression = self.binary(0)?;
+        self.skip_space();
+        if self.at < self.text.len() {
+            return Err(self.error(format!("`{}` is not expected here", self.rest())));
+        }
+        Ok(expression)
+    }
+
     fn error(&self, message: impl Into<String>) -> ExpressionError {
         self.error_at(self.at, message)
     }
@@ -110,6 +133,12 @@ impl<'text> Parser<'text> {
     }
 
     fn value(&mut self) -> Result<Expression, ExpressionError> {
+        self.values += 1;
+        if self.values > MAX_VALUES {
+            self.skip_space();
+            let message = format!("more than {MAX_VALUES} values in one expression");
+            return Err(self.error(message));
+        }
         if self.accept("(") {
             let inner = self.binary(0)?;
             self.expect(")")?;
@@ -145,7 +174,10 @@ impl<'text> Parser<'text> {
                 let message = format!("`{word}`: only arg0 to arg{LAST_ARGUMENT} are known");
                 Err(self.error_at(start, message))
             }
-            _ => Ok(Expression::Name(word.to_owned())),
+            _ => {
+                self.names.push((word, start));
+                Ok(Expression::Name(word.to_owned()))
+            }
         }
     }
 

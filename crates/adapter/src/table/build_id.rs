@@ -6,9 +6,13 @@ use crate::error::Error;
 use crate::error::Place;
 
 /// The beginnings of build ids as the table has them.
-pub(super) fn joined(place: Place<'_>, ids: &[Spanned<String>]) -> Result<String, Error> {
+pub(super) fn joined(
+    place: Place<'_>,
+    ids: &Spanned<Vec<Spanned<String>>>,
+) -> Result<String, Error> {
+    let (at, ids) = (ids.span().start, ids.get_ref());
     if ids.is_empty() {
-        return Err(place.error(0, "a `build_id` without entries is one of no library"));
+        return Err(place.error(at, "a `build_id` without entries is one of no library"));
     }
     for id in ids {
         let is_digit = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);

@@ -2,10 +2,8 @@
 
 use toml::Spanned;
 
-use super::expression;
-use crate::compile::Names;
-use crate::compile::resolve;
 use crate::compile::uses_result;
+use crate::define::Texts;
 use crate::error::Error;
 use crate::error::Place;
 
@@ -13,13 +11,11 @@ use crate::error::Place;
 pub(super) fn check_name(
     place: Place<'_>,
     text: &Spanned<String>,
-    names: Names<'_>,
+    texts: Texts<'_>,
 ) -> Result<(), Error> {
-    let at = text.span().start;
-    let name = resolve(&expression(place, text)?, names).map_err(|why| place.error(at, why))?;
-    if uses_result(&name) {
+    if uses_result(&texts.resolved(place, text)?) {
         let message = "the name is read before the real function runs, so it cannot use `ret`";
-        return Err(place.error(at, message));
+        return Err(place.error(text.span().start, message));
     }
     Ok(())
 }
