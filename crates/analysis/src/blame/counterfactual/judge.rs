@@ -123,7 +123,9 @@ fn spare_beside_others(problem: &Problem, solution: &Solution, sentences: &mut [
             Sentence::Either(_) => surplus < BESIDE_ANY * f64::max(open, sure),
             Sentence::Silent => false,
         };
-        if is_little && is_otherwise_right(counts, *accused) {
+        // In an address's first life nobody else can have been it, however little there is.
+        let is_certain = || enders_in_first_lives(counts, *accused).is_some();
+        if is_little && is_otherwise_right(counts, *accused) && !is_certain() {
             *sentence = Sentence::Silent;
         }
     }
