@@ -5,6 +5,7 @@ mod files;
 mod hooks;
 mod library;
 mod options;
+mod pipes;
 mod process;
 mod tally;
 

@@ -166,6 +166,32 @@ fn the_report_goes_to_a_file_and_the_answer_to_stderr() {
 }
 
 #[test]
+fn what_a_broken_pipe_does_to_the_command_is_what_it_would_do_without_us() {
+    let place = Place::new();
+    let script = "kill -s PIPE $$; exit 3";
+    for trap in ["trap '' PIPE", "trap - PIPE"] {
+        let alone = Command::new("sh")
+            .args(["-c", &format!("{trap}; sh -c '{script}'; exit $?")])
+            .status();
+        let tracked = place.command(&["--", "sh", "-c", script]);
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", &format!("{trap}; exec \"$0\" \"$@\"")])
+            .arg(tracked.get_program())
+            .args(tracked.get_args())
+            .current_dir(place.path());
+        for (key, value) in tracked.get_envs() {
+            shell.env(key, value.unwrap_or_default());
+        }
+        let code = shell.output().unwrap().status.code();
+        assert_eq!(code, alone.unwrap().code(), "{trap}");
+        if trap == "trap '' PIPE" {
+            assert_eq!(code, Some(3));
+        }
+    }
+}
+
+#[test]
 fn signals_reach_the_command_and_the_report_still_comes() {
     let place = Place::new();
     // TERM is passed on; INT, which the keyboard sends to all, only must not end whofreed.

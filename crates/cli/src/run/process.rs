@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 
 use whofreed_trace::Exit;
 
+use super::pipes;
 use crate::failure::Failure;
 use crate::failure::NOT_EXECUTABLE;
 
@@ -74,13 +75,18 @@ fn start(
         .arg0(&arguments[0])
         .args(&arguments[1..])
         .envs(environment.iter().map(|(key, value)| (*key, value)));
+    pipes::inherit(&mut command);
     match command.spawn() {
         // No `#!` line: what a shell does then.
-        Err(error) if error.raw_os_error() == Some(libc::ENOEXEC) => Command::new("/bin/sh")
-            .arg(file)
-            .args(&arguments[1..])
-            .envs(environment.iter().map(|(key, value)| (*key, value)))
-            .spawn(),
+        Err(error) if error.raw_os_error() == Some(libc::ENOEXEC) => {
+            let mut shell = Command::new("/bin/sh");
+            shell
+                .arg(file)
+                .args(&arguments[1..])
+                .envs(environment.iter().map(|(key, value)| (*key, value)));
+            pipes::inherit(&mut shell);
+            shell.spawn()
+        }
         result => result,
     }
 }

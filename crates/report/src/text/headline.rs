@@ -28,9 +28,11 @@ pub(super) fn set(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
                 Found::Traces if has_gaps(analysis) => {
                     "no call of its functions was seen; what could not be, and why, is told below"
                 }
-                Found::Traces => "not one of its functions was called",
+                Found::Traces if is_whole(analysis) => "not one of its functions was called",
                 // What was not recorded may have been called all the same.
-                Found::Unreadable | Found::Nothing => "no call of its functions is on record",
+                Found::Traces | Found::Unreadable | Found::Nothing => {
+                    "no call of its functions is on record"
+                }
             };
             let warning = format!("adapter {} bound nothing: {why}", fit_middle(adapter, 60));
             page.prose(0, 2, &[plain("whofreed: "), (Tone::Bad, warning)]);
@@ -55,6 +57,11 @@ fn binds(analysis: &Analysis, name: &str) -> bool {
         .coverage
         .iter()
         .any(|entry| matches!(entry, Coverage::Bound { adapter, .. } if adapter == name))
+}
+
+/// Whether all that happened is on record.
+fn is_whole(analysis: &Analysis) -> bool {
+    analysis.damage.is_empty() && analysis.totals.dropped_events == 0
 }
 
 fn has_gaps(analysis: &Analysis) -> bool {
