@@ -159,6 +159,13 @@ pub(super) fn short_function(name: &str, language: Language) -> String {
     if language == Language::Python {
         return name.to_owned();
     }
+    if let Some((class, to)) = conversion(name) {
+        let last = |name: &str| {
+            let bare = without_arguments(name, 0);
+            bare.rsplit("::").next().unwrap_or_default().to_owned()
+        };
+        return format!("{}::operator {}", last(class), last(to));
+    }
     let bare = without_arguments(name, 0);
     let mut parts: Vec<&str> = bare.split("::").filter(|part| !part.is_empty()).collect();
     // Rust's legacy symbols end in a hash.
@@ -175,6 +182,17 @@ pub(super) fn short_function(name: &str, language: Language) -> String {
     } else {
         short
     }
+}
+
+/// The class and the type of an operator that converts: `C::operator std::vector<int>() const`.
+fn conversion(name: &str) -> Option<(&str, &str)> {
+    let (class, to) = name.split_once("::operator ")?;
+    let (to, _) = to.rsplit_once("()")?;
+    let is_balanced = class.matches('<').count() == class.matches('>').count();
+    let is_other = ["new", "delete", "co_await"]
+        .iter()
+        .any(|word| to.starts_with(word));
+    (is_balanced && !is_other).then_some((class, to.trim()))
 }
 
 /// The name with what stands in `<>` and `()` left out, up to the end of its last parameter list.
@@ -293,6 +311,11 @@ mod tests {
             short("tt::tt_metal::ProgramCache<int>::evict(std::vector<Key> const&) const"),
             "ProgramCache::evict"
         );
+        assert_eq!(
+            short("rt::View::operator std::vector<int, std::allocator<int> >() const"),
+            "View::operator vector"
+        );
+        assert_eq!(short("View<int>::operator bool()"), "View::operator bool");
         assert_eq!(short("main"), "main");
         assert_eq!(short("void free_all<float>(float*)"), "free_all");
         assert_eq!(
