@@ -166,6 +166,12 @@ fn arguments_and_results_arrive_whole() {
     assert_eq!(total(&tracked.report, "leaked"), 0);
 }
 
+/// A coroutine's stack may end behind its last frame; arguments that are not there are not copied.
+#[test]
+fn a_hook_reads_no_further_than_the_stack_goes() {
+    toy("edge").run("edge", &[]);
+}
+
 #[test]
 fn errno_is_the_runtimes() {
     let (tracked, _) = toy("errno").run("errno", &[]);

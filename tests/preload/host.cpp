@@ -14,6 +14,7 @@
 #include <string>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #define CHECK(condition) \
@@ -224,6 +225,30 @@ void attempts() {
     std::puts("{\"allocations\": 5, \"ok\": 4, \"excess\": 4, \"late\": 1, \"declined\": 2, \"leaked\": 1}");
 }
 
+ucontext_t outside, coroutine;
+
+void call_at_the_edge() {
+    CHECK(toy_take(0) == nullptr);
+    void *block = toy_take_listed(1, 0.5, 1);
+    CHECK(toy::take_mixed(block, 1.25).first == 42);
+    toy_give(block);
+}
+
+// Hooks that call through, from the last frame of a stack above which nothing can be read, and may copy no more than it
+// holds.
+void edge() {
+    constexpr std::size_t size = 1 << 16, page = 4096;
+    void *memory = mmap(nullptr, size + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(memory != MAP_FAILED && mprotect(static_cast<char *>(memory) + size, page, PROT_NONE) == 0);
+    CHECK(getcontext(&coroutine) == 0);
+    coroutine.uc_stack.ss_sp = memory;
+    coroutine.uc_stack.ss_size = size;
+    coroutine.uc_link = &outside;
+    makecontext(&coroutine, call_at_the_edge, 0);
+    CHECK(swapcontext(&outside, &coroutine) == 0);
+    std::puts("{\"allocations\": 1, \"ok\": 1, \"excess\": 0}");
+}
+
 } // namespace
 
 int main(int count, char **words) {
@@ -239,6 +264,7 @@ int main(int count, char **words) {
     if (name == "weak") weak();
     if (name == "frames") frames();
     if (name == "attempts") attempts();
+    if (name == "edge") edge();
     return 0;
 }
 
