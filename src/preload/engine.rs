@@ -137,11 +137,10 @@ fn original(hooked: &Hooked, frame: &mut Frame, inside: &mut Option<Inside>) -> 
         frame.result = hooked.hook.guard_value();
         return 0;
     };
-    if original.is_guess
+    if let Some(why) = original.doubt
         && let Some(inside) = inside
         && told::GUESSED.is_first(hooked.number)
     {
-        let why = b"several libraries define it, and none of them for its caller: such calls go to the first";
         hook::coverage_unobservable_inside(inside, hooked.symbol(), why, b"", true);
     }
     original.address
