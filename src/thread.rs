@@ -34,6 +34,8 @@ const SILENT: usize = 2;
 const NESTED: usize = 3;
 /// The slot says: the shim asks a function of the host's, whose events are none.
 const ASKING: usize = 4;
+/// The slot says: the process's ledger and trace are being made. What this calls is no event, that of a handler is.
+const SETTING_UP: usize = 5;
 
 /// The deepest nesting of scopes that is kept.
 pub const MAX_SCOPES: usize = 64;
@@ -114,6 +116,8 @@ pub enum Refused {
     Interrupted,
     /// A function of the host's is being asked: what it causes is no event, that of a signal handler is lost.
     Asking,
+    /// Ledger and trace are being made: the event of a signal handler is lost, our own doing is none.
+    SettingUp,
     /// The shim's own doing, or a callback's: not an event.
     Silent,
     /// There is no memory for the thread's state. The event is lost.
@@ -132,6 +136,7 @@ pub fn try_enter() -> Result<Inside, Refused> {
         INSIDE => (NESTED, &slot.nested),
         SILENT => return Err(Refused::Silent),
         ASKING => return Err(Refused::Asking),
+        SETTING_UP => return Err(Refused::SettingUp),
         _ => return Err(Refused::Interrupted),
     };
     slot.busy.set(now);
@@ -197,7 +202,16 @@ fn during<T>(what: usize, action: impl FnOnce() -> T) -> T {
 
 /// Runs a function of the host's that the shim needs an answer of: what it causes is no event.
 pub fn asking<T>(question: impl FnOnce() -> T) -> T {
+    // There the heap alone is asked, and is told from a handler that interrupts it.
+    if tls::slot().busy.get() == SETTING_UP {
+        return question();
+    }
     during(ASKING, question)
+}
+
+/// Runs what makes ledger and trace.
+pub fn setting_up<T>(action: impl FnOnce() -> T) -> T {
+    during(SETTING_UP, action)
 }
 
 /// Whether the thread is in a signal handler that interrupted an event, and the handler in an event of its own.

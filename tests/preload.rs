@@ -172,6 +172,23 @@ fn a_hook_reads_no_further_than_the_stack_goes() {
     toy("edge").run("edge", &[]);
 }
 
+/// A handler that interrupts a process's first event, before there is a trace, loses nothing silently.
+#[test]
+fn what_interrupts_the_first_event_is_recorded_or_counted_as_lost() {
+    let toy = toy("first_events");
+    let options = ["--adapters", &toy.adapter];
+    let tracked = common::track(&toy.scratch, &options, &toy.host, &["first_events"]);
+    let truth = tracked.run.expect_code(0).truth();
+    common::check_identities(&tracked.report);
+    let all = ["allocations", "deallocations", "dropped_events"];
+    let all = all.map(|key| total(&tracked.report, key));
+    assert_eq!(
+        all.iter().sum::<u64>(),
+        number(&truth, &["calls"]),
+        "{all:?}"
+    );
+}
+
 #[test]
 fn errno_is_the_runtimes() {
     let (tracked, _) = toy("errno").run("errno", &[]);

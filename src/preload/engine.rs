@@ -93,7 +93,7 @@ fn before(hooked: &Hooked, frame: &mut Frame) -> usize {
         return original(hooked, frame, &mut None);
     }
     // None when this thread asks the host for something: what the shim's own getters cause are no events.
-    let mut inside = begin(&hooked.table);
+    let mut inside = begin(&hooked.table, || is_hosts(frame));
     let original = original(hooked, frame, &mut inside);
     if original == 0 {
         return 0;
@@ -194,9 +194,25 @@ fn closed(table: &Table<'_>) {
     originals::forget(table);
 }
 
+/// Whether a call while ledger and trace are being made is the host's, of a signal handler of it: not one of ours, nor of
+/// those that we call then, who may be hooked too. One that a handler makes through these is not told apart.
+fn is_hosts(frame: &Frame) -> bool {
+    const CALLED: &[u8] =
+        b"libc.so*|libc.musl*|ld-linux*|ld64*|ld-musl*|libpthread.so*|libdl.so*|libgcc_s.so*";
+    let object_of = |address: usize| linkmap::object_of(address);
+    let caller = object_of(originals::return_address(frame).wrapping_sub(1));
+    let Some(caller) = caller else {
+        return true;
+    };
+    // The heap may be another one than the C library's.
+    let heap = originals::find(b"malloc", b"*").and_then(object_of);
+    let ours = object_of(is_hosts as *const () as usize);
+    ![ours, heap].contains(&Some(caller)) && !caller.matches(CALLED)
+}
+
 /// Goes inside; the first time in a process it says which adapters are in force there.
-pub(super) fn begin(table: &Table<'_>) -> Option<Inside> {
-    let mut inside = hook::enter_for_hook()?;
+pub(super) fn begin(table: &Table<'_>, is_hosts: impl FnOnce() -> bool) -> Option<Inside> {
+    let mut inside = hook::enter_for_hook_of(is_hosts)?;
     if told::ADAPTERS.is_first(0) {
         announce(&mut inside, table);
     }

@@ -58,10 +58,8 @@ pub(super) fn original(hooked: &Hooked, frame: &Frame) -> Option<Original> {
     if let Some(address) = hooked.bound.or_else(|| remembered(hooked)) {
         return Some(sure(address));
     }
-    let slot = with_exposed_provenance::<usize>(frame.return_address_slot);
-    // SAFETY: the thunk wrote down where the return address of its call lies. That may be the first byte behind a
-    // function, of a call that does not return.
-    let caller = linkmap::object_of(unsafe { slot.read() }.wrapping_sub(1));
+    // It may be the first byte behind a function, of a call that does not return.
+    let caller = linkmap::object_of(return_address(frame).wrapping_sub(1));
     let key = key(hooked.number, caller);
     let generation = GENERATION.load(Ordering::Acquire);
     if let Some(known) = BY_CALLER.recall(key)
@@ -98,6 +96,13 @@ pub(super) fn original(hooked: &Hooked, frame: &Frame) -> Option<Original> {
             Choice::Global | Choice::Caller | Choice::Only => None,
         },
     })
+}
+
+/// Where a call returns to.
+pub(super) fn return_address(frame: &Frame) -> usize {
+    let slot = with_exposed_provenance::<usize>(frame.return_address_slot);
+    // SAFETY: the thunk wrote down where the return address of its call lies.
+    unsafe { slot.read() }
 }
 
 /// What every caller means by a stub's symbol, where the global scope defines it.
