@@ -189,6 +189,25 @@ fn what_interrupts_the_first_event_is_recorded_or_counted_as_lost() {
     );
 }
 
+/// A jump loses the event that it leaves, and no other.
+#[test]
+fn a_handler_that_jumps_out_of_an_event_does_not_end_the_recording() {
+    let toy = toy("jumps");
+    let options = ["--adapters", &toy.adapter];
+    let tracked = common::track(&toy.scratch, &options, &toy.host, &["jumps_out"]);
+    let truth = tracked.run.expect_code(0).truth();
+    common::check_identities(&tracked.report);
+    let [calls, jumps] = ["calls", "jumps"].map(|key| number(&truth, &[key]));
+    assert_eq!(jumps, 40);
+    let all = ["allocations", "deallocations", "dropped_events"];
+    let [allocations, deallocations, dropped] = all.map(|key| total(&tracked.report, key));
+    let recorded = allocations + deallocations;
+    assert!(
+        recorded <= calls && calls <= recorded + jumps && dropped <= jumps,
+        "{recorded} of {calls} calls, {dropped} lost"
+    );
+}
+
 #[test]
 fn errno_is_the_runtimes() {
     let (tracked, _) = toy("errno").run("errno", &[]);

@@ -13,14 +13,15 @@ pub(super) fn enter_for_event(device: u32, address: u64) -> Option<Inside> {
 }
 
 /// Goes inside for a hook, which has to look at the host's objects before it knows what the event is.
-pub fn enter_for_hook() -> Option<Inside> {
-    enter_for_hook_of(|| false)
+/// `slot` is where the return address of the call lies.
+pub fn enter_for_hook(slot: usize) -> Option<Inside> {
+    enter_for_hook_of(slot, || false)
 }
 
 /// As [`enter_for_hook`], at the beginning of a call; `is_hosts` tells it from one of our own while ledger and trace are
 /// being made.
-pub fn enter_for_hook_of(is_hosts: impl FnOnce() -> bool) -> Option<Inside> {
-    let is_lost = match thread::try_enter() {
+pub fn enter_for_hook_of(slot: usize, is_hosts: impl FnOnce() -> bool) -> Option<Inside> {
+    let is_lost = match thread::try_enter(slot) {
         Ok(inside) => return Some(inside),
         Err(Refused::Silent | Refused::Asking) => false,
         Err(Refused::SettingUp) => is_hosts(),
@@ -38,7 +39,7 @@ pub(super) fn enter() -> Option<Inside> {
 }
 
 fn enter_or(lose: impl FnOnce()) -> Option<Inside> {
-    match thread::try_enter() {
+    match thread::try_enter(0) {
         Ok(inside) => Some(inside),
         Err(Refused::Silent) => None,
         Err(Refused::Asking | Refused::SettingUp | Refused::Interrupted | Refused::NoMemory) => {

@@ -93,7 +93,7 @@ fn before(hooked: &Hooked, frame: &mut Frame) -> usize {
         return original(hooked, frame, &mut None);
     }
     // None when this thread asks the host for something: what the shim's own getters cause are no events.
-    let mut inside = begin(&hooked.table, || is_hosts(frame));
+    let mut inside = begin(&hooked.table, frame.return_address_slot, || is_hosts(frame));
     let original = original(hooked, frame, &mut inside);
     if original == 0 {
         return 0;
@@ -160,7 +160,7 @@ pub unsafe extern "C" fn leave(number: u32, frame: *mut Frame) {
         CLOSED => closed(&hooked.table),
         RESOLVED => resolver::after(&hooked, frame),
         _ => {
-            if let Some(inside) = hook::enter_for_hook() {
+            if let Some(inside) = hook::enter_for_hook(frame.return_address_slot) {
                 Session::new(&hooked, inside).after(frame);
             }
         }
@@ -181,7 +181,7 @@ pub unsafe extern "C" fn left(number: u32, frame: *mut Frame) {
         0 | RESOLVED => {}
         CLOSED => closed(&hooked.table),
         _ => {
-            if let Some(inside) = hook::enter_for_hook() {
+            if let Some(inside) = hook::enter_for_hook(frame.return_address_slot) {
                 Session::new(&hooked, inside).left(frame);
             }
         }
@@ -211,8 +211,12 @@ fn is_hosts(frame: &Frame) -> bool {
 }
 
 /// Goes inside; the first time in a process it says which adapters are in force there.
-pub(super) fn begin(table: &Table<'_>, is_hosts: impl FnOnce() -> bool) -> Option<Inside> {
-    let mut inside = hook::enter_for_hook_of(is_hosts)?;
+pub(super) fn begin(
+    table: &Table<'_>,
+    slot: usize,
+    is_hosts: impl FnOnce() -> bool,
+) -> Option<Inside> {
+    let mut inside = hook::enter_for_hook_of(slot, is_hosts)?;
     if told::ADAPTERS.is_first(0) {
         announce(&mut inside, table);
     }

@@ -285,6 +285,36 @@ void first_events() {
     std::printf("{\"calls\": %lu}\n", calls->load());
 }
 
+sigjmp_buf before_events;
+volatile int jumps;
+
+void jump(int) {
+    jumps = jumps + 1;
+    siglongjmp(before_events, 1);
+}
+
+// A handler that does not come back to the event that it interrupts, again and again.
+void jumps_out() {
+    CHECK(std::signal(SIGALRM, jump) != SIG_ERR);
+    volatile unsigned long begun = 0;
+    void *block = toy_take(1);
+    for (volatile int round = 0; round < 40; round = round + 1) {
+        if (sigsetjmp(before_events, 1) != 0) continue;
+        const itimerval once = {{0, 0}, {0, 300 + 7 * round}};
+        CHECK(setitimer(ITIMER_REAL, &once, nullptr) == 0);
+        for (;;) {
+            begun = begun + 1;
+            // Few take: the runtime has not so many blocks.
+            if (begun % 16 != 0 || begun > 100000)
+                toy_give(block);
+            else
+                toy_take(1);
+        }
+    }
+    for (int n = 0; n < 1000; n++) toy_give(block);
+    std::printf("{\"calls\": %lu, \"jumps\": %d}\n", begun + 1001, jumps);
+}
+
 } // namespace
 
 int main(int count, char **words) {
@@ -302,6 +332,7 @@ int main(int count, char **words) {
     if (name == "attempts") attempts();
     if (name == "edge") edge();
     if (name == "first_events") first_events();
+    if (name == "jumps_out") jumps_out();
     return 0;
 }
 
