@@ -110,8 +110,18 @@ pub fn lose_unjudged(place: Option<(u32, u64)>) {
         ledger.lose(device, address);
     }
     match existing_world() {
-        Some(world) => world.recorder.lose_unjudged(1),
+        Some(world) => {
+            world.recorder.lose_unjudged(1);
+            tell_lost_early(&world.recorder);
+        }
         None => drop(LOST_EARLY.fetch_add(1, Ordering::Relaxed)),
+    }
+}
+
+/// Lets the trace tell of what was lost before it was there.
+fn tell_lost_early(recorder: &Recorder) {
+    if LOST_EARLY.load(Ordering::Relaxed) != 0 {
+        recorder.lose_unjudged(LOST_EARLY.swap(0, Ordering::Relaxed));
     }
 }
 
@@ -142,9 +152,8 @@ pub fn lost() -> u64 {
 
 #[cold]
 fn make_world() -> Option<&'static World> {
-    // What this takes of the host's heap is ours.
     let is_nested = thread::is_nested();
-    thread::asking(|| make_world_here(is_nested))
+    thread::setting_up(|| make_world_here(is_nested))
 }
 
 fn make_world_here(is_nested: bool) -> Option<&'static World> {
@@ -191,7 +200,6 @@ fn make_world_here(is_nested: bool) -> Option<&'static World> {
     let Some(recorder) = Recorder::start(options::get(), fork) else {
         return no_memory();
     };
-    recorder.lose_unjudged(LOST_EARLY.swap(0, Ordering::Relaxed));
     recorder.set_owners_are_pointers(OWNERS_ARE_POINTERS.load(Ordering::Relaxed));
     let world = Box::into_raw(Box::new(World {
         ledger,
@@ -205,6 +213,8 @@ fn make_world_here(is_nested: bool) -> Option<&'static World> {
             }
             // SAFETY: the world was just made, and is never taken down.
             let world = unsafe { &*world };
+            // Only now: what handlers lost until here had no world to be counted in.
+            tell_lost_early(&world.recorder);
             // Behind a fork that ran no handlers the host's heap may be locked for ever: no thread is made then.
             if parent.is_none() || handled_fork_at != 0 {
                 writer::start(&world.recorder);

@@ -98,6 +98,30 @@ pub fn errno_location() -> *mut libc::c_int {
     unsafe { libc::__errno_location() }
 }
 
+/// Whether a word can be read; also where the kernel does not tell. Leaves errno alone.
+///
+/// The kernel copies the set of signals before it looks at what is to be done with it, which is nothing here. Any process
+/// may ask this, also where seccomp or a security module forbids to read a process's memory.
+#[must_use]
+pub fn may_be_readable(address: usize) -> bool {
+    /// None of the three things that there are to do.
+    const NOTHING: libc::c_int = -1;
+    /// The size of the kernel's set of signals, which no C library knows better.
+    const SET_SIZE: usize = 8;
+    let nowhere = ptr::null_mut::<libc::c_void>();
+    // SAFETY: errno's place is valid for the thread's life; the kernel reads at most the word, in its careful way, and
+    // changes nothing.
+    unsafe {
+        let errno = errno_location();
+        let before = *errno;
+        let set = address & !(SET_SIZE - 1);
+        let code = libc::syscall(libc::SYS_rt_sigprocmask, NOTHING, set, nowhere, SET_SIZE);
+        let is_fault = code < 0 && *errno == libc::EFAULT;
+        *errno = before;
+        !is_fault
+    }
+}
+
 unsafe extern "C" {
     fn pthread_setcancelstate(state: libc::c_int, old: *mut libc::c_int) -> libc::c_int;
 }
@@ -187,4 +211,26 @@ pub const fn mix(number: u64) -> u64 {
     let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     number ^ (number >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_cannot_be_read_is_told() {
+        // SAFETY: asking for the size has no preconditions.
+        let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
+        let pages = reserve(2 * page).expect("memory");
+        let first = pages.as_ptr() as usize;
+        let second = first + page;
+        assert!(may_be_readable(first) && may_be_readable(second - 1) && may_be_readable(second));
+        // SAFETY: the page is ours, and nobody reads it.
+        let code =
+            unsafe { libc::mprotect(pages.add(page).as_ptr().cast(), page, libc::PROT_NONE) };
+        assert_eq!(code, 0);
+        assert!(may_be_readable(second - 1) && !may_be_readable(second));
+        // SAFETY: nobody uses the memory any more.
+        unsafe { release(pages, 2 * page) };
+    }
 }

@@ -1,13 +1,17 @@
 //! The re-entrancy guard stop of an event's way: one thread, inside the shim at most once, and once more in a signal
 //! handler that interrupts an event. Such a handler has a state of its own to work with, so its events are judged and
-//! recorded like all others; only a handler that interrupts an event of a handler loses its own.
+//! recorded like all others; only a handler that interrupts an event of a handler loses its own. A handler that jumps
+//! (siglongjmp) leaves the event that it interrupted for ever; the call of a hook that begins where that one lies on the
+//! stack proves it.
 //!
 //! A thread's state lies in memory of the shim's own, and is borrowed: when the thread ends, the state with its
 //! half-full chunks waits for the next one. There is no Rust destructor in thread-local storage; events that come
 //! after the state has been given back borrow one for themselves alone.
 
+use std::cell::Cell;
 use std::cell::UnsafeCell;
 use std::marker::PhantomData;
+use std::ops::RangeInclusive;
 use std::ptr;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicPtr;
@@ -23,6 +27,7 @@ use crate::record::Pen;
 use crate::stack::StackBuffer;
 use crate::sys;
 use crate::tls;
+use crate::tls::Slot;
 
 /// The slot says: outside.
 const OUTSIDE: usize = 0;
@@ -34,6 +39,8 @@ const SILENT: usize = 2;
 const NESTED: usize = 3;
 /// The slot says: the shim asks a function of the host's, whose events are none.
 const ASKING: usize = 4;
+/// The slot says: the process's ledger and trace are being made. What this calls is no event, that of a handler is.
+const SETTING_UP: usize = 5;
 
 /// The deepest nesting of scopes that is kept.
 pub const MAX_SCOPES: usize = 64;
@@ -104,6 +111,8 @@ pub struct Inside {
     errno: libc::c_int,
     /// What the slot said before.
     before: usize,
+    /// And where an event lay then.
+    mark_before: usize,
     not_send: PhantomData<*mut ()>,
 }
 
@@ -114,26 +123,36 @@ pub enum Refused {
     Interrupted,
     /// A function of the host's is being asked: what it causes is no event, that of a signal handler is lost.
     Asking,
+    /// Ledger and trace are being made: the event of a signal handler is lost, our own doing is none.
+    SettingUp,
     /// The shim's own doing, or a callback's: not an event.
     Silent,
     /// There is no memory for the thread's state. The event is lost.
     NoMemory,
 }
 
-/// Goes inside, where the thread may. errno is kept until the way out.
+/// Goes inside, where the thread may. errno is kept until the way out. `slot` is where the return address of the host's
+/// call lies, which stays there while the event is under way; 0 where that is not known.
 ///
 /// # Errors
 /// Why not.
-pub fn try_enter() -> Result<Inside, Refused> {
-    let slot = tls::slot();
+pub fn try_enter(slot: usize) -> Result<Inside, Refused> {
+    let innermost = 0_u8;
+    let (mark, slot) = (slot, tls::slot());
+    if slot.busy.get() != OUTSIDE {
+        forget_left(slot, ptr::from_ref(&innermost).expose_provenance()..=mark);
+    }
     let before = slot.busy.get();
     let (now, place) = match before {
         OUTSIDE => (INSIDE, &slot.seat),
         INSIDE => (NESTED, &slot.nested),
         SILENT => return Err(Refused::Silent),
         ASKING => return Err(Refused::Asking),
+        SETTING_UP => return Err(Refused::SettingUp),
         _ => return Err(Refused::Interrupted),
     };
+    let mark_before = mark_of(slot, before).replace(mark);
+    compiler_fence(Ordering::SeqCst);
     slot.busy.set(now);
     // The signal handlers of this thread must see the flag before anything below happens.
     compiler_fence(Ordering::SeqCst);
@@ -149,6 +168,7 @@ pub fn try_enter() -> Result<Inside, Refused> {
             }
             None => {
                 slot.busy.set(before);
+                mark_of(slot, before).set(mark_before);
                 return Err(Refused::NoMemory);
             }
         },
@@ -157,6 +177,7 @@ pub fn try_enter() -> Result<Inside, Refused> {
         seat,
         errno,
         before,
+        mark_before,
         not_send: PhantomData,
     })
 }
@@ -164,7 +185,44 @@ pub fn try_enter() -> Result<Inside, Refused> {
 /// Like [`try_enter`], for whoever does not ask why.
 #[must_use]
 pub fn enter() -> Option<Inside> {
-    try_enter().ok()
+    try_enter(0).ok()
+}
+
+/// Where the slot keeps where the event lies that begins when it says `before`.
+const fn mark_of(slot: &Slot, before: usize) -> &Cell<usize> {
+    if before == OUTSIDE {
+        &slot.event
+    } else {
+        &slot.handler
+    }
+}
+
+/// Forgets events that a signal handler has jumped out of: those of calls that began where the frames of a new call are.
+/// Two that are alive cannot, whatever stacks there are, coroutines' and handlers' included.
+#[cold]
+fn forget_left(slot: &Slot, frames: RangeInclusive<usize>) {
+    let is_left = |mark: &Cell<usize>| frames.contains(&mark.get());
+    let forget = |mark: &Cell<usize>, place: &Cell<*mut Seat>| {
+        // It may have been recorded already, or not: then nobody else tells. A free that was judged may not have run.
+        process::lose_blindly();
+        // SAFETY: the slot holds null or a seat of this thread's, and seats are never given back to the kernel.
+        if let Some(seat) = unsafe { place.get().as_ref() } {
+            // SAFETY: the event that used the state does not go on.
+            unsafe { &mut *seat.state.get() }.pen.begin_anew();
+        }
+        mark.set(0);
+    };
+    let is_event_left = is_left(&slot.event);
+    // A handler's event lies upon the one that it interrupted.
+    if slot.handler.get() != 0 && (is_event_left || is_left(&slot.handler)) {
+        forget(&slot.handler, &slot.nested);
+        slot.busy.set(INSIDE);
+    }
+    if is_event_left {
+        forget(&slot.event, &slot.seat);
+        compiler_fence(Ordering::SeqCst);
+        slot.busy.set(OUTSIDE);
+    }
 }
 
 impl Inside {
@@ -197,7 +255,16 @@ fn during<T>(what: usize, action: impl FnOnce() -> T) -> T {
 
 /// Runs a function of the host's that the shim needs an answer of: what it causes is no event.
 pub fn asking<T>(question: impl FnOnce() -> T) -> T {
+    // There the heap alone is asked, and is told from a handler that interrupts it.
+    if tls::slot().busy.get() == SETTING_UP {
+        return question();
+    }
     during(ASKING, question)
+}
+
+/// Runs what makes ledger and trace.
+pub fn setting_up<T>(action: impl FnOnce() -> T) -> T {
+    during(SETTING_UP, action)
 }
 
 /// Whether the thread is in a signal handler that interrupted an event, and the handler in an event of its own.
@@ -216,8 +283,14 @@ impl Drop for Inside {
         if slot.ending.get() != 0 && self.before == OUTSIDE && self.state().preload.is_idle() {
             give_seats_back();
         }
+        if self.before == OUTSIDE {
+            // One that a handler jumped out of to another handler, which has returned.
+            slot.handler.set(0);
+        }
         compiler_fence(Ordering::SeqCst);
         slot.busy.set(self.before);
+        compiler_fence(Ordering::SeqCst);
+        mark_of(slot, self.before).set(self.mark_before);
     }
 }
 
@@ -280,7 +353,7 @@ fn adopt(seat: &'static Seat, is_first: bool) {
     let state = unsafe { &mut *seat.state.get() };
     state.thread_id = sys::thread_id();
     state.scope_depth = 0;
-    state.pen.thread_changed();
+    state.pen.begin_anew();
     state.preload.forget();
     let key = EXIT_KEY.load(Ordering::Relaxed);
     let is_ending = tls::slot().ending.get() != 0;

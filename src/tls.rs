@@ -1,8 +1,8 @@
-//! Four words per thread, reached without a call: the thread's states and how it stands to the shim.
+//! Six words per thread, reached without a call: the thread's states and how it stands to the shim.
 //!
 //! Rust's `thread_local!` in a shared library goes through `__tls_get_addr`, which may allocate on the host's
 //! heap at a thread's first touch. Initial-exec storage does not; glibc keeps a little of it free even for
-//! libraries that are opened late, and this takes 32 bytes. Stable Rust cannot ask for that model, hence the
+//! libraries that are opened late, and this takes 48 bytes. Stable Rust cannot ask for that model, hence the
 //! assembly; other machines use `thread_local!` with a constant, which needs no destructor either.
 
 use std::cell::Cell;
@@ -21,6 +21,10 @@ pub struct Slot {
     pub busy: Cell<usize>,
     /// 1 when the thread is ending and has given its states back; 0 before.
     pub ending: Cell<usize>,
+    /// Where on the stack the event lies that is under way; 0 when there is none.
+    pub event: Cell<usize>,
+    /// The same of an event of a signal handler that interrupts one.
+    pub handler: Cell<usize>,
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -33,8 +37,8 @@ mod storage {
         ".globl whofreed_tls_slot",
         ".hidden whofreed_tls_slot",
         ".type whofreed_tls_slot,@object",
-        ".size whofreed_tls_slot,32",
-        "whofreed_tls_slot: .zero 32",
+        ".size whofreed_tls_slot,48",
+        "whofreed_tls_slot: .zero 48",
         ".popsection",
     );
 
@@ -68,6 +72,8 @@ mod storage {
                 nested: Cell::new(ptr::null_mut()),
                 busy: Cell::new(0),
                 ending: Cell::new(0),
+                event: Cell::new(0),
+                handler: Cell::new(0),
             }
         };
     }

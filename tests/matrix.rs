@@ -338,6 +338,31 @@ fn of_a_hook_with_a_version_only_calls_of_that_version_are_seen() {
     matrix.close(24);
 }
 
+/// One hook cannot tell calls of two versions apart; hooks that name their versions can.
+#[test]
+fn of_a_module_that_is_linked_to_two_versions_it_is_told_that_its_calls_go_to_one() {
+    let mut matrix = Matrix::new("matrix_mixed");
+    let way = Way {
+        name: "two versions",
+        flags: &["-DCALL_MIXED_VERSIONS"],
+        library: "libpool_versions.so",
+    };
+    for (adapter, is_told) in [("matrix.toml", true), ("versions.toml", false)] {
+        matrix.adapter = adapter;
+        for module in [Module::Executable, Module::Opened] {
+            let command = matrix.build(&way, module);
+            let what = format!("{module:?}, two versions, {adapter}");
+            let report = matrix.cell(&what, &command, "main", 1, 1);
+            let told = report["coverage"]["unobservable"].to_string();
+            for symbol in ["pool_take", "pool_give"] {
+                let tells = told.contains(&format!("\"{symbol}\"")) && told.contains("name each");
+                assert_eq!(tells, is_told, "{what}: {told}");
+            }
+        }
+    }
+    matrix.close(4);
+}
+
 #[test]
 fn calls_of_an_opened_library_are_seen() {
     let mut matrix = Matrix::new("matrix_opened");

@@ -166,6 +166,48 @@ fn arguments_and_results_arrive_whole() {
     assert_eq!(total(&tracked.report, "leaked"), 0);
 }
 
+/// A coroutine's stack may end behind its last frame; arguments that are not there are not copied.
+#[test]
+fn a_hook_reads_no_further_than_the_stack_goes() {
+    toy("edge").run("edge", &[]);
+}
+
+/// A handler that interrupts a process's first event, before there is a trace, loses nothing silently.
+#[test]
+fn what_interrupts_the_first_event_is_recorded_or_counted_as_lost() {
+    let toy = toy("first_events");
+    let options = ["--adapters", &toy.adapter];
+    let tracked = common::track(&toy.scratch, &options, &toy.host, &["first_events"]);
+    let truth = tracked.run.expect_code(0).truth();
+    common::check_identities(&tracked.report);
+    let all = ["allocations", "deallocations", "dropped_events"];
+    let all = all.map(|key| total(&tracked.report, key));
+    assert_eq!(
+        all.iter().sum::<u64>(),
+        number(&truth, &["calls"]),
+        "{all:?}"
+    );
+}
+
+/// A jump loses the event that it leaves, and no other.
+#[test]
+fn a_handler_that_jumps_out_of_an_event_does_not_end_the_recording() {
+    let toy = toy("jumps");
+    let options = ["--adapters", &toy.adapter];
+    let tracked = common::track(&toy.scratch, &options, &toy.host, &["jumps_out"]);
+    let truth = tracked.run.expect_code(0).truth();
+    common::check_identities(&tracked.report);
+    let [calls, jumps] = ["calls", "jumps"].map(|key| number(&truth, &[key]));
+    assert_eq!(jumps, 40);
+    let all = ["allocations", "deallocations", "dropped_events"];
+    let [allocations, deallocations, dropped] = all.map(|key| total(&tracked.report, key));
+    let recorded = allocations + deallocations;
+    assert!(
+        recorded <= calls && calls <= recorded + jumps && dropped <= jumps,
+        "{recorded} of {calls} calls, {dropped} lost"
+    );
+}
+
 #[test]
 fn errno_is_the_runtimes() {
     let (tracked, _) = toy("errno").run("errno", &[]);

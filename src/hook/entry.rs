@@ -13,15 +13,24 @@ pub(super) fn enter_for_event(device: u32, address: u64) -> Option<Inside> {
 }
 
 /// Goes inside for a hook, which has to look at the host's objects before it knows what the event is.
-pub fn enter_for_hook() -> Option<Inside> {
-    match thread::try_enter() {
-        Ok(inside) => Some(inside),
-        Err(Refused::Silent | Refused::Asking) => None,
-        Err(Refused::Interrupted | Refused::NoMemory) => {
-            process::lose_blindly();
-            None
-        }
+/// `slot` is where the return address of the call lies.
+pub fn enter_for_hook(slot: usize) -> Option<Inside> {
+    enter_for_hook_of(slot, || false)
+}
+
+/// As [`enter_for_hook`], at the beginning of a call; `is_hosts` tells it from one of our own while ledger and trace are
+/// being made.
+pub fn enter_for_hook_of(slot: usize, is_hosts: impl FnOnce() -> bool) -> Option<Inside> {
+    let is_lost = match thread::try_enter(slot) {
+        Ok(inside) => return Some(inside),
+        Err(Refused::Silent | Refused::Asking) => false,
+        Err(Refused::SettingUp) => is_hosts(),
+        Err(Refused::Interrupted | Refused::NoMemory) => true,
+    };
+    if is_lost {
+        process::lose_blindly();
     }
+    None
 }
 
 /// Goes inside for what concerns no address; what cannot be had is counted.
@@ -30,10 +39,10 @@ pub(super) fn enter() -> Option<Inside> {
 }
 
 fn enter_or(lose: impl FnOnce()) -> Option<Inside> {
-    match thread::try_enter() {
+    match thread::try_enter(0) {
         Ok(inside) => Some(inside),
         Err(Refused::Silent) => None,
-        Err(Refused::Asking | Refused::Interrupted | Refused::NoMemory) => {
+        Err(Refused::Asking | Refused::SettingUp | Refused::Interrupted | Refused::NoMemory) => {
             lose();
             None
         }

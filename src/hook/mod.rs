@@ -34,6 +34,7 @@ use crate::thread::count;
 pub use self::deallocation::*;
 pub use self::devices::*;
 pub use self::entry::enter_for_hook;
+pub use self::entry::enter_for_hook_of;
 pub use self::excess::on_excess;
 pub use self::names::*;
 pub use self::totals::*;

@@ -5,6 +5,7 @@
 //! fresh memory.
 
 use std::sync::atomic::AtomicU32;
+use std::sync::atomic::compiler_fence;
 
 use crate::arena::Arena;
 use crate::arena::ZeroInit;
@@ -104,6 +105,8 @@ impl Pool {
         let len = cache.lens[class];
         if len < KEPT {
             cache.records[class][len] = record;
+            // A signal handler may jump out of here: what is counted is there.
+            compiler_fence(std::sync::atomic::Ordering::SeqCst);
             cache.lens[class] = len + 1;
         } else {
             self.push_free(class, record);

@@ -33,6 +33,8 @@ pub enum Choice {
     Only,
     /// There are others, and the caller's scope has none of them.
     First,
+    /// The caller's object refers to several versions of it, and which call is which cannot be told.
+    Mixed,
 }
 
 /// For whom else a definition is the right one.
@@ -75,12 +77,27 @@ pub fn definition(
     let tables = search.caller.and_then(|caller| caller.tables());
     let known = OnceCell::new();
     let asked = || {
-        let asked = || tables.as_ref()?.asked(&search.query);
+        let asked = || tables.as_ref()?.asked(search.query).next();
         *known.get_or_init(|| asked().unwrap_or(Version::Default))
     };
     let found = search.run(&asked, &prefer);
     // A caller that asks for a version which nobody has, and runs: better the default one than none.
-    found.or_else(|| search.run(&|| Version::Default, &prefer))
+    let found = found.or_else(|| search.run(&|| Version::Default, &prefer))?;
+    let Some(tables) = tables.filter(|_| found.shared == Shared::Never && !search.has_version())
+    else {
+        return Some(found);
+    };
+    let is_other = |version| {
+        let other = search.run(&|| version, &prefer);
+        other.is_some_and(|other| other.address != found.address)
+    };
+    let is_mixed = tables.asked(search.query).skip(1).any(is_other);
+    let choice = if is_mixed {
+        Choice::Mixed
+    } else {
+        found.choice
+    };
+    Some(Definition { choice, ..found })
 }
 
 /// What is looked for, and by whom.

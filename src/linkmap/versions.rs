@@ -80,11 +80,12 @@ impl Tables {
         false
     }
 
-    /// Which version the object itself asks for where it refers to a name; none where it does not.
+    /// Which versions the object itself asks for where it refers to a name: one that was put together from older and newer
+    /// parts can refer to several.
     ///
     /// Undefined symbols are in no hash table, so this goes through all of them.
-    pub(super) fn asked(&self, query: &Query<'_>) -> Option<Version<'_>> {
-        let refers = |index: &usize| {
+    pub(super) fn asked<'it>(&'it self, query: Query<'it>) -> impl Iterator<Item = Version<'it>> {
+        let refers = move |index: &usize| {
             // SAFETY: not more than there are, unless the tables lie in an order of nobody's; then it is mapped still, and
             // what is no symbol hardly names one.
             let symbol = unsafe { self.symbol(*index) };
@@ -93,14 +94,16 @@ impl Tables {
                 && name + query.name.len() < self.strings_len
                 && self.string_is(name, query.name)
         };
-        let index = (1..self.most_symbols()).find(refers)?;
-        if self.versions == 0 || self.needs == 0 {
-            return Some(Version::Oldest);
-        }
-        match self.version(index) & !HIDDEN {
-            0 | PLAIN => Some(Version::Oldest),
-            number => Some(self.needed(number).map_or(Version::Default, Version::Named)),
-        }
+        let indices = (1..self.most_symbols()).filter(refers);
+        indices.map(|index| {
+            if self.versions == 0 || self.needs == 0 {
+                return Version::Oldest;
+            }
+            match self.version(index) & !HIDDEN {
+                0 | PLAIN => Version::Oldest,
+                number => self.needed(number).map_or(Version::Default, Version::Named),
+            }
+        })
     }
 
     /// The name of the version that this object needs by a number.
@@ -152,7 +155,12 @@ mod tests {
     fn an_object_says_which_version_it_asks_for() {
         let program = first_object().expect("a program");
         let tables = program.tables().expect("its tables");
-        let asked = |name| tables.asked(&Query::new(name, Version::Default));
+        let asked = |name| {
+            let mut all = tables.asked(Query::new(name, Version::Default));
+            let first = all.next();
+            assert_eq!(all.next(), None, "one reference");
+            first
+        };
         let library = object_of(libc::getppid as *const () as usize).expect("the C library");
         let Some(Version::Named(version)) = asked(b"getppid") else {
             panic!("no version: {:?}", asked(b"getppid"));

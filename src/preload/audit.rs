@@ -98,7 +98,7 @@ pub fn audit_at_exit() {
         let held = linkmap::hold();
         let audit = Audit::new(table);
         let is_told = world.is_some() || (held.is_sure && audit.concerns_somebody());
-        if is_told && let Some(mut inside) = engine::begin(&table) {
+        if is_told && let Some(mut inside) = engine::begin(&table, 0, || false) {
             if held.is_sure {
                 audit.tell(&mut inside);
             } else {

@@ -16,6 +16,7 @@ use super::told;
 use crate::hook;
 use crate::linkmap;
 use crate::process;
+use crate::sys;
 use crate::thread::Inside;
 
 /// In a frame's ticket: `leave` has to report the event.
@@ -43,14 +44,42 @@ pub(super) const KIND_SHIFT: u32 = 32;
 pub unsafe extern "C" fn enter(number: u32, frame: *mut Frame) -> usize {
     // SAFETY: the thunk made the frame on its own stack, for us alone.
     let frame = unsafe { &mut *frame };
-    let number = number as usize;
-    let Some(hooked) = Hooked::find(number) else {
+    let Some(hooked) = Hooked::find(number as usize) else {
         return 0;
     };
-    frame.stack_words = u64::from(hooked.hook.stack_words);
+    let original = before(&hooked, frame);
+    // Without a ticket nothing is copied.
+    if original != 0 && frame.ticket != 0 {
+        let arguments = frame.return_address_slot + size_of::<u64>();
+        let most = u64::from(hooked.hook.stack_words);
+        frame.stack_words = words_there(arguments, most, sys::may_be_readable);
+    }
+    original
+}
+
+/// How many of `most` words at the end of a caller's stack are there. Not all functions have so many arguments, and a stack
+/// may end before: of a coroutine's, the page above need not be one that can be read. Asked each time, since there may be
+/// another stack at the same place tomorrow.
+fn words_there(start: usize, most: u64, may_be_readable: impl Fn(usize) -> bool) -> u64 {
+    /// No machine has smaller pages.
+    const PAGE: usize = 4096;
+    const WORD: usize = size_of::<u64>();
+    let end = start + most as usize * WORD;
+    // The slot of the return address can be read, and so can the rest of its page.
+    let mut page = (start - WORD) & !(PAGE - 1);
+    while page + PAGE < end {
+        page += PAGE;
+        if !may_be_readable(page) {
+            return ((page - start) / WORD) as u64;
+        }
+    }
+    most
+}
+
+fn before(hooked: &Hooked, frame: &mut Frame) -> usize {
     let event = hooked.hook.event;
     if event == Event::LibraryClose as u32 {
-        let original = original(&hooked, frame, &mut None);
+        let original = original(hooked, frame, &mut None);
         originals::forget(&hooked.table);
         if original != 0 {
             // Again afterwards: the destructors of the library may call what is hooked.
@@ -60,16 +89,16 @@ pub unsafe extern "C" fn enter(number: u32, frame: *mut Frame) -> usize {
         return original;
     }
     if event == Event::Resolver as u32 || event == Event::SymbolLookup as u32 {
-        resolver::before(&hooked, frame);
-        return original(&hooked, frame, &mut None);
+        resolver::before(hooked, frame);
+        return original(hooked, frame, &mut None);
     }
     // None when this thread asks the host for something: what the shim's own getters cause are no events.
-    let mut inside = begin(&hooked.table);
-    let original = original(&hooked, frame, &mut inside);
+    let mut inside = begin(&hooked.table, frame.return_address_slot, || is_hosts(frame));
+    let original = original(hooked, frame, &mut inside);
     if original == 0 {
         return 0;
     }
-    if !originals::is_of_build(&hooked, original) {
+    if !originals::is_of_build(hooked, original) {
         if let Some(inside) = &mut inside
             && told::UNOBSERVABLE.is_first(hooked.number)
         {
@@ -81,12 +110,12 @@ pub unsafe extern "C" fn enter(number: u32, frame: *mut Frame) -> usize {
     if let Some(inside) = &mut inside
         && told::BOUND.is_first(hooked.number)
     {
-        tell_bound(inside, &hooked, original);
+        tell_bound(inside, hooked, original);
     }
     let Some(inside) = inside else {
         return original;
     };
-    match Session::new(&hooked, inside).before(frame) {
+    match Session::new(hooked, inside).before(frame) {
         Forward::Yes => original,
         Forward::No => {
             frame.result = hooked.hook.guard_value();
@@ -108,11 +137,10 @@ fn original(hooked: &Hooked, frame: &mut Frame, inside: &mut Option<Inside>) -> 
         frame.result = hooked.hook.guard_value();
         return 0;
     };
-    if original.is_guess
+    if let Some(why) = original.doubt
         && let Some(inside) = inside
         && told::GUESSED.is_first(hooked.number)
     {
-        let why = b"several libraries define it, and none of them for its caller: such calls go to the first";
         hook::coverage_unobservable_inside(inside, hooked.symbol(), why, b"", true);
     }
     original.address
@@ -132,7 +160,7 @@ pub unsafe extern "C" fn leave(number: u32, frame: *mut Frame) {
         CLOSED => closed(&hooked.table),
         RESOLVED => resolver::after(&hooked, frame),
         _ => {
-            if let Some(inside) = hook::enter_for_hook() {
+            if let Some(inside) = hook::enter_for_hook(frame.return_address_slot) {
                 Session::new(&hooked, inside).after(frame);
             }
         }
@@ -153,7 +181,7 @@ pub unsafe extern "C" fn left(number: u32, frame: *mut Frame) {
         0 | RESOLVED => {}
         CLOSED => closed(&hooked.table),
         _ => {
-            if let Some(inside) = hook::enter_for_hook() {
+            if let Some(inside) = hook::enter_for_hook(frame.return_address_slot) {
                 Session::new(&hooked, inside).left(frame);
             }
         }
@@ -166,9 +194,29 @@ fn closed(table: &Table<'_>) {
     originals::forget(table);
 }
 
+/// Whether a call while ledger and trace are being made is the host's, of a signal handler of it: not one of ours, nor of
+/// those that we call then, who may be hooked too. One that a handler makes through these is not told apart.
+fn is_hosts(frame: &Frame) -> bool {
+    const CALLED: &[u8] =
+        b"libc.so*|libc.musl*|ld-linux*|ld64*|ld-musl*|libpthread.so*|libdl.so*|libgcc_s.so*";
+    let object_of = |address: usize| linkmap::object_of(address);
+    let caller = object_of(originals::return_address(frame).wrapping_sub(1));
+    let Some(caller) = caller else {
+        return true;
+    };
+    // The heap may be another one than the C library's.
+    let heap = originals::find(b"malloc", b"*").and_then(object_of);
+    let ours = object_of(is_hosts as *const () as usize);
+    ![ours, heap].contains(&Some(caller)) && !caller.matches(CALLED)
+}
+
 /// Goes inside; the first time in a process it says which adapters are in force there.
-pub(super) fn begin(table: &Table<'_>) -> Option<Inside> {
-    let mut inside = hook::enter_for_hook()?;
+pub(super) fn begin(
+    table: &Table<'_>,
+    slot: usize,
+    is_hosts: impl FnOnce() -> bool,
+) -> Option<Inside> {
+    let mut inside = hook::enter_for_hook_of(slot, is_hosts)?;
     if told::ADAPTERS.is_first(0) {
         announce(&mut inside, table);
     }
@@ -218,4 +266,26 @@ fn tell_bound(inside: &mut Inside, hooked: &Hooked, address: usize) {
     }
     let adapter = hooked.table.text(hooked.adapter.name);
     hook::coverage_bound_inside(inside, adapter, hooked.symbol(), library);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_of_a_stack_is_copied_than_there_is() {
+        let nothing = |_: usize| false;
+        let first_only = |page: usize| page == 0x9000;
+        for (start, most, expected) in [
+            (0x8100, 16, 16),
+            (0x8f80, 16, 16),
+            (0x8f88, 16, 15),
+            (0x9000, 16, 0),
+            (0x9000, 0, 0),
+            (0x8ff8, 256, 1),
+        ] {
+            assert_eq!(words_there(start, most, nothing), expected, "{start:x}");
+            assert_eq!(words_there(start, most, first_only), most, "{start:x}");
+        }
+    }
 }

@@ -45,23 +45,21 @@ static MISSED_AT: [AtomicU32; REMEMBERED] = [const { AtomicU32::new(0) }; REMEMB
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Original {
     pub(super) address: usize,
-    /// Nobody can be sure: there are several, and the caller's scope has none of them. Said when it is looked up.
-    pub(super) is_guess: bool,
+    /// Why nobody can be sure that it is the one. Said when it is looked up.
+    pub(super) doubt: Option<&'static [u8]>,
 }
 
 /// The real function behind a stub, for the caller of this frame.
 pub(super) fn original(hooked: &Hooked, frame: &Frame) -> Option<Original> {
     let sure = |address| Original {
         address,
-        is_guess: false,
+        doubt: None,
     };
     if let Some(address) = hooked.bound.or_else(|| remembered(hooked)) {
         return Some(sure(address));
     }
-    let slot = with_exposed_provenance::<usize>(frame.return_address_slot);
-    // SAFETY: the thunk wrote down where the return address of its call lies. That may be the first byte behind a
-    // function, of a call that does not return.
-    let caller = linkmap::object_of(unsafe { slot.read() }.wrapping_sub(1));
+    // It may be the first byte behind a function, of a call that does not return.
+    let caller = linkmap::object_of(return_address(frame).wrapping_sub(1));
     let key = key(hooked.number, caller);
     let generation = GENERATION.load(Ordering::Acquire);
     if let Some(known) = BY_CALLER.recall(key)
@@ -80,15 +78,31 @@ pub(super) fn original(hooked: &Hooked, frame: &Frame) -> Option<Original> {
             device: match found.choice {
                 Choice::Global | Choice::Caller => 0,
                 // What is opened next may define it too.
-                Choice::Only | Choice::First => loaded,
+                Choice::Only | Choice::First | Choice::Mixed => loaded,
             },
         };
         BY_CALLER.remember(key, bound);
     }
     Some(Original {
         address: found.address,
-        is_guess: found.choice == Choice::First,
+        doubt: match found.choice {
+            Choice::First => Some(
+                b"several libraries define it, and none of them for its caller: such calls go to the first",
+            ),
+            Choice::Mixed => Some(
+                b"its caller is linked to several versions of it, which one hook cannot tell apart: such calls \
+                  go to one of them; name each in a hook of its own, as in symbols = [\"name@VERSION\"]",
+            ),
+            Choice::Global | Choice::Caller | Choice::Only => None,
+        },
     })
+}
+
+/// Where a call returns to.
+pub(super) fn return_address(frame: &Frame) -> usize {
+    let slot = with_exposed_provenance::<usize>(frame.return_address_slot);
+    // SAFETY: the thunk wrote down where the return address of its call lies.
+    unsafe { slot.read() }
 }
 
 /// What every caller means by a stub's symbol, where the global scope defines it.

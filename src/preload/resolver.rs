@@ -213,7 +213,7 @@ fn unreadable(hooked: &Hooked) -> Option<u64> {
 }
 
 fn tell_once(told: &Told, hooked: &Hooked, why: &[u8]) {
-    if let Some(mut inside) = hook::enter_for_hook()
+    if let Some(mut inside) = hook::enter_for_hook(0)
         && told.is_first(hooked.number)
     {
         hook::coverage_unobservable_inside(&mut inside, hooked.symbol(), why, b"", true);

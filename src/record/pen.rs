@@ -7,6 +7,7 @@ use std::ptr;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
+use std::sync::atomic::compiler_fence;
 
 use whofreed_trace::blob::BLOB_HEADER_SIZE;
 use whofreed_trace::blob::BlobHeader;
@@ -53,6 +54,19 @@ impl Page {
         !self.base.is_null() && self.used + len <= CAPACITY
     }
 
+    /// Forgets what was begun and not committed.
+    fn begin_anew(&mut self) {
+        if self.base.is_null() {
+            return;
+        }
+        // SAFETY: a chunk that is not sealed is mapped, and its header begins with aligned words.
+        let committed = unsafe {
+            let committed = self.base.add(std::mem::offset_of!(ChunkHeader, committed));
+            (*committed.cast::<AtomicU64>()).load(Ordering::Relaxed)
+        };
+        self.used = committed as usize;
+    }
+
     /// Copies the pieces behind each other to the end of the chunk and commits them. Returns where they lie.
     fn append(&mut self, pieces: &[&[u8]], padded_len: usize) -> *const u8 {
         debug_assert!(self.has_room(padded_len), "the caller has looked for room");
@@ -96,18 +110,23 @@ impl Default for Pen {
 }
 
 impl Pen {
-    /// Another thread uses the pen from now on: its events must say so.
-    pub fn thread_changed(&mut self) {
+    /// Another thread uses the pen from now on, whose events must say so; or the same one, after a signal handler has
+    /// jumped out of an event at any place.
+    pub fn begin_anew(&mut self) {
         self.announced = false;
+        self.events.begin_anew();
+        self.data.begin_anew();
     }
 
     /// After a fork the chunks are the parent's: they are let go untouched.
     fn follow(&mut self, recorder: &Recorder) {
         if !ptr::eq(self.recorder, recorder) {
-            self.recorder = recorder;
             self.events = Page::NONE;
             self.data = Page::NONE;
             self.announced = false;
+            // Not the other way round: a signal handler may jump out of here.
+            compiler_fence(Ordering::SeqCst);
+            self.recorder = recorder;
         }
     }
 
@@ -115,9 +134,11 @@ impl Pen {
     pub fn event(&mut self, recorder: &Recorder, thread_id: u32, event: &EventRecord) -> bool {
         self.follow(recorder);
         if !self.events.has_room(EVENT_SIZE) {
-            if !self.events.base.is_null() {
-                recorder.seal(self.events.base, chunk_kind::EVENTS);
-                self.events = Page::NONE;
+            let full = std::mem::replace(&mut self.events, Page::NONE).base;
+            // Nobody has a chunk that is sealed, also after a jump out of here.
+            compiler_fence(Ordering::SeqCst);
+            if !full.is_null() {
+                recorder.seal(full, chunk_kind::EVENTS);
             }
             match recorder.take_chunk(chunk_kind::EVENTS) {
                 Some(chunk) => self.events = Page::new(chunk),

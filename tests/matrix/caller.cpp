@@ -12,6 +12,12 @@
 #if defined(CALL_OLD_VERSION)
 __asm__(".symver pool_take, pool_take@POOL_1");
 __asm__(".symver pool_give, pool_give@POOL_1");
+#elif defined(CALL_MIXED_VERSIONS)
+// As where a part of the program is older than the rest.
+extern "C" void *older_take(std::size_t);
+extern "C" void older_give(void *);
+__asm__(".symver older_take, pool_take@POOL_1");
+__asm__(".symver older_give, pool_give@POOL_1");
 #endif
 
 namespace {
@@ -56,6 +62,16 @@ Give volatile give_in_data = pool_give;
     fail("got the new function where it was linked with the old one");
   }
   pool_give(block);
+#elif defined(CALL_MIXED_VERSIONS)
+  // Whichever it gets.
+  void *block = pool_take(64);
+  if (block == nullptr) {
+    block = pool_take(1);
+  }
+  pool_give(block);
+  if (std::getenv("NEVER_SET") != nullptr) {
+    older_give(older_take(1));
+  }
 #elif defined(CALL_DLSYM_DEFAULT)
   exercise_found(dlsym(RTLD_DEFAULT, "pool_take"), dlsym(RTLD_DEFAULT, "pool_give"));
 #elif defined(CALL_DLSYM_NEXT)

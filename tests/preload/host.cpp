@@ -2,18 +2,23 @@
 // what goes in and comes out is whole; with and without hooks it has to print the same.
 #include "toy.hpp"
 
+#include <atomic>
 #include <cerrno>
 #include <csetjmp>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <dlfcn.h>
 #include <exception>
+#include <new>
 #include <pthread.h>
 #include <stdexcept>
 #include <string>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/wait.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #define CHECK(condition) \
@@ -224,6 +229,92 @@ void attempts() {
     std::puts("{\"allocations\": 5, \"ok\": 4, \"excess\": 4, \"late\": 1, \"declined\": 2, \"leaked\": 1}");
 }
 
+ucontext_t outside, coroutine;
+
+void call_at_the_edge() {
+    CHECK(toy_take(0) == nullptr);
+    void *block = toy_take_listed(1, 0.5, 1);
+    CHECK(toy::take_mixed(block, 1.25).first == 42);
+    toy_give(block);
+}
+
+// Hooks that call through, from the last frame of a stack above which nothing can be read, and may copy no more than it
+// holds.
+void edge() {
+    constexpr std::size_t size = 1 << 16, page = 4096;
+    void *memory = mmap(nullptr, size + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(memory != MAP_FAILED && mprotect(static_cast<char *>(memory) + size, page, PROT_NONE) == 0);
+    CHECK(getcontext(&coroutine) == 0);
+    coroutine.uc_stack.ss_sp = memory;
+    coroutine.uc_stack.ss_size = size;
+    coroutine.uc_link = &outside;
+    makecontext(&coroutine, call_at_the_edge, 0);
+    CHECK(swapcontext(&outside, &coroutine) == 0);
+    std::puts("{\"allocations\": 1, \"ok\": 1, \"excess\": 0}");
+}
+
+// Counted beside the runtime, for whom its calls are too few to tell.
+std::atomic<unsigned long> *calls;
+
+void take_and_give(int) {
+    const int before = errno;
+    *calls += 2;
+    toy_give(toy_take(1));
+    errno = before;
+}
+
+// Each process's first event, while a timer interrupts its thread again and again.
+void first_events() {
+    void *shared = mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    CHECK(shared != MAP_FAILED);
+    calls = new (shared) std::atomic<unsigned long>(0);
+    for (int child = 0; child < 8; child++) {
+        pid_t pid = fork();
+        CHECK(pid >= 0);
+        if (pid == 0) {
+            CHECK(std::signal(SIGALRM, take_and_give) != SIG_ERR);
+            const itimerval often = {{0, 50}, {0, 50}}, never = {{0, 0}, {0, 0}};
+            CHECK(setitimer(ITIMER_REAL, &often, nullptr) == 0);
+            take_and_give(0);
+            CHECK(setitimer(ITIMER_REAL, &never, nullptr) == 0);
+            _exit(0);
+        }
+        int status = 1;
+        CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+    }
+    std::printf("{\"calls\": %lu}\n", calls->load());
+}
+
+sigjmp_buf before_events;
+volatile int jumps;
+
+void jump(int) {
+    jumps = jumps + 1;
+    siglongjmp(before_events, 1);
+}
+
+// A handler that does not come back to the event that it interrupts, again and again.
+void jumps_out() {
+    CHECK(std::signal(SIGALRM, jump) != SIG_ERR);
+    volatile unsigned long begun = 0;
+    void *block = toy_take(1);
+    for (volatile int round = 0; round < 40; round = round + 1) {
+        if (sigsetjmp(before_events, 1) != 0) continue;
+        const itimerval once = {{0, 0}, {0, 300 + 7 * round}};
+        CHECK(setitimer(ITIMER_REAL, &once, nullptr) == 0);
+        for (;;) {
+            begun = begun + 1;
+            // Few take: the runtime has not so many blocks.
+            if (begun % 16 != 0 || begun > 100000)
+                toy_give(block);
+            else
+                toy_take(1);
+        }
+    }
+    for (int n = 0; n < 1000; n++) toy_give(block);
+    std::printf("{\"calls\": %lu, \"jumps\": %d}\n", begun + 1001, jumps);
+}
+
 } // namespace
 
 int main(int count, char **words) {
@@ -239,6 +330,9 @@ int main(int count, char **words) {
     if (name == "weak") weak();
     if (name == "frames") frames();
     if (name == "attempts") attempts();
+    if (name == "edge") edge();
+    if (name == "first_events") first_events();
+    if (name == "jumps_out") jumps_out();
     return 0;
 }
 

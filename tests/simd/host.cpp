@@ -3,6 +3,8 @@
 #include "wide.hpp"
 
 #include <cstdio>
+#include <sys/mman.h>
+#include <ucontext.h>
 
 static __m256d from(double first) { return _mm256_set_pd(first + 3, first + 2, first + 1, first); }
 
@@ -13,7 +15,31 @@ static void look(__m256d vector, double first, const char *what) {
   }
 }
 
+static ucontext_t outside, coroutine;
+
+static void call_at_the_edge() { wide_give(from(2), wide_take(from(1))); }
+
+// From the last frame of a stack above which nothing can be read.
+static bool call_on_a_stack_of_its_own() {
+  constexpr size_t size = 1 << 16, page = 4096;
+  void *memory = mmap(nullptr, size + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED || mprotect(static_cast<char *>(memory) + size, page, PROT_NONE) != 0) {
+    return false;
+  }
+  if (getcontext(&coroutine) != 0) {
+    return false;
+  }
+  coroutine.uc_stack.ss_sp = memory;
+  coroutine.uc_stack.ss_size = size;
+  coroutine.uc_link = &outside;
+  makecontext(&coroutine, call_at_the_edge, 0);
+  return swapcontext(&outside, &coroutine) == 0;
+}
+
 int main() {
+  if (!call_on_a_stack_of_its_own()) {
+    std::puts("no coroutine");
+  }
   for (int round = 0; round < 3; ++round) {
     wide_give(from(2), wide_take(from(1)));
     void *block = nullptr;
