@@ -110,6 +110,7 @@ fn copy_of_sources(mutants: &[Mutant]) -> Outcome<PathBuf> {
         .current_dir(paths::root());
     let planted: BTreeSet<&str> = mutants.iter().map(|one| one.file.as_str()).collect();
     let files = run::quiet(&mut git)?;
+    forget_others(&tree, &files.lines().map(|file| tree.join(file)).collect())?;
     for file in files.lines().filter(|file| !planted.contains(file)) {
         let (from, to) = (paths::root().join(file), tree.join(file));
         let Ok(bytes) = fs::read(&from) else { continue };
@@ -123,6 +124,21 @@ fn copy_of_sources(mutants: &[Mutant]) -> Outcome<PathBuf> {
         fs::copy(&from, &to).map_err(|error| format!("{}: {error}", to.display()))?;
     }
     Ok(tree)
+}
+
+/// Removes what was a source when the copy was made, and is none any more.
+fn forget_others(folder: &Path, sources: &BTreeSet<PathBuf>) -> Outcome<()> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Ok(());
+    };
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        if path.is_dir() {
+            forget_others(&path, sources)?;
+        } else if !sources.contains(&path) {
+            fs::remove_file(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Mutants that are not planted, and those of them that do not compile at all.
