@@ -109,6 +109,17 @@ pub fn own_name(asked: &str) -> Option<String> {
     Some(read.name.into_inner())
 }
 
+/// Whether a hook of the one adapter that was asked for by its name or path says what is returned where a call is kept from
+/// the real function: without that, a guard has nothing to hold back. `None` where that cannot be told.
+#[must_use]
+pub fn can_guard(asked: &str) -> Option<bool> {
+    let (file, text) = search::find(asked).ok()?;
+    let (file, text) = (&*file, &*text);
+    let read = source::read(Place { file, text }).ok()?;
+    let mut hooks = read.hook.iter();
+    Some(hooks.any(|hook| hook.get_ref().guard.is_some()))
+}
+
 /// What one adapter says about stacks. What its rules mean is not the matter of this crate.
 #[derive(Clone, Debug)]
 pub struct Machinery {

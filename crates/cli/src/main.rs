@@ -42,7 +42,7 @@ enum Command {
     History(history::HistoryArgs),
     /// Compare two runs: what a fix changed, and what is new
     Diff(diff::DiffArgs),
-    /// Show the adapters that whofreed brings along
+    /// Draft adapters, check them against libraries, list and show them
     Adapters(adapters::AdaptersArgs),
 }
 

@@ -114,7 +114,15 @@ pub(crate) fn to_file(path: &Path, text: &str) -> Result<(), Failure> {
 pub(crate) fn to_new_file(path: &Path, text: &str) -> Result<(), Failure> {
     fs::File::create_new(path)
         .and_then(|mut file| file.write_all(text.as_bytes()))
-        .map_err(|error| Failure::ours(format!("{}: cannot be written: {error}", shown(path))))
+        .map_err(|error| {
+            let why = match error.kind() {
+                io::ErrorKind::AlreadyExists => {
+                    "it is there already, and may have been worked on: remove it, or name another file".to_owned()
+                }
+                _ => error.to_string(),
+            };
+            Failure::ours(format!("{}: cannot be written: {why}", shown(path)))
+        })
 }
 
 /// Makes sure that a file can be written, before somebody waits for what is to be in it.

@@ -143,6 +143,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
     for (key, value) in flags(args) {
         options.add(key, value.as_bytes());
     }
+    if options.get("guard").is_some_and(|value| value == "1") {
+        warn_of_no_guard(&adapters);
+    }
     options.add("run", b"1");
     options.add("session", format!("{session:x}").as_bytes());
     let tally = Tally::new();
@@ -205,6 +208,16 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
         Some(code) if counted > 0 => code,
         _ => ended.code(),
     })
+}
+
+/// Says of which adapters a guard would hold nothing back.
+fn warn_of_no_guard(adapters: &str) {
+    let asked = adapters.split(',').map(str::trim);
+    for adapter in asked.filter(|&adapter| whofreed_adapter::can_guard(adapter) == Some(false)) {
+        complain(&format!(
+            "--guard holds nothing back of adapter {adapter}: no hook of it says what is returned then (`guard = N`)"
+        ));
+    }
 }
 
 /// The flags that the shim is to know, by their keys.

@@ -125,6 +125,7 @@ fn functions_of_cxx_have_their_signature_and_the_arguments_that_their_types_tell
         void *Pool::take(double, unsigned long) { return this; }
         void Pool::give(int, void *) {}
         namespace plain { void *create(unsigned long size, int) { return nullptr; } void destroy(void *) {} }
+        namespace slots { unsigned create() { return 1; } void destroy(unsigned) {} }
         struct Status {}; namespace other { Status acquire(int, void **out) { return {}; } void release(void *) {} }
     ";
     folder.compile("c++", "libpool.so", source, &["-shared"]);
@@ -157,6 +158,12 @@ fn functions_of_cxx_have_their_signature_and_the_arguments_that_their_types_tell
         hook_of("_ZN5plain7destroyEPv").contains("\naddress = \"arg0\""),
         "{draft}"
     );
+    let narrow = hook_of("_ZN5slots7destroyEj");
+    assert!(
+        narrow.contains("\naddress = \"arg0 & 0xffffffff\""),
+        "{narrow}"
+    );
+    assert!(narrow.contains("\n# guard = 0"), "{narrow}");
     assert!(
         hook_of("_ZN5other7acquireEiPPv").contains("# or: address = \"*u64(arg1)\""),
         "{draft}"
@@ -194,7 +201,7 @@ fn a_draft_has_the_name_and_the_file_that_were_asked_for_and_overwrites_none() {
     assert_eq!(again.status.code(), Some(125));
     assert_eq!(
         said(&again),
-        "whofreed: mine.toml: cannot be written: File exists (os error 17)\n"
+        "whofreed: mine.toml: cannot be written: it is there already, and may have been worked on: remove it, or name another file\n"
     );
     assert_eq!(
         std::fs::read_to_string(folder.path().join("mine.toml")).unwrap(),

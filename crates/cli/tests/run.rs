@@ -297,3 +297,27 @@ fn a_limit_on_the_size_of_files_is_told_and_not_inherited_as_ignored() {
         "{output:?}"
     );
 }
+
+#[test]
+fn a_guard_that_holds_nothing_back_is_told() {
+    let place = Place::new();
+    let hook = "[[hook]]\nevent = \"deallocate\"\nsymbols = [\"pool_give\"]\naddress = \"arg0\"\n";
+    let adapter = format!("name = \"pool\"\nlibrary = \"libpool.so*\"\n{hook}");
+    fs::write(place.path().join("pool.toml"), &adapter).unwrap();
+    fs::write(place.path().join("kept.toml"), adapter + "guard = 0\n").unwrap();
+    for (arguments, is_told) in [
+        (["--guard", "--adapters", "./pool.toml", "--", "true"], true),
+        (
+            ["--guard", "--adapters", "./kept.toml", "--", "true"],
+            false,
+        ),
+        (
+            ["--guard=0", "--adapters", "./pool.toml", "--", "true"],
+            false,
+        ),
+    ] {
+        let told = said(&place.run(&arguments));
+        let note = "--guard holds nothing back of adapter ./pool.toml: no hook of it";
+        assert_eq!(told.contains(note), is_told, "{told}");
+    }
+}

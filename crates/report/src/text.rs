@@ -96,6 +96,7 @@ pub fn to_text(analysis: &Analysis, options: &TextOptions) -> String {
     unexplained::set(&mut page, analysis, options);
     accounts::set(&mut page, analysis, options);
     notes(&mut page, short_stacks(analysis), options);
+    missing_allocations(&mut page, analysis);
     hint(&mut page, analysis, options);
     summary(&mut page, analysis, options);
     left_traces(&mut page, options);
@@ -161,6 +162,21 @@ fn hint(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
     page.line(&[(Tone::Faint, hint)]);
 }
 
+/// Whether there were frees, and of none it is known what it freed.
+fn judged_nothing(analysis: &Analysis) -> bool {
+    let totals = &analysis.totals;
+    totals.allocations == 0 && totals.deallocations > 0 && totals.ok + totals.excess == 0
+}
+
+/// That the allocations are missing: nothing else says so in a run that looks clean.
+fn missing_allocations(page: &mut Page, analysis: &Analysis) {
+    if judged_nothing(analysis) {
+        let hint = "HINT: not one allocation was recorded, so of no free is it known what it freed: is what allocates hooked, and \
+                    is its `ok` right? `whofreed adapters check` tells what an adapter would see";
+        page.prose(0, 2, &[(Tone::Faint, hint.to_owned())]);
+    }
+}
+
 /// A word of a command, to be typed in a shell.
 fn to_type(word: &str) -> String {
     paths::quoted(&printable(word))
@@ -198,7 +214,11 @@ fn summary(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
         return;
     }
     if excess == 0 {
-        page.line(&[plain("SUMMARY: whofreed: no excess frees")]);
+        let text = match judged_nothing(analysis) {
+            true => "no free could be judged",
+            false => "no excess frees",
+        };
+        page.line(&[plain(format!("SUMMARY: whofreed: {text}"))]);
         return;
     }
     let start = "SUMMARY: whofreed: ";
@@ -214,9 +234,15 @@ fn summary(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
     };
     let function = frame.function.as_deref().unwrap_or("??");
     let short = names::short_function(function, frame.language);
-    let doubt = match culprit.confidence {
-        Confidence::Undecided => ", undecided",
-        Confidence::Proven | Confidence::Counterfactual => "",
+    let doubt = match (culprit.confidence, culprit.alternatives.as_slice()) {
+        (Confidence::Proven | Confidence::Counterfactual, _) => String::new(),
+        (Confidence::Undecided, []) => ", undecided".to_owned(),
+        (Confidence::Undecided, [other]) => {
+            let other = other.frame.function.as_deref().unwrap_or("??");
+            let short = names::short_function(other, frame.language);
+            format!(" or {}, undecided", names::fit_middle(&short, 40))
+        }
+        (Confidence::Undecided, others) => format!(" or {} others, undecided", others.len()),
     };
     // One line, as tools expect it.
     let room = page

@@ -228,7 +228,30 @@ fn undecided_culprits_are_not_told_as_certain() {
     doubt(&mut analysis, 0, &["host::drop", "host::reset"]);
     analysis.culprits.truncate(1);
     let text = to_text(&analysis, &page(200));
-    assert!(text.contains(", undecided\ntrace: "), "{text}");
+    assert!(text.contains(" or 2 others, undecided\ntrace: "), "{text}");
+    // Who reads the last line only is not to blame the one that happens to stand first.
+    doubt(&mut analysis, 0, &["host::drop"]);
+    let text = to_text(&analysis, &page(200));
+    assert!(
+        text.contains(" or host::drop, undecided\ntrace: "),
+        "{text}"
+    );
+}
+
+#[test]
+fn frees_of_which_none_could_be_judged_are_not_told_as_right() {
+    let mut analysis = common::clean();
+    analysis.totals.allocations = 0;
+    analysis.totals.ok = 0;
+    let text = to_text(&analysis, &page(100));
+    assert!(
+        text.contains("\nHINT: not one allocation was recorded"),
+        "{text}"
+    );
+    assert!(
+        text.contains("\nSUMMARY: whofreed: no free could be judged\n"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -100,6 +100,9 @@ fn pair(text: &mut String, group: &Group) {
             text.push('\n');
             text.push_str(&head(function, event));
             given_back(text, function);
+            if event != "retain" {
+                kept_back(text);
+            }
         }
     }
 }
@@ -144,7 +147,15 @@ fn given_back(text: &mut String, function: &Function) {
     } else {
         "check: this argument is what the other half handed out"
     };
-    key(text, &format!("address = \"arg{place}\""), check);
+    let narrow = function.argument(is_narrow) == Some(place);
+    let mask = if narrow { " & 0xffffffff" } else { "" };
+    key(text, &format!("address = \"arg{place}{mask}\""), check);
+}
+
+/// With `--guard` a call can be kept from the real function, if the hook says what is returned then.
+fn kept_back(text: &mut String) {
+    let check = "check: what it returns when --guard keeps a call from it";
+    key(text, "# guard = 0", check);
 }
 
 /// The lines of a hook that are certain.
@@ -190,6 +201,11 @@ fn left_out(text: &mut String, functions: &[Function]) {
     if functions.len() > MOST_LEFT_OUT {
         let _ = writeln!(text, "#\n# … and {} more", functions.len() - MOST_LEFT_OUT);
     }
+}
+
+/// An argument of 32 bits has whatever it will in the other half of its register.
+fn is_narrow(parameter: &str) -> bool {
+    matches!(parameter, "int" | "unsigned int")
 }
 
 fn is_size(parameter: &str) -> bool {
