@@ -65,7 +65,7 @@ fn a_wrong_rule_is_told_with_its_place_and_what_was_meant() {
     let error = rules("# mine\nfuntion Handle::*\n");
     assert!(
         error.starts_with(
-            ":2:1: `funtion` is not known here; did you mean `function`? (known: function, module,"
+            ":2:1: `funtion` is not known here; did you mean `function`? (known: function, c, rust,"
         ),
         "{error}"
     );
