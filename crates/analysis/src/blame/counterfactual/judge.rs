@@ -26,7 +26,7 @@ const BESIDE_OPEN: f64 = 0.5;
 const BESIDE_SURE: f64 = 0.15;
 /// and where it is not known whose the few are.
 const BESIDE_ANY: f64 = 0.25;
-/// So many nats for each of fewer than another's the description has to be longer without them.
+/// So many nats for each of fewer than twice another's the description has to be longer without them.
 const WEAK: f64 = 3.5;
 
 /// A site that ends more lives than this, for each surplus free, is a site that is also right.
@@ -103,6 +103,14 @@ pub(super) fn judge(problem: &Problem, solution: &Solution) -> Vec<(u32, Sentenc
 fn spare_beside_others(problem: &Problem, solution: &Solution, sentences: &mut [(u32, Sentence)]) {
     let counts = &solution.fit.counts;
     let surplus = |accused: u32| counts.surplus[accused as usize];
+    let said: Vec<u32> = { sentences.iter() }
+        .filter(|(_, sentence)| *sentence != Sentence::Silent)
+        .map(|&(accused, _)| accused)
+        .collect();
+    let others = |accused: u32| {
+        let others = said.iter().filter(|&&other| other != accused);
+        others.map(|&other| surplus(other)).fold(0.0, f64::max)
+    };
     let (mut open, mut sure) = (0.0, 0.0);
     for (accused, sentence) in sentences.iter() {
         let most = match sentence {
@@ -118,7 +126,7 @@ fn spare_beside_others(problem: &Problem, solution: &Solution, sentences: &mut [
             Sentence::Guilty => {
                 let costs = || innocence::costs(problem, solution, &BTreeSet::from([*accused]));
                 surplus < f64::max(BESIDE_OPEN * open, BESIDE_SURE * sure)
-                    || surplus < f64::max(open, sure) && costs() < WEAK * surplus
+                    || surplus < 2.0 * others(*accused) && costs() < WEAK * surplus
             }
             Sentence::Either(_) => surplus < BESIDE_ANY * f64::max(open, sure),
             Sentence::Silent => false,
