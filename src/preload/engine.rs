@@ -199,14 +199,13 @@ fn closed(table: &Table<'_>) {
 fn is_hosts(frame: &Frame) -> bool {
     const CALLED: &[u8] =
         b"libc.so*|libc.musl*|ld-linux*|ld64*|ld-musl*|libpthread.so*|libdl.so*|libgcc_s.so*";
-    let object_of = |address: usize| linkmap::object_of(address);
-    let caller = object_of(originals::return_address(frame).wrapping_sub(1));
-    let Some(caller) = caller else {
+    let caller = originals::return_address(frame).wrapping_sub(1);
+    let Some(caller) = linkmap::object_of(caller) else {
         return true;
     };
     // The heap may be another one than the C library's.
-    let heap = originals::find(b"malloc", b"*").and_then(object_of);
-    let ours = object_of(is_hosts as *const () as usize);
+    let heap = originals::find(b"malloc", b"*").and_then(linkmap::object_of);
+    let ours = linkmap::object_of(is_hosts as *const () as usize);
     ![ours, heap].contains(&Some(caller)) && !caller.matches(CALLED)
 }
 

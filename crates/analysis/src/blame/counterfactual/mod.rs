@@ -6,6 +6,7 @@
 
 mod accusations;
 mod chains;
+mod debts;
 mod fit;
 mod innocence;
 mod judge;

@@ -3,8 +3,8 @@
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::collections::HashSet;
-use std::collections::VecDeque;
 
+use super::debts::Debts;
 use super::label;
 use super::label::Fact;
 use super::label::Label;
@@ -101,12 +101,11 @@ impl Stories {
             let (allocated, freed) = (allocated.map(event), freed.map(event));
             Case::new(text.tally.sources, event(surplus), allocated, freed, lives)
         };
-        // Surplus frees that took a live instance, whose owner's free will look excessive. `None`: nobody knows.
-        let mut debts: VecDeque<Option<usize>> = VecDeque::new();
+        let mut debts = Debts::default();
         for (index, (&token, &label)) in tokens.iter().zip(labels).enumerate() {
             let Token::Free(group) = token else {
                 if token == Token::Reset {
-                    debts.clear();
+                    debts.reset();
                 }
                 continue;
             };
@@ -125,17 +124,8 @@ impl Stories {
                     self.surplus.insert(row.event(index));
                 }
             }
-            let culprit = (label == Label::Surplus).then_some(index);
-            let by = match (is_excess, ends_life) {
-                (false, true) => continue,
-                (false, false) => {
-                    debts.push_back(culprit);
-                    continue;
-                }
-                (true, true) => debts.pop_front().flatten(),
-                (true, false) => culprit,
-            };
-            let Some(by) = by else {
+            let surplus = (label == Label::Surplus).then_some(index);
+            let Some(by) = debts.charged(is_excess, ends_life, surplus) else {
                 continue;
             };
             let Token::Free(by_group) = tokens[by] else {

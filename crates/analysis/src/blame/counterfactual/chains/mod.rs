@@ -10,13 +10,13 @@ mod suspects;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::collections::VecDeque;
 
 use self::segments::Usual;
 use self::segments::chain;
 use self::segments::segments;
 use self::suspects::Suspects;
 use self::suspects::suspects;
+use super::debts::Debts;
 use super::fit::Solution;
 use super::label::Label;
 use super::label::Labeller;
@@ -209,28 +209,20 @@ fn surplus_after_usual(tokens: &[Token], labels: &[Label], usual: &Usual) -> Vec
 fn charges(tokens: &[Token], labels: &[Label]) -> Vec<(usize, usize)> {
     let mut charges = Vec::new();
     let mut open = 0_usize;
-    let mut debts: VecDeque<Option<usize>> = VecDeque::new();
+    let mut debts = Debts::default();
     for (index, (&token, &label)) in tokens.iter().zip(labels).enumerate() {
         match token {
             Token::Allocate(_) => open += 1,
             Token::Reset => {
                 open = 0;
-                debts.clear();
+                debts.reset();
             }
             Token::Free(_) => {
                 let is_excess = open == 0;
                 open = open.saturating_sub(1);
                 let ends_life = matches!(label, Label::Ends(_));
-                let culprit = (label == Label::Surplus).then_some(index);
-                let by = match (is_excess, ends_life) {
-                    (false, true) => continue,
-                    (false, false) => {
-                        debts.push_back(culprit);
-                        continue;
-                    }
-                    (true, true) => debts.pop_front().flatten(),
-                    (true, false) => culprit,
-                };
+                let surplus = (label == Label::Surplus).then_some(index);
+                let by = debts.charged(is_excess, ends_life, surplus);
                 charges.extend(by.map(|by| (index, by)));
             }
         }
