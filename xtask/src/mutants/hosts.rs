@@ -1,4 +1,4 @@
-//! Simulated hosts that tell a mutant of the blame from the original: `corpus/tests/golden_find.rs`, asked for each.
+//! Simulated hosts that tell a mutant of the blame from the original: `corpus/examples/golden_find.rs`, asked for each.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -21,12 +21,11 @@ const CHOSEN: &str = "corpus/tests/golden/chosen.txt";
 
 /// How the lines of hosts begin that tell one of the mutants.
 pub(super) fn find(tree: &Path, mutants: &[&Mutant]) -> Outcome<BTreeSet<String>> {
-    let programs = programs::build(tree, "whofreed-corpus", &["golden_find"])?;
-    let program = programs.first().ok_or("golden_find was not built")?;
+    let program = programs::example(tree, "whofreed-corpus", "golden_find")?;
     let lines = paths::target().join("whofreed-mutants/hosts.txt");
     // It is of the sources as they were.
     let _ = fs::remove_file(&lines);
-    let limits = format!("ulimit -t {SECONDS}; exec nice \"$0\" --ignored --nocapture");
+    let limits = format!("ulimit -t {SECONDS}; exec nice \"$0\"");
     let ask = |mutant: Option<usize>| {
         let mut shell = programs::tests(&program.folder);
         shell

@@ -166,27 +166,48 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 /// Builds those test programs of a package that have these names, or all of them where none is given.
-pub(super) fn build(tree: &Path, package: &str, names: &[&str]) -> Outcome<Vec<Program>> {
-    let words = ["test", "--no-run", "--profile", "mutants"];
-    let mut command = at_once::cargo(tree, &words);
-    command.args(["--message-format", "json", "--package", package]);
-    for name in names {
-        command.args(["--test", name]);
-    }
+fn build(tree: &Path, package: &str, names: &[&str]) -> Outcome<Vec<Program>> {
+    let named = names.iter().flat_map(|name| ["--test", name]);
+    let words: Vec<&str> = ["test", "--no-run"].into_iter().chain(named).collect();
+    built(tree, package, &words, |line| {
+        line["profile"]["test"] == true
+    })
+}
+
+/// Builds an example of a package.
+pub(super) fn example(tree: &Path, package: &str, name: &str) -> Outcome<Program> {
+    let words = ["build", "--example", name];
+    let programs = built(tree, package, &words, |line| line["target"]["name"] == name)?;
+    let mut programs = programs.into_iter();
+    programs
+        .next()
+        .ok_or_else(|| format!("{name} was not built"))
+}
+
+/// The programs that Cargo tells of, of which `is_one` holds.
+fn built(
+    tree: &Path,
+    package: &str,
+    words: &[&str],
+    is_one: impl Fn(&Value) -> bool,
+) -> Outcome<Vec<Program>> {
+    let mut command = at_once::cargo(tree, words);
+    command.args(["--profile", "mutants", "--message-format", "json"]);
+    command.args(["--package", package]);
     let mut programs = Vec::new();
     for line in run::quiet(&mut command)?.lines() {
         let Ok(line) = serde_json::from_str::<Value>(line) else {
             continue;
         };
-        let file = line["executable"].as_str();
-        if let (Some(file), true) = (file, line["profile"]["test"] == true) {
-            let manifest = line["manifest_path"].as_str().unwrap_or_default();
-            programs.push(Program {
-                file: PathBuf::from(file),
-                folder: Path::new(manifest).parent().unwrap_or(tree).to_owned(),
-                seconds: 0.0,
-            });
-        }
+        let Some(file) = line["executable"].as_str().filter(|_| is_one(&line)) else {
+            continue;
+        };
+        let manifest = line["manifest_path"].as_str().unwrap_or_default();
+        programs.push(Program {
+            file: PathBuf::from(file),
+            folder: Path::new(manifest).parent().unwrap_or(tree).to_owned(),
+            seconds: 0.0,
+        });
     }
     Ok(programs)
 }

@@ -1,9 +1,15 @@
 //! Looks for hosts of which the blame says something else than it did: for `cargo xtask mutants --find`, which asks so for each
 //! mutant that no test notices, and adds what is found to `golden/chosen.txt`.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a tool of our own tests"
+)]
 
+#[path = "../tests/golden/mod.rs"]
 mod golden;
+#[path = "../tests/mark/mod.rs"]
 mod mark;
 
 use std::env;
@@ -24,9 +30,7 @@ fn hosts() -> impl Iterator<Item = golden::Told> {
 }
 
 /// The file `WHOFREED_CORPUS_LINES` is written where there is none; else the first host whose line differs is told.
-#[test]
-#[ignore = "it holds nothing: cargo xtask mutants --find runs it"]
-fn the_first_host_of_which_the_blame_says_something_else() {
+fn main() {
     let file = env::var_os("WHOFREED_CORPUS_LINES").unwrap();
     let Ok(text) = fs::read_to_string(&file) else {
         let text: String = hosts().map(|host| golden::line(host) + "\n").collect();
