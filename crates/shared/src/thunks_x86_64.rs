@@ -139,142 +139,174 @@ macro_rules! restore {
     };
 }
 
+/// Reports a call, and ends in a jump to the real function: no frame of ours is left. Beside the frame there are `$wide` bytes above it, a
+/// multiple of 16, which `$store` fills and `$load` reads.
+macro_rules! tail_thunk {
+    (wide $wide:expr; store $store:expr; load $load:expr; $($operands:tt)*) => {
+        naked_asm!(
+            ".cfi_startproc",
+            "endbr64",
+            // The return address lies at an odd multiple of 8; the frame is to be aligned to 16.
+            "sub rsp, {size} + {wide} + 8",
+            ".cfi_adjust_cfa_offset {size} + {wide} + 8",
+            save!("rsp"),
+            $store,
+            "lea rax, [rsp + {size} + {wide} + 8]",
+            "mov [rsp + {slot}], rax",
+            "mov [rsp + {frame_pointer}], rbp",
+            "mov edi, r11d",
+            "mov rsi, rsp",
+            "call {enter}",
+            "mov r11, rax",
+            "test rax, rax",
+            "je 2f",
+            $load,
+            restore!("rsp"),
+            "add rsp, {size} + {wide} + 8",
+            ".cfi_remember_state",
+            ".cfi_adjust_cfa_offset -({size} + {wide} + 8)",
+            "jmp r11",
+            ".cfi_restore_state",
+            "2:",
+            "mov rax, [rsp + {result}]",
+            "xor edx, edx",
+            "pxor xmm0, xmm0",
+            "add rsp, {size} + {wide} + 8",
+            ".cfi_adjust_cfa_offset -({size} + {wide} + 8)",
+            "ret",
+            ".cfi_endproc",
+            size = const offset::SIZE,
+            wide = const $wide,
+            variadic = const offset::VARIADIC,
+            chain = const offset::CHAIN,
+            result = const offset::RESULT,
+            result_high = const offset::RESULT_HIGH,
+            stack_words = const offset::STACK_WORDS,
+            ticket = const offset::TICKET,
+            vectors = const offset::VECTORS,
+            slot = const offset::SLOT,
+            frame_pointer = const offset::FRAME_POINTER,
+            enter = sym preload::enter,
+                $($operands)*
+        )
+    };
+}
+
+/// Calls the real function with the same registers and a copy of the stack arguments, and looks at what it did. When it is left by an
+/// exception, so is this, and [`pass`] hears of it. Without a ticket there is nothing to look at, and it ends in a jump. The `$wide`
+/// bytes lie below the frame; of results the first two registers are stored and loaded.
+macro_rules! call_thunk {
+    (wide $wide:expr; alignment $alignment:expr; store $store:expr; load $load:expr; store_result $store_result:expr; load_result $load_result:expr; $($operands:tt)*) => {
+        naked_asm!(
+            ".cfi_startproc",
+            ".cfi_personality 0x9b, {personality}",
+            "endbr64",
+            "push rbp",
+            ".cfi_def_cfa_offset 16",
+            ".cfi_offset rbp, -16",
+            "mov rbp, rsp",
+            ".cfi_def_cfa_register rbp",
+            // The frame, below it 16 bytes for the stub's number, and then the vectors.
+            "sub rsp, {size} + {wide} + 16",
+            save!("rbp - {size}"),
+            $store,
+            "lea rax, [rbp + 8]",
+            "mov [rbp - {size} + {slot}], rax",
+            "mov rax, [rbp]",
+            "mov [rbp - {size} + {frame_pointer}], rax",
+            "mov [rbp - {size} - 16], r11",
+            "mov edi, r11d",
+            "lea rsi, [rbp - {size}]",
+            "call {enter}",
+            "mov r11, rax",
+            "test rax, rax",
+            "je 2f",
+            "cmp qword ptr [rbp - {size} + {ticket}], 0",
+            "je 3f",
+            // The stack arguments, as far from a multiple of the alignment as they are: vectors among them have it.
+            "mov rcx, [rbp - {size} + {stack_words}]",
+            "lea rax, [rcx * 8]",
+            "sub rsp, rax",
+            "lea rsi, [rbp + 16]",
+            "mov rax, rsp",
+            "sub rax, rsi",
+            "and eax, {alignment} - 1",
+            "sub rsp, rax",
+            "mov rdi, rsp",
+            "rep movsq",
+            $load,
+            restore!("rbp - {size}"),
+            "call r11",
+            "mov [rbp - {size} + {result}], rax",
+            "mov [rbp - {size} + {result_high}], rdx",
+            "movaps [rbp - {size} + {vectors}], xmm0",
+            "movaps [rbp - {size} + {vectors} + 16], xmm1",
+            $store_result,
+            "lea rsp, [rbp - {size} - {wide} - 16]",
+            "mov edi, [rbp - {size} - 16]",
+            "lea rsi, [rbp - {size}]",
+            "call {leave}",
+            $load_result,
+            "movaps xmm0, [rbp - {size} + {vectors}]",
+            "movaps xmm1, [rbp - {size} + {vectors} + 16]",
+            "2:",
+            "mov rax, [rbp - {size} + {result}]",
+            "mov rdx, [rbp - {size} + {result_high}]",
+            ".cfi_remember_state",
+            "leave",
+            ".cfi_def_cfa rsp, 8",
+            "ret",
+            ".cfi_restore_state",
+            "3:",
+            $load,
+            restore!("rbp - {size}"),
+            "leave",
+            ".cfi_def_cfa rsp, 8",
+            "jmp r11",
+            ".cfi_endproc",
+            size = const offset::SIZE,
+            wide = const $wide,
+            alignment = const $alignment,
+            variadic = const offset::VARIADIC,
+            chain = const offset::CHAIN,
+            result = const offset::RESULT,
+            result_high = const offset::RESULT_HIGH,
+            stack_words = const offset::STACK_WORDS,
+            ticket = const offset::TICKET,
+            vectors = const offset::VECTORS,
+            slot = const offset::SLOT,
+            frame_pointer = const offset::FRAME_POINTER,
+            enter = sym preload::enter,
+            leave = sym preload::leave,
+            personality = sym PERSONALITY,
+        $($operands)*
+        )
+    };
+}
+
+pub(crate) use call_thunk;
 pub(crate) use restore;
 pub(crate) use save;
+pub(crate) use tail_thunk;
 
-/// Reports a call, and ends in a jump to the real function: no frame of ours is left.
+/// The thunk of hooks that only look at a call before it.
 ///
 /// # Safety
 /// For stubs of a generated library only.
 #[unsafe(naked)]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wf_thunk_tail() {
-    naked_asm!(
-        ".cfi_startproc",
-        "endbr64",
-        // The return address lies at an odd multiple of 8; the frame is to be aligned to 16.
-        "sub rsp, {size} + 8",
-        ".cfi_adjust_cfa_offset {size} + 8",
-        save!("rsp"),
-        "lea rax, [rsp + {size} + 8]",
-        "mov [rsp + {slot}], rax",
-        "mov [rsp + {frame_pointer}], rbp",
-        "mov edi, r11d",
-        "mov rsi, rsp",
-        "call {enter}",
-        "mov r11, rax",
-        "test rax, rax",
-        "je 2f",
-        restore!("rsp"),
-        "add rsp, {size} + 8",
-        ".cfi_remember_state",
-        ".cfi_adjust_cfa_offset -({size} + 8)",
-        "jmp r11",
-        ".cfi_restore_state",
-        "2:",
-        "mov rax, [rsp + {result}]",
-        "xor edx, edx",
-        "pxor xmm0, xmm0",
-        "add rsp, {size} + 8",
-        ".cfi_adjust_cfa_offset -({size} + 8)",
-        "ret",
-        ".cfi_endproc",
-        size = const offset::SIZE,
-        variadic = const offset::VARIADIC,
-        chain = const offset::CHAIN,
-        result = const offset::RESULT,
-        result_high = const offset::RESULT_HIGH,
-        stack_words = const offset::STACK_WORDS,
-        ticket = const offset::TICKET,
-        vectors = const offset::VECTORS,
-        slot = const offset::SLOT,
-        frame_pointer = const offset::FRAME_POINTER,
-        enter = sym preload::enter,
-    )
+    tail_thunk!(wide 0; store ""; load "";)
 }
 
-/// Calls the real function with the same registers and a copy of the stack arguments, and looks at what it did. When
-/// it is left by an exception, so is this, and [`pass`] hears of it. Without a ticket there is nothing to look at, and it
-/// ends in a jump.
+/// The thunk of hooks that look at what a call did, too.
 ///
 /// # Safety
 /// For stubs of a generated library only.
 #[unsafe(naked)]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wf_thunk_call() {
-    naked_asm!(
-        ".cfi_startproc",
-        ".cfi_personality 0x9b, {personality}",
-        "endbr64",
-        "push rbp",
-        ".cfi_def_cfa_offset 16",
-        ".cfi_offset rbp, -16",
-        "mov rbp, rsp",
-        ".cfi_def_cfa_register rbp",
-        // The frame, and below it 16 bytes for the stub's number.
-        "sub rsp, {size} + 16",
-        save!("rbp - {size}"),
-        "lea rax, [rbp + 8]",
-        "mov [rbp - {size} + {slot}], rax",
-        "mov rax, [rbp]",
-        "mov [rbp - {size} + {frame_pointer}], rax",
-        "mov [rsp], r11",
-        "mov edi, r11d",
-        "lea rsi, [rbp - {size}]",
-        "call {enter}",
-        "mov r11, rax",
-        "test rax, rax",
-        "je 2f",
-        "cmp qword ptr [rbp - {size} + {ticket}], 0",
-        "je 3f",
-        // The stack arguments, an even number of words.
-        "mov rcx, [rbp - {size} + {stack_words}]",
-        "lea rax, [rcx * 8 + 15]",
-        "and rax, -16",
-        "sub rsp, rax",
-        "lea rsi, [rbp + 16]",
-        "mov rdi, rsp",
-        "rep movsq",
-        restore!("rbp - {size}"),
-        "call r11",
-        "mov [rbp - {size} + {result}], rax",
-        "mov [rbp - {size} + {result_high}], rdx",
-        "movaps [rbp - {size} + {vectors}], xmm0",
-        "movaps [rbp - {size} + {vectors} + 16], xmm1",
-        "lea rsp, [rbp - {size} - 16]",
-        "mov edi, [rsp]",
-        "lea rsi, [rbp - {size}]",
-        "call {leave}",
-        "movaps xmm0, [rbp - {size} + {vectors}]",
-        "movaps xmm1, [rbp - {size} + {vectors} + 16]",
-        "2:",
-        "mov rax, [rbp - {size} + {result}]",
-        "mov rdx, [rbp - {size} + {result_high}]",
-        ".cfi_remember_state",
-        "leave",
-        ".cfi_def_cfa rsp, 8",
-        "ret",
-        ".cfi_restore_state",
-        "3:",
-        restore!("rbp - {size}"),
-        "leave",
-        ".cfi_def_cfa rsp, 8",
-        "jmp r11",
-        ".cfi_endproc",
-        size = const offset::SIZE,
-        variadic = const offset::VARIADIC,
-        chain = const offset::CHAIN,
-        result = const offset::RESULT,
-        result_high = const offset::RESULT_HIGH,
-        stack_words = const offset::STACK_WORDS,
-        ticket = const offset::TICKET,
-        vectors = const offset::VECTORS,
-        slot = const offset::SLOT,
-        frame_pointer = const offset::FRAME_POINTER,
-        enter = sym preload::enter,
-        leave = sym preload::leave,
-        personality = sym PERSONALITY,
-    )
+    call_thunk!(wide 0; alignment 16; store ""; load ""; store_result ""; load_result "";)
 }
 
 pub(crate) type Personality =

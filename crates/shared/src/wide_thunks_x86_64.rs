@@ -8,8 +8,10 @@ use host::preload;
 use host::preload::offset;
 
 use crate::thunks_x86_64::PERSONALITY;
+use crate::thunks_x86_64::call_thunk;
 use crate::thunks_x86_64::restore;
 use crate::thunks_x86_64::save;
+use crate::thunks_x86_64::tail_thunk;
 
 /// Eight registers of at most 64 bytes.
 const VECTORS_LEN: usize = 8 * 64;
@@ -100,151 +102,35 @@ macro_rules! wide {
     };
 }
 
-/// Reports a call, and ends in a jump to the real function: no frame of ours is left.
+/// As `wf_thunk_tail`.
 ///
 /// # Safety
 /// For stubs of a generated library only.
 #[unsafe(naked)]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wf_thunk_tail_wide() {
-    naked_asm!(
-        ".cfi_startproc",
-        "endbr64",
-        // The return address lies at an odd multiple of 8; the frame is to be aligned to 16.
-        "sub rsp, {size} + {wide} + 8",
-        ".cfi_adjust_cfa_offset {size} + {wide} + 8",
-        save!("rsp"),
-        wide!(store "rsp + {size}" 0 1 2 3 4 5 6 7),
-        "lea rax, [rsp + {size} + {wide} + 8]",
-        "mov [rsp + {slot}], rax",
-        "mov [rsp + {frame_pointer}], rbp",
-        "mov edi, r11d",
-        "mov rsi, rsp",
-        "call {enter}",
-        "mov r11, rax",
-        "test rax, rax",
-        "je 2f",
-        wide!(load "rsp + {size}" 0 1 2 3 4 5 6 7),
-        restore!("rsp"),
-        "add rsp, {size} + {wide} + 8",
-        ".cfi_remember_state",
-        ".cfi_adjust_cfa_offset -({size} + {wide} + 8)",
-        "jmp r11",
-        ".cfi_restore_state",
-        "2:",
-        "mov rax, [rsp + {result}]",
-        "xor edx, edx",
-        "pxor xmm0, xmm0",
-        "add rsp, {size} + {wide} + 8",
-        ".cfi_adjust_cfa_offset -({size} + {wide} + 8)",
-        "ret",
-        ".cfi_endproc",
-        size = const offset::SIZE,
-        wide = const VECTORS_LEN,
+    tail_thunk!(
+        wide VECTORS_LEN;
+        store wide!(store "rsp + {size}" 0 1 2 3 4 5 6 7);
+        load wide!(load "rsp + {size}" 0 1 2 3 4 5 6 7);
         measure = sym measure,
-        variadic = const offset::VARIADIC,
-        chain = const offset::CHAIN,
-        result = const offset::RESULT,
-        result_high = const offset::RESULT_HIGH,
-        stack_words = const offset::STACK_WORDS,
-        ticket = const offset::TICKET,
-        vectors = const offset::VECTORS,
-        slot = const offset::SLOT,
-        frame_pointer = const offset::FRAME_POINTER,
-        enter = sym preload::enter,
     )
 }
 
-/// Calls the real function with the same registers and a copy of the stack arguments, and looks at what it did. When
-/// it is left by an exception, so is this, and `pass` hears of it. Without a ticket there is nothing to look at, and it
-/// ends in a jump.
+/// As `wf_thunk_call`.
 ///
 /// # Safety
 /// For stubs of a generated library only.
 #[unsafe(naked)]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wf_thunk_call_wide() {
-    naked_asm!(
-        ".cfi_startproc",
-        ".cfi_personality 0x9b, {personality}",
-        "endbr64",
-        "push rbp",
-        ".cfi_def_cfa_offset 16",
-        ".cfi_offset rbp, -16",
-        "mov rbp, rsp",
-        ".cfi_def_cfa_register rbp",
-        // The frame, below it 16 bytes for the stub's number, and then the vectors.
-        "sub rsp, {size} + {wide} + 16",
-        save!("rbp - {size}"),
-        wide!(store "rbp - {size} - {wide} - 16" 0 1 2 3 4 5 6 7),
-        "lea rax, [rbp + 8]",
-        "mov [rbp - {size} + {slot}], rax",
-        "mov rax, [rbp]",
-        "mov [rbp - {size} + {frame_pointer}], rax",
-        "mov [rbp - {size} - 16], r11",
-        "mov edi, r11d",
-        "lea rsi, [rbp - {size}]",
-        "call {enter}",
-        "mov r11, rax",
-        "test rax, rax",
-        "je 2f",
-        "cmp qword ptr [rbp - {size} + {ticket}], 0",
-        "je 3f",
-        // The stack arguments, as far from a multiple of 64 as they are: vectors among them are aligned.
-        "mov rcx, [rbp - {size} + {stack_words}]",
-        "lea rax, [rcx * 8]",
-        "sub rsp, rax",
-        "lea rsi, [rbp + 16]",
-        "mov rax, rsp",
-        "sub rax, rsi",
-        "and eax, 63",
-        "sub rsp, rax",
-        "mov rdi, rsp",
-        "rep movsq",
-        wide!(load "rbp - {size} - {wide} - 16" 0 1 2 3 4 5 6 7),
-        restore!("rbp - {size}"),
-        "call r11",
-        "mov [rbp - {size} + {result}], rax",
-        "mov [rbp - {size} + {result_high}], rdx",
-        "movaps [rbp - {size} + {vectors}], xmm0",
-        "movaps [rbp - {size} + {vectors} + 16], xmm1",
-        wide!(store "rbp - {size} - {wide} - 16" 0 1),
-        "lea rsp, [rbp - {size} - {wide} - 16]",
-        "mov edi, [rbp - {size} - 16]",
-        "lea rsi, [rbp - {size}]",
-        "call {leave}",
-        wide!(load "rbp - {size} - {wide} - 16" 0 1),
-        "movaps xmm0, [rbp - {size} + {vectors}]",
-        "movaps xmm1, [rbp - {size} + {vectors} + 16]",
-        "2:",
-        "mov rax, [rbp - {size} + {result}]",
-        "mov rdx, [rbp - {size} + {result_high}]",
-        ".cfi_remember_state",
-        "leave",
-        ".cfi_def_cfa rsp, 8",
-        "ret",
-        ".cfi_restore_state",
-        "3:",
-        wide!(load "rbp - {size} - {wide} - 16" 0 1 2 3 4 5 6 7),
-        restore!("rbp - {size}"),
-        "leave",
-        ".cfi_def_cfa rsp, 8",
-        "jmp r11",
-        ".cfi_endproc",
-        size = const offset::SIZE,
-        wide = const VECTORS_LEN,
+    call_thunk!(
+        wide VECTORS_LEN;
+        alignment 64;
+        store wide!(store "rbp - {size} - {wide} - 16" 0 1 2 3 4 5 6 7);
+        load wide!(load "rbp - {size} - {wide} - 16" 0 1 2 3 4 5 6 7);
+        store_result wide!(store "rbp - {size} - {wide} - 16" 0 1);
+        load_result wide!(load "rbp - {size} - {wide} - 16" 0 1);
         measure = sym measure,
-        variadic = const offset::VARIADIC,
-        chain = const offset::CHAIN,
-        result = const offset::RESULT,
-        result_high = const offset::RESULT_HIGH,
-        stack_words = const offset::STACK_WORDS,
-        ticket = const offset::TICKET,
-        vectors = const offset::VECTORS,
-        slot = const offset::SLOT,
-        frame_pointer = const offset::FRAME_POINTER,
-        enter = sym preload::enter,
-        leave = sym preload::leave,
-        personality = sym PERSONALITY,
     )
 }
