@@ -12,18 +12,7 @@
 #include <string.h>
 
 #include "stale_cache.h"
-
-typedef int cudaError_t;
-typedef struct CUstream_st *cudaStream_t;
-typedef struct CUmemPoolHandle_st *cudaMemPool_t;
-typedef struct cudaArray *cudaArray_t;
-struct cudaPitchedPtr {
-  void *ptr;
-  size_t pitch, xsize, ysize;
-};
-struct cudaExtent {
-  size_t width, height, depth;
-};
+#include "standins/cuda_types.h"
 
 cudaError_t cudaMalloc(void **, size_t);
 cudaError_t cudaMallocManaged(void **, size_t, unsigned);

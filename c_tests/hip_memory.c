@@ -10,17 +10,7 @@
 #include <string.h>
 
 #include "stale_cache.h"
-
-typedef struct ihipStream_t *hipStream_t;
-typedef struct ihipMemPoolHandle_t *hipMemPool_t;
-typedef struct hipArray *hipArray_t;
-struct hipExtent {
-  size_t width, height, depth;
-};
-struct hipPitchedPtr {
-  void *ptr;
-  size_t pitch, xsize, ysize;
-};
+#include "standins/hip_types.h"
 
 #define FUNCTIONS(X)                                                                                             \
   X(hipMalloc, (void **, size_t))                                                                                \

@@ -246,17 +246,5 @@ int main(void) {
 
 #[test]
 fn a_program_that_looks_for_a_runtime_finds_none_where_there_is_none() {
-    let scratch = Scratch::new("probe");
-    let source = scratch.file("probe.c");
-    std::fs::write(&source, PROBE).expect("a source file");
-    let probe = Host::c(source.to_str().expect("a path"))
-        .flags(&["-ldl"])
-        .unlinked()
-        .compile(&scratch, "probe");
-    common::run(&mut Command::new(&probe)).expect_code(0);
-    let mut command = Command::new(common::cli());
-    command.args(["run", "--shim"]).arg(common::shim());
-    command.arg("--trace").arg(scratch.file("probe.wft"));
-    command.args(["--adapters", "auto", "--"]).arg(&probe);
-    common::run(&mut command).expect_code(0);
+    common::check_probe(PROBE, &["-ldl"]);
 }

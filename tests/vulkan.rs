@@ -165,19 +165,10 @@ fn a_program_that_looks_for_vulkan_finds_none_where_there_is_none() {
         common::skip(test, "there are no Vulkan headers here");
         return;
     }
-    let scratch = Scratch::new("vulkan_probe");
-    let source = scratch.file("probe.c");
-    std::fs::write(&source, PROBE).expect("a source file");
-    let probe = Host::c(source.to_str().expect("a path"))
-        .flags(&["-std=gnu11", "-D_GNU_SOURCE", "-Wno-pedantic", "-ldl"])
-        .unlinked()
-        .compile(&scratch, "probe");
-    common::run(&mut Command::new(&probe)).expect_code(0);
-    let mut command = Command::new(common::cli());
-    command.args(["run", "--shim"]).arg(common::shim());
-    command.arg("--trace").arg(scratch.file("probe.wft"));
-    command.args(["--adapters", "auto", "--"]).arg(&probe);
-    common::run(&mut command).expect_code(0);
+    common::check_probe(
+        PROBE,
+        &["-std=gnu11", "-D_GNU_SOURCE", "-Wno-pedantic", "-ldl"],
+    );
 }
 
 /// How often each of these was called, as a debugger counts at the loader's own functions.

@@ -5,17 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 
-typedef int cudaError_t;
-typedef struct CUstream_st *cudaStream_t;
-typedef struct CUmemPoolHandle_st *cudaMemPool_t;
-typedef struct cudaArray *cudaArray_t;
-struct cudaPitchedPtr {
-  void *ptr;
-  size_t pitch, xsize, ysize;
-};
-struct cudaExtent {
-  size_t width, height, depth;
-};
+#include "cuda_types.h"
 
 enum { CUDA_VERSION = 12040, cudaErrorInitializationError = 3 };
 

@@ -5,19 +5,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "hip_types.h"
 #include "slots.h"
 
 typedef int hipError_t;
-typedef struct ihipStream_t *hipStream_t;
-typedef struct ihipMemPoolHandle_t *hipMemPool_t;
-typedef struct hipArray *hipArray_t;
-struct hipExtent {
-  size_t width, height, depth;
-};
-struct hipPitchedPtr {
-  void *ptr;
-  size_t pitch, xsize, ysize;
-};
 
 enum { hipSuccess = 0, hipErrorInvalidValue = 1, hipErrorOutOfMemory = 2, hipErrorNotFound = 500 };
 

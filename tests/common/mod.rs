@@ -33,6 +33,7 @@ pub use notes::skip;
 pub use notes::soak;
 pub use run::Run;
 pub use run::Tracked;
+pub use run::check_probe;
 pub use run::report;
 pub use run::report_by;
 pub use run::run;

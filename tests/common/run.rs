@@ -15,6 +15,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
+use super::Host;
 use super::Scratch;
 use super::cli;
 use super::shim;
@@ -167,4 +168,21 @@ pub fn report_by(trace: &Path, options: &[&str]) -> Value {
     command.args(options);
     let run = run(&mut command).expect_code(0);
     serde_json::from_str(&run.stdout).expect("the report is JSON")
+}
+
+/// Compiles a program that looks for runtimes, and sees it find none, alone and under the adapters of all.
+pub fn check_probe(text: &str, flags: &[&str]) {
+    let scratch = Scratch::new("probe");
+    let source = scratch.file("probe.c");
+    fs::write(&source, text).expect("a source file");
+    let probe = Host::c(source.to_str().expect("a path"))
+        .flags(flags)
+        .unlinked()
+        .compile(&scratch, "probe");
+    run(&mut Command::new(&probe)).expect_code(0);
+    let mut command = Command::new(cli());
+    command.args(["run", "--shim"]).arg(shim());
+    command.arg("--trace").arg(scratch.file("probe.wft"));
+    command.args(["--adapters", "auto", "--"]).arg(&probe);
+    run(&mut command).expect_code(0);
 }
