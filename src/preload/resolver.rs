@@ -99,9 +99,11 @@ pub(super) fn before(hooked: &Hooked, frame: &mut Frame) {
 fn note_view(hooked: &Hooked, frame: &Frame, is_next: bool, name: u64) {
     let stub = text_at(name).and_then(|name| hooked.table.stub_named(name.to_bytes()));
     if let Some(stub) = stub {
-        let slot = with_exposed_provenance::<usize>(frame.return_address_slot);
-        // SAFETY: the thunk wrote down where the return address of its call lies.
-        audit::asked(stub, is_next, unsafe { slot.read() }.wrapping_sub(1));
+        audit::asked(
+            stub,
+            is_next,
+            originals::return_address(frame).wrapping_sub(1),
+        );
     }
 }
 
