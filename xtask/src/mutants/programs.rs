@@ -1,5 +1,7 @@
 //! The test programs of a crate with mutants in them: which of them notices.
 
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::io::BufRead;
 use std::io::BufReader;
 use std::ops::Range;
@@ -38,8 +40,11 @@ const ELSEWHERE: [(&str, &str, &[&str]); 1] = [(
 )];
 
 /// A test program.
+#[derive(Clone)]
 pub(super) struct Program {
     pub(super) file: PathBuf,
+    /// Those of its tests whose names begin so; all of them where this is empty.
+    tests: String,
     /// Where it runs: the folder of its package.
     pub(super) folder: PathBuf,
     /// That it takes without a mutant.
@@ -54,13 +59,17 @@ pub(super) struct Programs {
 impl Programs {
     /// Builds them, and sees them pass without a mutant.
     pub(super) fn build(package: &str, tree: &Path) -> Outcome<Self> {
-        let mut timed = build(tree, package, &[])?;
+        let mut timed = Vec::new();
+        for program in build(tree, package, &[])? {
+            timed.extend(program.by_module()?);
+        }
         for (_, other, names) in ELSEWHERE.iter().filter(|one| one.0 == package) {
             timed.extend(build(tree, other, names)?);
         }
         for program in &mut timed {
             program.seconds = seconds_without_mutant(program)?;
-            println!("{:7.2} s {}", program.seconds, program.file.display());
+            let Program { file, tests, .. } = program;
+            println!("{:7.2} s {} {tests}", program.seconds, file.display());
         }
         timed.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
         Ok(Self { timed })
@@ -130,10 +139,10 @@ impl Programs {
         let program = &self.timed[index];
         let seconds = SECONDS_MORE + TIMES * program.seconds.ceil() as u64;
         let limits =
-            format!("ulimit -t {seconds}; ulimit -v {MOST_MEMORY}; ulimit -c 0; exec nice \"$0\"");
+            format!("ulimit -t {seconds}; ulimit -v {MOST_MEMORY}; ulimit -c 0; exec nice \"$@\"");
         let mut child = tests(&program.folder)
-            .args(["-c", &limits])
-            .arg(&program.file)
+            .args(["-c", &limits, "sh"])
+            .args(program.words())
             .env("WHOFREED_MUTANT", number.to_string())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -205,11 +214,49 @@ fn built(
         let manifest = line["manifest_path"].as_str().unwrap_or_default();
         programs.push(Program {
             file: PathBuf::from(file),
+            tests: String::new(),
             folder: Path::new(manifest).parent().unwrap_or(tree).to_owned(),
             seconds: 0.0,
         });
     }
     Ok(programs)
+}
+
+impl Program {
+    /// What is run: the file and what it is asked for.
+    fn words(&self) -> impl Iterator<Item = &OsStr> {
+        let tests = (!self.tests.is_empty()).then(|| self.tests.as_ref());
+        std::iter::once(self.file.as_os_str()).chain(tests)
+    }
+
+    /// The same in pieces, where its tests lie in modules: most mutants are noticed by a short one.
+    fn by_module(self) -> Outcome<Vec<Self>> {
+        let mut list = Command::new(&self.file);
+        let list = run::quiet(list.args(["--list", "--format", "terse"]))?;
+        let modules = modules(&list);
+        if modules.contains("") {
+            return Ok(vec![self]);
+        }
+        let of_module = |tests| Self {
+            tests,
+            ..self.clone()
+        };
+        Ok(modules.into_iter().map(of_module).collect())
+    }
+}
+
+/// The modules of listed tests, `a::tests::` of `a::tests::it_works: test`; those that lie in another one are in that.
+fn modules(list: &str) -> BTreeSet<String> {
+    let names = list.lines().filter_map(|line| line.strip_suffix(": test"));
+    let paths = names.map(|name| name.rfind("::").map_or("", |end| &name[..end + 2]));
+    let mut modules: BTreeSet<String> = BTreeSet::new();
+    // An outer one comes before those in it.
+    for path in paths.collect::<BTreeSet<_>>() {
+        if !modules.iter().any(|outer| path.starts_with(outer)) {
+            modules.insert(path.to_owned());
+        }
+    }
+    modules
 }
 
 fn is_out_of_time(status: std::process::ExitStatus) -> bool {
@@ -233,8 +280,8 @@ pub(super) fn tests(folder: &Path) -> Command {
 fn seconds_without_mutant(program: &Program) -> Outcome<f64> {
     let mut shell = tests(&program.folder);
     shell
-        .args(["-c", "\"$0\" >&2 || exit 1; times"])
-        .arg(&program.file);
+        .args(["-c", "\"$@\" >&2 || exit 1; times", "sh"])
+        .args(program.words());
     let said = run::quiet(&mut shell)?;
     // The second line is of the program, the first word of it of its own time: `0m1.25s`.
     let word = said.lines().nth(1).and_then(|line| line.split(' ').next());
@@ -244,5 +291,19 @@ fn seconds_without_mutant(program: &Program) -> Outcome<f64> {
     match (number(minutes), number(seconds)) {
         (Some(minutes), Some(seconds)) => Ok(60.0 * minutes + seconds),
         _ => Err(format!("the shell's times: {said}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_test_is_in_one_of_the_modules() {
+        let list = "a::tests::one: test\na::tests::deep::two: test\nb::three: test\nc: benchmark\n";
+        let expected = ["a::tests::", "b::"].map(str::to_owned);
+        assert_eq!(modules(list), BTreeSet::from(expected));
+        let alone = modules("at_the_root: test\na::one: test\n");
+        assert!(alone.contains(""), "{alone:?}");
     }
 }

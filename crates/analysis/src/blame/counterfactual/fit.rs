@@ -1,5 +1,8 @@
 //! Finds the labelling with the shortest description, and what each accusation is worth.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::rc::Rc;

@@ -1,6 +1,9 @@
 //! Which accusations of a solution are spoken out. To name an innocent is the worst failure: whatever is thin is
 //! left unexplained, and where the log fits two stories both are told.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
@@ -51,43 +54,14 @@ pub(super) fn judge(problem: &Problem, solution: &Solution) -> Vec<(u32, Sentenc
     let counts = &solution.fit.counts;
     let rivals = rivals(problem, solution);
     let chains = chains(problem, solution);
-    let sentence = |accused: u32| {
-        if could_be_loss(problem, counts, accused) || could_be_older(problem, counts, accused) {
-            return Sentence::Silent;
-        }
-        let in_first_lives = enders_in_first_lives(counts, accused);
-        if let Some(sentence) = in_first_lives {
-            return sentence;
-        }
-        if is_thin(problem, counts, accused) {
-            return Sentence::Silent;
-        }
-        if let Some((_, instead)) = solution.either.iter().find(|(f, _)| *f == accused) {
-            return Sentence::Either(instead.clone());
-        }
-        let mut others = interchangeable(counts, accused);
-        match confined(problem, counts, accused) {
-            Some(enders) if enders.len() > MOST_OTHERS => return Sentence::Silent,
-            Some(enders) => others.extend(enders),
-            None => {}
-        }
-        if let Some(rivals) = rivals.get(&accused) {
-            if rivals.is_empty() && counts.surplus[accused as usize] < FEW {
-                return Sentence::Silent;
-            }
-            others.extend(rivals);
-        }
-        if others.is_empty() {
-            Sentence::Guilty
-        } else {
-            Sentence::Either(others.into_iter().collect())
-        }
-    };
     let mut sentences: Vec<(u32, Sentence)> = counts
         .culprits()
         .into_iter()
         .map(|accused| {
-            let sentence = sentence(accused);
+            let mut either = solution.either.iter();
+            let instead = either.find(|(f, _)| *f == accused);
+            let instead = instead.map(|(_, instead)| instead.as_slice());
+            let sentence = sentence(problem, counts, accused, instead, rivals.get(&accused));
             match chains.get(&accused) {
                 Some(chains) => (accused, review(counts, sentence, chains, accused)),
                 None => (accused, sentence),
@@ -96,6 +70,46 @@ pub(super) fn judge(problem: &Problem, solution: &Solution) -> Vec<(u32, Sentenc
         .collect();
     spare_beside_others(problem, solution, &mut sentences);
     sentences
+}
+
+/// What is to be said of an accused before everybody near it is heard: `instead` of it others may have done it, and it has
+/// these `rivals`, or too many of them where there are none.
+fn sentence(
+    problem: &Problem,
+    counts: &Counts,
+    accused: u32,
+    instead: Option<&[u32]>,
+    rivals: Option<&BTreeSet<u32>>,
+) -> Sentence {
+    if could_be_loss(problem, counts, accused) || could_be_older(problem, counts, accused) {
+        return Sentence::Silent;
+    }
+    if let Some(sentence) = enders_in_first_lives(counts, accused) {
+        return sentence;
+    }
+    if is_thin(problem, counts, accused) {
+        return Sentence::Silent;
+    }
+    if let Some(instead) = instead {
+        return Sentence::Either(instead.to_vec());
+    }
+    let mut others = interchangeable(counts, accused);
+    match confined(problem, counts, accused) {
+        Some(enders) if enders.len() > MOST_OTHERS => return Sentence::Silent,
+        Some(enders) => others.extend(enders),
+        None => {}
+    }
+    if let Some(rivals) = rivals {
+        if rivals.is_empty() && counts.surplus[accused as usize] < FEW {
+            return Sentence::Silent;
+        }
+        others.extend(rivals);
+    }
+    if others.is_empty() {
+        Sentence::Guilty
+    } else {
+        Sentence::Either(others.into_iter().collect())
+    }
 }
 
 /// Takes back what is said of sites that are otherwise right and have few surplus frees beside those of another: that one may
@@ -363,7 +377,7 @@ fn is_thin(problem: &Problem, counts: &Counts, accused: u32) -> bool {
     let traffic = problem.traffic[accused as usize];
     let is_mixed = is_mixed(counts, accused);
     let is_crowded = (is_mixed || surplus < 0.6 * traffic) && clean < 0.4 * surplus;
-    let is_rare = surplus < 0.05 * traffic && (clean < 2.0 || clean < 0.1 * surplus);
+    let is_rare = surplus < 0.05 * traffic && clean < 2.0;
     let is_several = problem.chains[accused as usize].len() > 1;
     let few = if is_several {
         FEW_OF_SEVERAL

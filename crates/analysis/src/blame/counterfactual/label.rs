@@ -2,6 +2,8 @@
 
 mod ahead;
 #[cfg(test)]
+mod facts;
+#[cfg(test)]
 mod oracle;
 mod reuse;
 mod search;

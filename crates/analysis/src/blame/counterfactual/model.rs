@@ -1,5 +1,8 @@
 //! What a labelling of the frees says about the groups, and what it costs to write the log down with it.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 

@@ -7,6 +7,8 @@
 
 mod segments;
 mod suspects;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;

@@ -141,7 +141,7 @@ pub(super) fn chain(segments: &[Segment], usual: &Usual, excess: usize, by: usiz
     while first > 0 && segments[first].tokens.start > by {
         first -= 1;
     }
-    segments
-        .get(first)
-        .map_or(by, |segment| segment.tokens.start)..excess + 1
+    let start = segments.get(first).map(|segment| segment.tokens.start);
+    // A free before the first allocate is in no segment.
+    start.map_or(by, |start| start.min(by))..excess + 1
 }
