@@ -28,25 +28,7 @@ use crate::run;
 use crate::run::Outcome;
 
 /// What the root of the crate gets.
-const QUESTION: &str = r#"
-/// Whether this is the mutant that is tried.
-#[inline]
-pub(crate) fn is_mutant(number: u32) -> bool {
-    use std::sync::atomic::{AtomicU32, Ordering};
-    static TRIED: AtomicU32 = AtomicU32::new(u32::MAX);
-    #[cold]
-    fn first() -> u32 {
-        let tried = std::env::var("WHOFREED_MUTANT").ok();
-        let tried = tried.and_then(|text| text.parse().ok()).unwrap_or(u32::MAX - 1);
-        TRIED.store(tried, Ordering::Relaxed);
-        tried
-    }
-    match TRIED.load(Ordering::Relaxed) {
-        u32::MAX => first() == number,
-        tried => tried == number,
-    }
-}
-"#;
+const QUESTION: &str = include_str!("question.rs");
 
 /// So often the compiler is asked which mutants it does not take.
 const MOST_ROUNDS: usize = 40;
@@ -141,11 +123,12 @@ fn forget_others(folder: &Path, sources: &BTreeSet<PathBuf>) -> Outcome<()> {
     Ok(())
 }
 
-/// Mutants that are not planted, and those of them that do not compile at all.
+/// Mutants that are not planted, and those of them that do not compile at all; and those whose values are not compared.
 #[derive(Debug, Default)]
 struct Refused {
     left: BTreeSet<usize>,
     rejected: BTreeSet<usize>,
+    unwatched: BTreeSet<usize>,
 }
 
 impl Refused {
@@ -160,13 +143,17 @@ impl Refused {
         let opaque = mutants.iter().filter(|one| one.name.contains("-> impl "));
         let mut refused = Self {
             left: opaque.map(|one| one.number).collect(),
-            rejected: BTreeSet::new(),
+            ..Self::default()
         };
         let text = fs::read_to_string(Self::cache(mutants)).unwrap_or_default();
         for line in text.lines() {
             if let Some((number, word)) = line.split_once(' ')
                 && let Ok(number) = number.parse()
             {
+                if word == "unwatched" {
+                    refused.unwatched.insert(number);
+                    continue;
+                }
                 refused.left.insert(number);
                 if word == "rejected" {
                     refused.rejected.insert(number);
@@ -181,10 +168,10 @@ impl Refused {
             true => format!("{number} rejected\n"),
             false => format!("{number} left\n"),
         };
-        run::write(
-            &Self::cache(mutants),
-            &self.left.iter().map(line).collect::<String>(),
-        )
+        let mut text: String = self.left.iter().map(line).collect();
+        let unwatched = self.unwatched.iter();
+        text.extend(unwatched.map(|number| format!("{number} unwatched\n")));
+        run::write(&Self::cache(mutants), &text)
     }
 }
 
@@ -220,7 +207,7 @@ fn plant_all(
         for (&file, mutants) in &by_file {
             // A constant function cannot ask.
             let source = run::read(&paths::root().join(file))?;
-            let mut planted = plant::plant(&source, mutants, &refused.left)?;
+            let mut planted = plant::plant(&source, mutants, &refused.left, &refused.unwatched)?;
             planted.without_constant_functions();
             if file.ends_with("src/lib.rs") {
                 planted.text.push_str(QUESTION);
@@ -241,6 +228,13 @@ fn plant_all(
             };
             let is_arm = |number: usize| mutants[number].kind == Kind::MatchArm;
             let at = &fault.at;
+            // What cannot be reckoned twice may well be reckoned once.
+            let watched = planted.watched_at(at);
+            if !watched.is_empty() {
+                refused.unwatched.extend(watched);
+                some = true;
+                continue;
+            }
             if let Some(numbers) = planted.at(at.clone()) {
                 let old = refused.left.len();
                 refused.left.extend(numbers);
@@ -257,7 +251,8 @@ fn plant_all(
                 some |= refused.left.insert(number);
             }
         }
-        println!("{} mutants are not taken", refused.left.len());
+        let (left, unwatched) = (refused.left.len(), refused.unwatched.len());
+        println!("{left} mutants are not taken, of {unwatched} the value is not compared");
         if !some {
             return Err(format!("the planted sources do not compile: {faults:?}"));
         }

@@ -33,6 +33,8 @@ pub struct Planted {
     pub rejected: BTreeSet<usize>,
     /// Where they stand in the text, the inner ones behind those around them.
     marks: Vec<Mark>,
+    /// Those whose value is compared with the original's when that is asked for.
+    pub watched: BTreeSet<usize>,
 }
 
 /// A piece of the text that is there for mutants.
@@ -66,6 +68,14 @@ impl Planted {
             .map(|mark| mark.numbers.as_slice())
     }
 
+    /// The mutants around a place whose value is compared with the original's.
+    pub fn watched_at(&self, place: &Range<usize>) -> BTreeSet<usize> {
+        let around = |mark: &&Mark| mark.at.start <= place.start && place.end <= mark.at.end;
+        let marks = self.marks.iter().filter(around);
+        let numbers = marks.flat_map(|mark| mark.numbers.iter().copied());
+        numbers.filter(|one| self.watched.contains(one)).collect()
+    }
+
     /// The last mutant that ends before a place.
     pub fn before(&self, place: usize) -> Option<usize> {
         let ends = self.marks.iter().filter(|mark| mark.at.end <= place);
@@ -82,8 +92,13 @@ impl Planted {
     }
 }
 
-/// Plants the mutants of one file, except those `left_out`.
-pub fn plant(source: &str, mutants: &[&Mutant], left_out: &BTreeSet<usize>) -> Outcome<Planted> {
+/// Plants the mutants of one file, except those `left_out`; those that are `unwatched` so that their values are not compared.
+pub fn plant(
+    source: &str,
+    mutants: &[&Mutant],
+    left_out: &BTreeSet<usize>,
+    unwatched: &BTreeSet<usize>,
+) -> Outcome<Planted> {
     let file = syn::parse_file(source).map_err(|error| error.to_string())?;
     let lines = lines(source);
     let mut wanted: BTreeMap<usize, Vec<&Mutant>> = BTreeMap::new();
@@ -97,6 +112,8 @@ pub fn plant(source: &str, mutants: &[&Mutant], left_out: &BTreeSet<usize>) -> O
         wanted,
         nodes: Vec::new(),
         rejected: BTreeSet::new(),
+        watched: BTreeSet::new(),
+        unwatched,
     };
     finder.bodies();
     finder.visit_file(&file);
@@ -111,6 +128,7 @@ pub fn plant(source: &str, mutants: &[&Mutant], left_out: &BTreeSet<usize>) -> O
             numbers: BTreeSet::new(),
             rejected: finder.rejected,
             marks: Vec::new(),
+            watched: finder.watched,
         },
     };
     writer.copy(0..source.len(), 0);
@@ -170,11 +188,94 @@ fn choice(variants: Vec<(&Mutant, Vec<Piece>)>, original: Vec<Piece>) -> Vec<Pie
     pieces
 }
 
+/// The same for values that can be reckoned more than once: both can be compared.
+fn watched_choice(variants: Vec<(&Mutant, Vec<Piece>)>, original: Vec<Piece>) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    let mut end = String::new();
+    for (mutant, variant) in variants {
+        pieces.push(text(format!("crate::chosen({}, || ", mutant.number)));
+        pieces.push(Piece::Mutant(mutant.number, variant));
+        pieces.push(text(", || "));
+        end.push(')');
+    }
+    pieces.extend(original);
+    pieces.push(text(end));
+    pieces
+}
+
+/// Methods that change what they are called on, or use it up.
+const CHANGING: [&str; 24] = [
+    "add",
+    "all",
+    "any",
+    "count",
+    "drain",
+    "entry",
+    "extend",
+    "find",
+    "fold",
+    "insert",
+    "last",
+    "max_by",
+    "min_by",
+    "next",
+    "next_back",
+    "nth",
+    "pop",
+    "pop_front",
+    "position",
+    "push",
+    "remove",
+    "replace",
+    "sum",
+    "take",
+];
+
+/// Whether a value can be reckoned twice: nothing in it changes anything or leaves the function, as far as one can see.
+fn is_plain(expression: &Expr) -> bool {
+    match expression {
+        Expr::Lit(_) | Expr::Path(_) => true,
+        Expr::Paren(one) => is_plain(&one.expr),
+        Expr::Field(one) => is_plain(&one.base),
+        Expr::Cast(one) => is_plain(&one.expr),
+        Expr::Reference(one) => one.mutability.is_none() && is_plain(&one.expr),
+        Expr::Unary(one) => is_plain(&one.expr),
+        Expr::Index(one) => is_plain(&one.expr) && is_plain(&one.index),
+        Expr::Binary(one) => !changes(&one.op) && is_plain(&one.left) && is_plain(&one.right),
+        Expr::Call(one) => is_plain(&one.func) && one.args.iter().all(is_plain),
+        Expr::MethodCall(one) => {
+            let changes = CHANGING.iter().any(|name| one.method == name);
+            !changes && is_plain(&one.receiver) && one.args.iter().all(is_plain)
+        }
+        Expr::Tuple(one) => one.elems.iter().all(is_plain),
+        _ => false,
+    }
+}
+
+fn changes(operator: &BinOp) -> bool {
+    use BinOp::*;
+    matches!(
+        operator,
+        AddAssign(_)
+            | SubAssign(_)
+            | MulAssign(_)
+            | DivAssign(_)
+            | RemAssign(_)
+            | BitXorAssign(_)
+            | BitAndAssign(_)
+            | BitOrAssign(_)
+            | ShlAssign(_)
+            | ShrAssign(_)
+    )
+}
+
 /// Finds the places of the mutants.
 struct Finder<'a> {
     wanted: BTreeMap<usize, Vec<&'a Mutant>>,
     nodes: Vec<Node>,
     rejected: BTreeSet<usize>,
+    watched: BTreeSet<usize>,
+    unwatched: &'a BTreeSet<usize>,
 }
 
 impl<'a> Finder<'a> {
@@ -204,6 +305,22 @@ impl<'a> Finder<'a> {
                 });
             }
         }
+    }
+
+    /// A choice of values, which are compared where `is_plain`.
+    fn choice(
+        &mut self,
+        is_plain: bool,
+        variants: Vec<(&Mutant, Vec<Piece>)>,
+        original: Vec<Piece>,
+    ) -> Vec<Piece> {
+        let is_unwatched = |(one, _): &(&Mutant, Vec<Piece>)| self.unwatched.contains(&one.number);
+        if !is_plain || variants.iter().any(is_unwatched) {
+            return choice(variants, original);
+        }
+        self.watched
+            .extend(variants.iter().map(|(one, _)| one.number));
+        watched_choice(variants, original)
     }
 
     fn push(&mut self, at: Range<usize>, mutants: &[&Mutant], pieces: Vec<Piece>) {
@@ -254,7 +371,9 @@ impl Visit<'_> for Finder<'_> {
             let variants = mutants
                 .iter()
                 .map(|mutant| (*mutant, with(text(mutant.replacement.clone()))));
-            let pieces = choice(variants.collect(), with(Piece::Source(operator)));
+            let is_plain = !changes(&node.op) && is_plain(&node.left) && is_plain(&node.right);
+            let original = with(Piece::Source(operator));
+            let pieces = self.choice(is_plain, variants.collect(), original);
             self.push(all, &mutants, pieces);
         }
         syn::visit::visit_expr_binary(self, node);
@@ -267,7 +386,8 @@ impl Visit<'_> for Finder<'_> {
             let without = range(node.expr.span());
             (*mutant, vec![Piece::Source(without)])
         });
-        let pieces = choice(variants.collect(), vec![Piece::Source(all.clone())]);
+        let original = vec![Piece::Source(all.clone())];
+        let pieces = self.choice(is_plain(&node.expr), variants.collect(), original);
         self.push(all, &mutants, pieces);
         syn::visit::visit_expr_unary(self, node);
     }

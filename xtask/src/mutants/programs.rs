@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
+use std::fs;
 use std::io::BufRead;
 use std::io::BufReader;
 use std::ops::Range;
@@ -19,6 +20,7 @@ use super::at_once;
 use super::list::Mutant;
 use super::results::End;
 use super::results::Log;
+use crate::paths;
 use crate::run;
 use crate::run::Outcome;
 
@@ -49,6 +51,9 @@ pub(super) struct Program {
     pub(super) folder: PathBuf,
     /// That it takes without a mutant.
     seconds: f64,
+    /// The mutants that can make a difference to it, where that is known: those that it reaches, and if they have a value,
+    /// then another one than the original. Nobody else's end needs to be waited for.
+    told: Option<BTreeSet<usize>>,
 }
 
 /// The test programs that hold a crate, the shortest first.
@@ -68,8 +73,14 @@ impl Programs {
         }
         for program in &mut timed {
             program.seconds = seconds_without_mutant(program)?;
+            program.told = told(program)?;
             let Program { file, tests, .. } = program;
-            println!("{:7.2} s {} {tests}", program.seconds, file.display());
+            let told = program.told.as_ref().map_or(0, BTreeSet::len);
+            println!(
+                "{:7.2} s, {told} mutants: {} {tests}",
+                program.seconds,
+                file.display()
+            );
         }
         timed.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
         Ok(Self { timed })
@@ -125,6 +136,10 @@ impl Programs {
     /// Runs one after another until one notices; that one comes earlier the next time.
     fn first_to_notice(&self, number: usize, order: &mut [usize]) -> Outcome<End> {
         for at in 0..order.len() {
+            let told = &self.timed[order[at]].told;
+            if told.as_ref().is_some_and(|told| !told.contains(&number)) {
+                continue;
+            }
             let end = self.run(order[at], number)?;
             if end != End::Survived {
                 // Its neighbours may be noticed by the same one.
@@ -217,6 +232,7 @@ fn built(
             tests: String::new(),
             folder: Path::new(manifest).parent().unwrap_or(tree).to_owned(),
             seconds: 0.0,
+            told: None,
         });
     }
     Ok(programs)
@@ -275,6 +291,31 @@ pub(super) fn tests(folder: &Path) -> Command {
         .env("RUST_BACKTRACE", "0")
         .stdin(Stdio::null());
     shell
+}
+
+/// The mutants that can make a difference to a program; none where it does not pass when both values are reckoned.
+fn told(program: &Program) -> Outcome<Option<BTreeSet<usize>>> {
+    let file = paths::target().join("whofreed-mutants").join("told.txt");
+    // It is of the program before.
+    let _ = fs::remove_file(&file);
+    let mut shell = tests(&program.folder);
+    let status = shell
+        .args(["-c", "exec \"$@\"", "sh"])
+        .args(program.words())
+        .env("WHOFREED_MUTANT", "watch")
+        .env("WHOFREED_MUTANTS_TOLD", &file)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .map_err(|error| format!("{}: {error}", program.file.display()))?;
+    if !status.success() {
+        return Ok(None);
+    }
+    let text = fs::read_to_string(&file).unwrap_or_default();
+    let numbers = text.lines().map(str::parse::<usize>);
+    let numbers: Result<BTreeSet<usize>, _> = numbers.collect();
+    let numbers = numbers.map_err(|error| format!("{}: {error}", file.display()))?;
+    Ok(Some(numbers))
 }
 
 fn seconds_without_mutant(program: &Program) -> Outcome<f64> {

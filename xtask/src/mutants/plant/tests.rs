@@ -19,12 +19,17 @@ fn mutant(source: &str, number: usize, (kind, at, with): (Kind, &str, &str)) -> 
 }
 
 fn planted(source: &str, mutants: &[(Kind, &str, &str)]) -> Planted {
+    planted_unwatched(source, mutants, &[])
+}
+
+fn planted_unwatched(source: &str, mutants: &[(Kind, &str, &str)], unwatched: &[usize]) -> Planted {
+    let unwatched = unwatched.iter().copied().collect();
     let mutants = mutants.iter().enumerate();
     let mutants: Vec<Mutant> = mutants
         .map(|(number, one)| mutant(source, number, *one))
         .collect();
     let all: Vec<&Mutant> = mutants.iter().collect();
-    let planted = plant(source, &all, &BTreeSet::new()).expect("it can be parsed");
+    let planted = plant(source, &all, &BTreeSet::new(), &unwatched).expect("it can be parsed");
     assert!(syn::parse_file(&planted.text).is_ok(), "{}", planted.text);
     planted
 }
@@ -36,12 +41,39 @@ fn each_operator_of_a_sum_is_asked_for_alone() {
         source,
         &[(Kind::Operator, "+", "-"), (Kind::Operator, "*", "/")],
     );
-    let product = "(if crate::is_mutant(1) {(b / c)} else {(b * c)})";
-    let sum = format!("(if crate::is_mutant(0) {{(a - {product})}} else {{(a + {product})}})");
+    let product = "crate::chosen(1, || (b / c), || (b * c))";
+    let sum = format!("crate::chosen(0, || (a - {product}), || (a + {product}))");
     assert_eq!(planted.text, source.replace("a + b * c", &sum));
     assert_eq!(planted.numbers, BTreeSet::from([0, 1]));
     let at = planted.text.find("b / c").expect("it is there");
     assert_eq!(planted.at(at..at + 1), Some(&[1][..]));
+    assert_eq!(planted.watched_at(&(at..at + 1)), BTreeSet::from([0, 1]));
+}
+
+#[test]
+fn what_cannot_be_reckoned_twice_is_chosen_before() {
+    for source in [
+        "fn f() { a.next() + b }",
+        "fn f() { a? + b }",
+        "fn f() { x(&mut a) + b }",
+        "fn f() { x[a += b] + 1 }",
+    ] {
+        let planted = planted(source, &[(Kind::Operator, "+ ", "-")]);
+        let (left, right) = source[9..]
+            .trim_end_matches(" }")
+            .rsplit_once(" + ")
+            .expect("a sum");
+        let choice =
+            format!("(if crate::is_mutant(0) {{({left} - {right})}} else {{({left} + {right})}})");
+        assert!(planted.text.contains(&choice), "{}", planted.text);
+        assert!(planted.watched.is_empty());
+    }
+    let all = [(Kind::Operator, "+", "-"), (Kind::Operator, "+", "*")];
+    let one_is_not = planted_unwatched("fn f() { a + b }", &all, &[1]);
+    assert!(one_is_not.watched.is_empty(), "{}", one_is_not.text);
+    let both = planted("fn f() { a + b }", &all);
+    let choice = "crate::chosen(0, || (a - b), || crate::chosen(1, || (a * b), || (a + b)))";
+    assert!(both.text.contains(choice), "{}", both.text);
 }
 
 #[test]
@@ -62,12 +94,12 @@ fn bodies_arms_guards_negations_and_fields_are_asked_for() {
     );
     let ask = |number: usize| format!("crate::is_mutant({number})");
     let (body, first, second) = (ask(0), ask(1), ask(2));
-    let (always, never, negation, field) = (ask(3), ask(4), ask(5), ask(6));
+    let (always, never, negation, field) = (ask(3), ask(4), 5, ask(6));
     for piece in [
         format!("if {body} {{return S::new();}} match x"),
         format!("1 if !{first}  => a()"),
         format!(
-            "2 if !{second} && ({always} || !{never} && ((if {negation} {{b}} else {{!b}}))) => c()"
+            "2 if !{second} && ({always} || !{never} && (crate::chosen({negation}, || b, || !b))) => c()"
         ),
         format!("S {{ d: (if {field} {{(e).d}} else {{3}}), ..e }}"),
     ] {
