@@ -52,7 +52,7 @@ pub(super) enum Sentence {
 /// Judges every group with surplus frees.
 pub(super) fn judge(problem: &Problem, solution: &Solution) -> Vec<(u32, Sentence)> {
     let counts = &solution.fit.counts;
-    let rivals = rivals(problem, solution);
+    let rivals = rivals(problem, counts, &solution.fit.model);
     let chains = chains(problem, solution);
     let mut sentences: Vec<(u32, Sentence)> = counts
         .culprits()
