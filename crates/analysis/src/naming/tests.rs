@@ -135,6 +135,45 @@ fn what_many_free_by_who_are_never_wrong_is_a_helper() {
 }
 
 #[test]
+fn a_helper_is_looked_for_where_ways_part() {
+    let rest: Chain = (&[9, 4], (0.0, 100.0));
+    let parted: [Chain; 4] = [
+        (&[1, 2, 3], (20.0, 10.0)),
+        (&[1, 2, 4], (0.0, 15.0)),
+        (&[1, 2, 5], (0.0, 15.0)),
+        rest,
+    ];
+    assert_eq!(surcharge(&parted, &[1]), HELPER);
+    // Frees that end here part as well: then there is one way, and nobody is helped.
+    let own: [Chain; 5] = [(&[1], (0.0, 1.0)), parted[0], parted[1], parted[2], rest];
+    assert_eq!(surcharge(&own, &[1]), 0.0);
+    // Three of five are never wrong.
+    let five: [Chain; 6] = [
+        (&[1, 2], (10.0, 5.0)),
+        (&[1, 6], (10.0, 5.0)),
+        (&[1, 3], (0.0, 15.0)),
+        (&[1, 4], (0.0, 15.0)),
+        (&[1, 5], (0.0, 15.0)),
+        rest,
+    ];
+    assert_eq!(surcharge(&five, &[1]), HELPER);
+}
+
+#[test]
+fn what_can_be_an_error_is_told_where_a_culprit_is_never_wrong() {
+    let chains: [Chain; 3] = [
+        (&[1, 2], (50.0, 0.0)),
+        (&[1, 3], (3.0, 47.0)),
+        (&[1, 4], (1.0, 25.0)),
+    ];
+    let told_of = with_tree(&chains, NOISE, |tree| tree.told(&mut of(&[1])));
+    let right = 25.0 * (1.0_f64 - 54.0 / 102.0).ln();
+    let unlike = UNLIKE + told(50.0, 0.0) + told(3.0, 47.0) + told(1.0, 25.0) - right;
+    assert!(unlike < told(54.0, 72.0));
+    assert_close(told_of, unlike);
+}
+
+#[test]
 fn a_culprit_is_told_alike_on_all_ways_or_each_on_its_own() {
     let told_of =
         |chains: &[Chain]| with_tree(chains, Noise::NONE, |tree| tree.told(&mut of(&[1])));
