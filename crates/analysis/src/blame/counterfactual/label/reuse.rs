@@ -4,6 +4,9 @@
 //! after every token the closest decision is kept, and as long as no cost of a story can have moved by half of that,
 //! the search would come to the same labels, and is spared. Only the other rows are labelled again.
 
+#[cfg(test)]
+mod tests;
+
 use std::cmp::Ordering;
 use std::rc::Rc;
 
