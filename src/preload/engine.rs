@@ -16,6 +16,7 @@ use super::told;
 use crate::hook;
 use crate::linkmap;
 use crate::process;
+use crate::stack;
 use crate::sys;
 use crate::thread::Inside;
 
@@ -81,6 +82,7 @@ fn before(hooked: &Hooked, frame: &mut Frame) -> usize {
     if event == Event::LibraryClose as u32 {
         let original = original(hooked, frame, &mut None);
         originals::forget(&hooked.table);
+        stack::forget_code();
         if original != 0 {
             // Again afterwards: the destructors of the library may call what is hooked.
             frame.ticket = CLOSED;
@@ -192,6 +194,7 @@ pub unsafe extern "C" fn left(number: u32, frame: *mut Frame) {
 fn closed(table: &Table<'_>) {
     linkmap::unloaded();
     originals::forget(table);
+    stack::forget_code();
 }
 
 /// Whether a call while ledger and trace are being made is the host's, of a signal handler of it: not one of ours, nor of
