@@ -45,10 +45,11 @@ pub(super) const KIND_SHIFT: u32 = 32;
 pub unsafe extern "C" fn enter(number: u32, frame: *mut Frame) -> usize {
     // SAFETY: the thunk made the frame on its own stack, for us alone.
     let frame = unsafe { &mut *frame };
-    let Some(hooked) = Hooked::find(number as usize) else {
+    let mut place = None;
+    let Some(hooked) = Hooked::of_call(number as usize, &mut place) else {
         return 0;
     };
-    let original = before(&hooked, frame);
+    let original = before(hooked, frame);
     // Without a ticket nothing is copied.
     if original != 0 && frame.ticket != 0 {
         let arguments = frame.return_address_slot + size_of::<u64>();
@@ -155,15 +156,16 @@ fn original(hooked: &Hooked, frame: &mut Frame, inside: &mut Option<Inside>) -> 
 pub unsafe extern "C" fn leave(number: u32, frame: *mut Frame) {
     // SAFETY: the thunk made the frame on its own stack, for us alone.
     let frame = unsafe { &mut *frame };
-    let Some(hooked) = Hooked::find(number as usize) else {
+    let mut place = None;
+    let Some(hooked) = Hooked::of_call(number as usize, &mut place) else {
         return;
     };
     match frame.ticket & ((1 << TICKET_BITS) - 1) {
         CLOSED => closed(&hooked.table),
-        RESOLVED => resolver::after(&hooked, frame),
+        RESOLVED => resolver::after(hooked, frame),
         _ => {
             if let Some(inside) = hook::enter_for_hook(frame.return_address_slot) {
-                Session::new(&hooked, inside).after(frame);
+                Session::new(hooked, inside).after(frame);
             }
         }
     }
@@ -176,7 +178,8 @@ pub unsafe extern "C" fn leave(number: u32, frame: *mut Frame) {
 pub unsafe extern "C" fn left(number: u32, frame: *mut Frame) {
     // SAFETY: the thunk made the frame on its own stack, for us alone.
     let frame = unsafe { &mut *frame };
-    let Some(hooked) = Hooked::find(number as usize) else {
+    let mut place = None;
+    let Some(hooked) = Hooked::of_call(number as usize, &mut place) else {
         return;
     };
     match frame.ticket & ((1 << TICKET_BITS) - 1) {
@@ -184,7 +187,7 @@ pub unsafe extern "C" fn left(number: u32, frame: *mut Frame) {
         CLOSED => closed(&hooked.table),
         _ => {
             if let Some(inside) = hook::enter_for_hook(frame.return_address_slot) {
-                Session::new(&hooked, inside).left(frame);
+                Session::new(hooked, inside).left(frame);
             }
         }
     }

@@ -4,7 +4,6 @@
 //! Nothing is allocated: rows are made on the stack.
 
 use gimli::BaseAddresses;
-use gimli::CfaRule;
 use gimli::EhFrame;
 use gimli::EhFrameHdr;
 use gimli::EndianSlice;
@@ -12,33 +11,26 @@ use gimli::NativeEndian;
 use gimli::Operation;
 use gimli::ParsedEhFrameHdr;
 use gimli::Pointer;
-use gimli::Register;
-use gimli::RegisterRule;
-use gimli::UnwindContext;
-use gimli::UnwindContextStorage;
 use gimli::UnwindExpression;
 use gimli::UnwindSection;
-use gimli::UnwindTableRow;
 use gimli::X86_64;
 
+use super::row::Cfa;
+use super::row::Place;
+use super::row::Row;
 use super::rule::Kind;
 use super::rule::Rule;
 use crate::linkmap;
 
-type Reader = EndianSlice<'static, NativeEndian>;
+pub(super) type Reader = EndianSlice<'static, NativeEndian>;
 
-/// The registers of a row: sixteen and the return address.
-const MOST_REGISTERS: usize = 17;
-/// How deep rows are remembered in a function's description.
-const MOST_ROWS: usize = 4;
 /// No expression that is understood here is longer.
 const MOST_OPERATIONS: usize = 9;
 
-struct OnStack;
-
-impl UnwindContextStorage<usize> for OnStack {
-    type Rules = [(Register, RegisterRule<usize>); MOST_REGISTERS];
-    type Stack = [UnwindTableRow<usize, Self>; MOST_ROWS];
+/// The `.eh_frame` of a loaded object.
+pub(super) struct Frames {
+    pub(super) section: EhFrame<Reader>,
+    pub(super) bases: BaseAddresses,
 }
 
 /// The rule for a return address, or for the very instruction.
@@ -71,22 +63,23 @@ fn rule_at(address: usize) -> Option<Rule> {
         return None;
     };
     let bases = bases.set_eh_frame(frames_at);
-    let frames = EhFrame::new(section(frames_at as usize)?, NativeEndian);
-    let mut context: UnwindContext<usize, OnStack> = UnwindContext::new_in();
+    let frames = Frames {
+        section: EhFrame::new(section(frames_at as usize)?, NativeEndian),
+        bases,
+    };
     let address = address as u64;
     let table = header.table()?;
-    let found = table.fde_for_address(&frames, &bases, address, EhFrame::cie_from_offset);
-    let function = match found {
+    let cie = EhFrame::cie_from_offset;
+    let function = match table.fde_for_address(&frames.section, &frames.bases, address, cie) {
         Ok(function) => function,
         // Code without a description ends the stack.
         Err(gimli::Error::NoUnwindInfoForAddress) => return Some(end),
         Err(_) => return None,
     };
-    let row = function.unwind_info_for_address(&frames, &bases, &mut context, address);
-    let is_signal = function.is_signal_trampoline();
+    let row = Row::at(&function, &frames, address)?;
     let encoding = function.cie().encoding();
     let operations = |expression: &UnwindExpression<usize>| {
-        let expression = expression.get(&frames).ok()?;
+        let expression = expression.get(&frames.section).ok()?;
         let mut parsed = expression.operations(encoding);
         let mut operations = [const { None }; MOST_OPERATIONS];
         for place in &mut operations {
@@ -97,7 +90,7 @@ fn rule_at(address: usize) -> Option<Rule> {
         }
         parsed.next().ok()?.is_none().then_some(operations)
     };
-    rule_of_row(row.ok()?, address, is_signal, operations)
+    rule_of_row(row, address, function.is_signal_trampoline(), operations)
 }
 
 type Operations = [Option<Operation<Reader>>; MOST_OPERATIONS];
@@ -114,33 +107,32 @@ pub mod interrupted {
 }
 
 fn rule_of_row(
-    row: &UnwindTableRow<usize, OnStack>,
+    row: Row,
     address: u64,
     is_signal: bool,
     operations: impl Fn(&UnwindExpression<usize>) -> Option<Operations>,
 ) -> Option<Rule> {
-    let frame_pointer = row.register(X86_64::RBP);
-    match row.register(X86_64::RA) {
-        Some(RegisterRule::Undefined) => return Some(Rule::plain(Kind::End)),
-        Some(RegisterRule::Offset(-8)) => {}
+    match row.return_address {
+        Place::Nowhere => return Some(Rule::plain(Kind::End)),
+        Place::At(-8) => {}
         _ if is_signal => {}
         _ => return None,
     }
-    let saved = |rule: &Option<RegisterRule<usize>>| match rule {
-        None | Some(RegisterRule::Undefined | RegisterRule::SameValue) => Some(None),
-        Some(RegisterRule::Offset(offset)) => Some(Some(*offset)),
-        Some(_) => None,
+    let saved = |place: Place| match place {
+        Place::Nowhere | Place::Same => Some(None),
+        Place::At(offset) => Some(Some(offset)),
+        Place::By(_) | Place::Other => None,
     };
-    match row.cfa() {
-        CfaRule::RegisterAndOffset { register, offset } => {
-            let kind = match *register {
+    match row.cfa? {
+        Cfa::From(register, offset) => {
+            let kind = match register {
                 X86_64::RSP => Kind::StackPointer,
                 X86_64::RBP => Kind::FramePointer,
                 _ => return None,
             };
-            Some(Rule::new(kind, *offset, saved(&frame_pointer)?))
+            Some(Rule::new(kind, offset, saved(row.frame_pointer)?))
         }
-        CfaRule::Expression(expression) => match operations(expression)?.as_slice() {
+        Cfa::By(expression) => match operations(&expression)?.as_slice() {
             [
                 Some(Operation::RegisterOffset {
                     register, offset, ..
@@ -153,8 +145,8 @@ fn rule_of_row(
                     Some(Rule::plain(Kind::Signal))
                 }
                 X86_64::RBP => {
-                    let saved = match &frame_pointer {
-                        Some(RegisterRule::Expression(place)) => match operations(place)?[..2] {
+                    let saved = match row.frame_pointer {
+                        Place::By(place) => match operations(&place)?[..2] {
                             [
                                 Some(Operation::RegisterOffset {
                                     register: X86_64::RBP,
@@ -165,11 +157,9 @@ fn rule_of_row(
                             ] => Some(offset),
                             _ => return None,
                         },
-                        other => match saved(other)? {
-                            None => None,
-                            // From the CFA and not from the frame pointer: nobody does that here.
-                            Some(_) => return None,
-                        },
+                        Place::Nowhere | Place::Same => None,
+                        // From the CFA and not from the frame pointer: nobody does that here.
+                        Place::At(_) | Place::Other => return None,
                     };
                     Some(Rule::new(Kind::Stored, *offset, saved))
                 }

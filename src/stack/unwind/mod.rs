@@ -12,12 +12,14 @@
 //! the place where the unwind begins.
 //!
 //! - [`rule`]: what the compiler says about a return address, in one word.
-//! - [`eh_frame`]: makes that word from the tables in the loaded object.
-//! - [`rules`]: those words by return address, for all threads.
+//! - [`eh_frame`], [`row`]: make that word from the tables in the loaded object.
+//! - [`rules`], [`entries`]: those words by return address, for all threads.
 //! - [`remembered`]: the frames of the thread's last stack, and how they are brought up to date.
 
 mod eh_frame;
+pub mod entries;
 mod remembered;
+mod row;
 pub mod rule;
 pub mod rules;
 #[cfg(test)]

@@ -1,10 +1,8 @@
 //! The rules by return address, for all threads: filled as addresses are met, and never emptied.
 //!
-//! An entry's address never changes, and its rule is one word that carries the epoch it is from; so whoever reads both has a
-//! rule of that address, or sees that it is too old. When a library may have been unloaded a new epoch begins, and
-//! rules are made anew as they are asked for. A table that is half full is followed by one four times as large: the rules in the
-//! old one are made again, which is cheaper than to move them under everybody's eyes. Addresses near each other have entries near each other:
-//! a program is at home in few pages of the table.
+//! When a library may have been unloaded a new epoch begins, and rules are made anew as they are asked for ([`entries`](super::entries)). A
+//! table that is half full is followed by one four times as large: the rules in the old one are made again, which is
+//! cheaper than to move them under everybody's eyes.
 //!
 //! **Architecture Invariant:** no lock, no allocation from the host's heap; a system call only where a table is made.
 
@@ -12,12 +10,16 @@ use std::ptr;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicPtr;
 use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering;
 
 use super::eh_frame;
+use super::entries::Entered;
+use super::entries::Entry;
+use super::entries::Found;
+use super::entries::enter;
+use super::entries::look_up;
 use super::rule::EPOCHS;
 use super::rule::Rule;
-use crate::primitive::AtomicU64;
-use crate::primitive::Ordering;
 use crate::sys;
 
 /// Set in what is looked up where not a return address is meant but the very instruction, which a signal interrupted.
@@ -27,17 +29,6 @@ pub const EXACT: usize = 1 << 63;
 const FIRST: usize = 1 << 12;
 /// By how much each is larger than the one before.
 const GROWTH: usize = 4;
-/// Entries that are looked at for an address.
-const MOST_PROBES: usize = 64;
-
-/// An address and its rule. Both 0 at the beginning.
-#[derive(Debug, Default)]
-#[repr(C)]
-struct Entry {
-    address: AtomicU64,
-    rule: AtomicU64,
-}
-
 #[derive(Debug)]
 #[repr(C)]
 struct Table {
@@ -66,7 +57,7 @@ pub fn begin_epoch() {
     // The numbers in the words begin again: what was left over from the last time must not be taken for new.
     if let Some(table) = table() {
         for entry in table.entries() {
-            entry.rule.store(0, Ordering::Relaxed);
+            entry.clear();
         }
     }
 }
@@ -95,68 +86,6 @@ impl Table {
         // SAFETY: the mapping has that many entries, zeroed memory is valid as atomics, and it is never given back.
         unsafe { std::slice::from_raw_parts(self.entries.as_ptr(), self.len) }
     }
-}
-
-enum Found {
-    Rule(Rule),
-    /// A place for it, and whether the address is there already.
-    Place(usize, bool),
-    /// None of the entries that it could have is free.
-    Full,
-}
-
-#[inline]
-fn look_up(entries: &[Entry], address: usize, epoch: u32) -> Found {
-    let mask = entries.len() - 1;
-    let first = (address >> 2) ^ (address >> (entries.len().trailing_zeros() + 1));
-    for probe in 0..MOST_PROBES {
-        let place = (first + probe) & mask;
-        let entry = &entries[place];
-        match entry.address.load(Ordering::Acquire) {
-            known if known == address as u64 => {
-                return match Rule::of_word(entry.rule.load(Ordering::Relaxed), epoch) {
-                    Some(rule) => Found::Rule(rule),
-                    None => Found::Place(place, true),
-                };
-            }
-            0 => return Found::Place(place, false),
-            _ => {}
-        }
-    }
-    Found::Full
-}
-
-/// Enters a rule. The address it is entered for may be somebody else's by now: then it goes on to the next place.
-fn enter(entries: &[Entry], address: usize, rule: Rule, epoch: u32) -> Entered {
-    loop {
-        match look_up(entries, address, epoch) {
-            Found::Rule(_) => return Entered::Known,
-            Found::Full => return Entered::Full,
-            Found::Place(place, is_there) => {
-                let entry = &entries[place];
-                let mine = is_there
-                    || entry
-                        .address
-                        .compare_exchange(0, address as u64, Ordering::AcqRel, Ordering::Acquire)
-                        .is_ok();
-                if mine {
-                    entry.rule.store(rule.of_epoch(epoch), Ordering::Relaxed);
-                    return if is_there {
-                        Entered::Known
-                    } else {
-                        Entered::New
-                    };
-                }
-            }
-        }
-    }
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Entered {
-    New,
-    Known,
-    Full,
 }
 
 #[cold]
