@@ -23,7 +23,7 @@ use crate::sys::mix;
 /// Most different stacks that are known.
 const MOST: u32 = 1 << 20;
 /// Words for all of them. Only what is used is ever backed.
-const WORDS: usize = 1 << 27;
+const WORDS: u32 = 1 << 27;
 
 /// A stack as it is known: words that tell it, and a hash of them.
 #[derive(Clone, Copy, Debug)]
@@ -72,7 +72,8 @@ impl Known {
     #[must_use]
     pub fn new() -> Option<Self> {
         let most = sys::affordable(MOST);
-        let (words, len) = sys::reserve_items(WORDS, 1, size_of::<AtomicU64>())?;
+        let len = sys::affordable(WORDS) as usize;
+        let (words, len) = sys::reserve_items(len, 1, size_of::<AtomicU64>())?;
         Some(Self {
             entries: Arena::new(most)?,
             index: Index::new(MappedSlots::new(most as usize)?),
