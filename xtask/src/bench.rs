@@ -169,7 +169,52 @@ pub fn command(arguments: &[&str]) -> Outcome<()> {
          pointers, 48 different stacks; native and recorder by turns, medians of {turns}. Processor time is that of the host's process \
          in its loop, threads of the recorder in it included, but not that of other processes."
     );
-    DOCUMENT.write_section("Beside others", &about, &table)
+    DOCUMENT.write_section("Beside others", &about, &table)?;
+    of_api(&folder, turns)
+}
+
+/// Hosts that tell of their buffers themselves: threads, and buffers at once on the device of each.
+const API_SHAPES: [(&str, &str); 3] = [("1", "256"), ("2", "256"), ("1", "10000000")];
+
+/// The C interface, with owners and without stacks.
+fn of_api(folder: &Path, turns: usize) -> Outcome<()> {
+    let host = folder.join("api");
+    let library = paths::shim();
+    let mut command = Command::new("cc");
+    command.args(["-std=c11", "-O2", "-g", "-pthread", "-I"]);
+    command.arg(paths::root().join("include"));
+    command
+        .arg(paths::root().join("benches/api.c"))
+        .arg(&library);
+    if let Some(folder) = library.parent() {
+        command.arg(format!("-Wl,-rpath,{}", folder.display()));
+    }
+    run::quiet(command.arg("-o").arg(&host))?;
+    let mut table = String::from(
+        "| threads, a device each | buffers at once | ns of processor time, an event | peak memory, MiB |\n|---|---|---|---|\n",
+    );
+    let trace = folder.join("api.wft");
+    for (threads, live) in API_SHAPES {
+        let (mut processor, mut memory) = (vec![], vec![]);
+        for _ in 0..turns {
+            let options = format!("stacks=excess:summary=0:trace={}", trace.display());
+            let mut command = Command::new(&host);
+            command.args([threads, &PAIRS.to_string(), live]);
+            let said = figures(command.env("WHOFREED_OPTIONS", options))?;
+            processor.push(said.processor_ns / said.events);
+            memory.push(said.peak_kib / 1024.0);
+        }
+        let row = format!("{:.0} | {:.0}", median(processor), median(memory));
+        println!("{threads} threads, {live} buffers: {row}");
+        // Writing to a string cannot fail.
+        let _ = writeln!(table, "| {threads} | {live} | {row} |");
+    }
+    let _ = fs::remove_file(&trace);
+    let about = format!(
+        "`cargo xtask bench`: benches/api.c, {PAIRS} pairs of wf_deallocate and wf_allocate for each thread, each buffer of an owner that \
+         was not there before, `stacks=excess`, with a trace; medians of {turns}. All of the loop's processor time counts."
+    );
+    DOCUMENT.write_section("The C interface", &about, &table)
 }
 
 fn missing(tool: &Tool) -> Option<String> {
