@@ -77,6 +77,9 @@ fn of_paths(paths: &[&str], again: bool) -> Outcome<()> {
     let order = |mutant: &Mutant| {
         let place = wanted.iter().position(|path| is_of(&mutant.file, path));
         let is_settled = log.was_noticed(&mutant.name) || log.is_one_of(&mutant.name, &equivalent);
+        // Those that survived before take longest.
+        let after_others = usize::from(log.survived(&mutant.name)) * wanted.len();
+        let place = place.map(|place| place + after_others);
         place.filter(|_| !again || !is_settled)
     };
     let package = package(&room)?;

@@ -1,6 +1,9 @@
 //! Frees that come in bunches: a loop that frees ten buffers may be right or wrong ten times at once, and then that is one
 //! piece of evidence, not ten.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::collections::HashSet;
 
@@ -74,6 +77,10 @@ impl Bunches {
             let of = seen.entry(chain).or_default();
             of.add(is_guilty(&at), before.as_ref().map(is_guilty));
         });
+        Self::of(seen)
+    }
+
+    fn of(seen: BTreeMap<ChainId, Seen>) -> Self {
         let expected: f64 = seen.values().map(Seen::expected_changes).sum();
         let changes: f64 = seen.values().map(|of| of.changes).sum();
         let alike = if expected > 0.0 {

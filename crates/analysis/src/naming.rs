@@ -1,5 +1,8 @@
 //! Which frame of a stack names it: the innermost call site that tells the guilty stacks from the innocent ones.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 
@@ -165,10 +168,21 @@ impl<'a> Tree<'a> {
         for (&chain, &count) in known.innocent {
             frees.entry(chain).or_default().innocent += count as f64;
         }
+        let weighted = frees.into_iter().map(|(chain, of)| {
+            let weight = known.bunches.weight(chain);
+            (sites.sites(chain), of.times(weight))
+        });
+        Self::of(weighted, known.noise, known.spares_helpers)
+    }
+
+    /// Of the frees by these sites.
+    fn of(
+        frees: impl Iterator<Item = (&'a [SiteId], Frees)>,
+        noise: Noise,
+        spares_helpers: bool,
+    ) -> Self {
         let mut nodes: HashMap<&[SiteId], Node> = HashMap::new();
-        for (chain, of) in frees {
-            let of = of.times(known.bunches.weight(chain));
-            let all = sites.sites(chain);
+        for (all, of) in frees {
             for depth in 0..=all.len() {
                 let is_new = !nodes.contains_key(&all[..depth]);
                 if is_new && depth > 0 {
@@ -185,8 +199,8 @@ impl<'a> Tree<'a> {
         }
         Self {
             nodes,
-            noise: known.noise,
-            spares_helpers: known.spares_helpers,
+            noise,
+            spares_helpers,
         }
     }
 
@@ -367,18 +381,4 @@ fn ln_factorial(x: f64) -> f64 {
     (z - 0.5) * z.ln() - z + 0.5 * std::f64::consts::TAU.ln() + 1.0 / (12.0 * z)
         - 1.0 / (360.0 * z.powi(3))
         - product.ln()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn factorials_are_those_of_whole_numbers() {
-        let mut sum = 0.0;
-        for x in 0..200 {
-            sum += f64::from(x.max(1)).ln();
-            assert!((ln_factorial(x.into()) - sum).abs() < 1e-6, "{x}");
-        }
-    }
 }

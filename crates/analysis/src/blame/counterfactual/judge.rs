@@ -52,7 +52,7 @@ pub(super) enum Sentence {
 /// Judges every group with surplus frees.
 pub(super) fn judge(problem: &Problem, solution: &Solution) -> Vec<(u32, Sentence)> {
     let counts = &solution.fit.counts;
-    let rivals = rivals(problem, solution);
+    let rivals = rivals(problem, counts, &solution.fit.model);
     let chains = chains(problem, solution);
     let mut sentences: Vec<(u32, Sentence)> = counts
         .culprits()
@@ -135,20 +135,41 @@ fn spare_beside_others(problem: &Problem, solution: &Solution, sentences: &mut [
         *most = surplus(*accused).max(*most);
     }
     for (accused, sentence) in sentences {
-        let surplus = surplus(*accused);
-        let is_little = match sentence {
-            Sentence::Guilty => {
-                let costs = || innocence::costs(problem, solution, &BTreeSet::from([*accused]));
-                surplus < f64::max(BESIDE_OPEN * open, BESIDE_SURE * sure)
-                    || surplus < 2.0 * others(*accused) && costs() < WEAK * surplus
-            }
-            Sentence::Either(_) => surplus < BESIDE_ANY * f64::max(open, sure),
-            Sentence::Silent => false,
+        let costs = || innocence::costs(problem, solution, &BTreeSet::from([*accused]));
+        let beside = Beside {
+            open,
+            sure,
+            other: others(*accused),
         };
+        let is_little = beside.is_little(sentence, surplus(*accused), costs);
         // In an address's first life nobody else can have been it, however little there is.
         let is_certain = || enders_in_first_lives(counts, *accused).is_some();
         if is_little && is_otherwise_right(counts, *accused) && !is_certain() {
             *sentence = Sentence::Silent;
+        }
+    }
+}
+
+/// The most surplus frees of one that has some beside an accused: of those of whom it is not sure that they did it, of those of whom
+/// it is, and of any other.
+#[derive(Clone, Copy, Debug)]
+struct Beside {
+    open: f64,
+    sure: f64,
+    other: f64,
+}
+
+impl Beside {
+    /// Whether so many surplus frees may be no more than traces of theirs; `costs` is what the description gets longer by without them.
+    fn is_little(self, sentence: &Sentence, surplus: f64, costs: impl FnOnce() -> f64) -> bool {
+        let Self { open, sure, other } = self;
+        match sentence {
+            Sentence::Guilty => {
+                surplus < f64::max(BESIDE_OPEN * open, BESIDE_SURE * sure)
+                    || surplus < 2.0 * other && costs() < WEAK * surplus
+            }
+            Sentence::Either(_) => surplus < BESIDE_ANY * f64::max(open, sure),
+            Sentence::Silent => false,
         }
     }
 }

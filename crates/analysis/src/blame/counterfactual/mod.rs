@@ -18,6 +18,8 @@ mod rivals;
 mod sample;
 mod shift;
 mod stories;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,8 @@
 //! What guilty groups and chains are called: by the labels of all frees, the innermost site that tells them from the innocent.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::HashMap;
@@ -166,10 +169,9 @@ impl<'a> Names<'a> {
         for (&chain, &count) in [self.guilty, self.innocent].into_iter().flatten() {
             let guilty = self.guilty.get(&chain).copied().unwrap_or(0);
             let innocent = self.innocent.get(&chain).copied().unwrap_or(0);
-            let is_innocent = guilty as f64 <= NOISE.share / 2.0 * (guilty + innocent) as f64;
             if chains.contains(&chain) {
                 *of_group.entry(chain).or_default() += count;
-            } else if is_innocent || is_named(&chain) {
+            } else if is_innocent(guilty, innocent) || is_named(&chain) {
                 *of_others.entry(chain).or_default() += count;
             }
         }
@@ -195,21 +197,32 @@ impl<'a> Names<'a> {
     /// Where the chains of one group have several names, the frees of those names that stand on their own: what is
     /// little, or more often right than wrong, is a label gone astray.
     pub(super) fn apart_enough(&self, told: Vec<Told>) -> Vec<Told> {
-        let mut names: BTreeMap<SiteId, (u64, u64)> = BTreeMap::new();
         let chains: BTreeSet<ChainId> = told.iter().map(|told| told.chain).collect();
-        for chain in chains {
+        let named = chains.into_iter().map(|chain| {
             let count = |of: &BTreeMap<ChainId, u64>| of.get(&chain).copied().unwrap_or(0);
-            let entry = names.entry(self.by_chain[&chain]).or_default();
-            entry.0 += count(self.guilty);
-            entry.1 += count(self.innocent);
-        }
-        if names.len() < 2 {
-            return told;
-        }
-        let stands = |told: &Told| {
-            let (guilty, innocent) = names[&self.by_chain[&told.chain]];
-            guilty >= 3 && guilty >= innocent
-        };
+            let counts = (count(self.guilty), count(self.innocent));
+            (self.by_chain[&chain], counts)
+        });
+        let standing = standing(named);
+        let stands = |told: &Told| standing.contains(&self.by_chain[&told.chain]);
         told.into_iter().filter(stands).collect()
     }
+}
+
+/// Whether a chain of so many guilty and innocent frees is taken for innocent.
+fn is_innocent(guilty: u64, innocent: u64) -> bool {
+    guilty as f64 <= NOISE.share / 2.0 * (guilty + innocent) as f64
+}
+
+/// Those of several names that stand on their own, by the guilty and innocent frees of their chains; or the only one.
+fn standing(named: impl Iterator<Item = (SiteId, (u64, u64))>) -> BTreeSet<SiteId> {
+    let mut names: BTreeMap<SiteId, (u64, u64)> = BTreeMap::new();
+    for (name, (guilty, innocent)) in named {
+        let entry = names.entry(name).or_default();
+        entry.0 += guilty;
+        entry.1 += innocent;
+    }
+    let is_alone = names.len() < 2;
+    names.retain(|_, (guilty, innocent)| is_alone || *guilty >= 3 && guilty >= innocent);
+    names.into_keys().collect()
 }

@@ -4,13 +4,16 @@
 //! seem to free again. So next to each surplus free of a site that also ends lives, this looks for ends by
 //! somebody who hardly ever ends lives of that kind.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
-use super::fit::Solution;
 use super::label::Label;
 use super::label::Labeller;
 use super::model::Counts;
+use super::model::Model;
 use super::problem::Problem;
 use super::problem::Token;
 
@@ -19,12 +22,15 @@ const NEAR: usize = 8;
 
 /// For each group whose surplus frees have somebody next to them who could be the one, the groups that could have
 /// all of its part: none where it would have to be several.
-pub(super) fn rivals(problem: &Problem, solution: &Solution) -> BTreeMap<u32, BTreeSet<u32>> {
-    let counts = &solution.fit.counts;
+pub(super) fn rivals(
+    problem: &Problem,
+    counts: &Counts,
+    model: &Model,
+) -> BTreeMap<u32, BTreeSet<u32>> {
     let ended = |a: u32, f: u32| counts.ended[a as usize * problem.frees + f as usize];
     let mut hits_with_rivals: BTreeMap<u32, f64> = BTreeMap::new();
     let mut near: BTreeMap<(u32, u32), f64> = BTreeMap::new();
-    let mut labeller = Labeller::new(problem, &solution.fit.model);
+    let mut labeller = Labeller::new(problem, model);
     for pattern in &problem.patterns {
         let tokens = &pattern.tokens;
         let labels = labeller.label(&pattern.context, tokens);

@@ -2,6 +2,9 @@
 //!
 //! Labels are given to every row in the end; but a model is found by labelling again and again.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use super::problem::Text;
@@ -28,41 +31,52 @@ type Alike = (bool, Option<SiteId>, Option<SiteId>);
 
 /// The rows to fit, in their order.
 pub(super) fn sample<'a>(text: &Text<'a>, sites: &Sites<'_>) -> Vec<Sampled<'a>> {
-    let rows = || text.tally.rows.iter();
-    let mut alike: BTreeMap<Alike, (usize, usize)> = BTreeMap::new();
-    let mut tokens = 0;
-    for row in rows() {
-        let (count, len) = alike.entry(looks(text, sites, &row)).or_default();
+    let rows = text.tally.rows.iter();
+    if !text.tally.rows.are_cut() {
+        return rows.map(|row| Sampled { row, weight: 1.0 }).collect();
+    }
+    let rows: Vec<Row<'a>> = rows.collect();
+    let looks = rows
+        .iter()
+        .map(|row| (looks(text, sites, row), row.codes.len()));
+    let chosen = choose(&looks.collect::<Vec<_>>(), MOST_FITTED);
+    let sampled = chosen.into_iter().map(|(index, weight)| Sampled {
+        row: rows[index],
+        weight,
+    });
+    sampled.collect()
+}
+
+/// Which of rows with these looks and lengths stand for all, and for how many each: so many tokens, if there are not too few of
+/// those that look alike.
+fn choose<L: Ord>(rows: &[(L, usize)], most_tokens: usize) -> Vec<(usize, f64)> {
+    let mut alike: BTreeMap<&L, (usize, usize)> = BTreeMap::new();
+    for (looks, row_len) in rows {
+        let (count, len) = alike.entry(looks).or_default();
         *count += 1;
-        *len += row.codes.len();
-        tokens += row.codes.len();
+        *len += row_len;
     }
-    if tokens <= MOST_FITTED || !text.tally.rows.are_cut() {
-        return rows().map(|row| Sampled { row, weight: 1.0 }).collect();
-    }
-    let mut most = alike.values().map(|(count, _)| *count).max().unwrap_or(0);
     let len_of = |most: usize| -> usize {
         let of = |&(count, len): &(usize, usize)| len * most.min(count) / count;
         alike.values().map(of).sum()
     };
-    while most > LEAST && len_of(most) > MOST_FITTED {
+    let mut most = alike.values().map(|(count, _)| *count).max().unwrap_or(0);
+    while most > LEAST && len_of(most) > most_tokens {
         most = (most - most / 8 - 1).max(LEAST);
     }
-    let mut seen: BTreeMap<Alike, usize> = BTreeMap::new();
-    let mut sampled = Vec::new();
-    for row in rows() {
-        let looks = looks(text, sites, &row);
-        let count = alike[&looks].0;
+    let mut seen: BTreeMap<&L, usize> = BTreeMap::new();
+    let mut chosen = Vec::new();
+    for (index, (looks, _)) in rows.iter().enumerate() {
+        let count = alike[looks].0;
         let wanted = most.min(count);
         let seen = seen.entry(looks).or_default();
         // As many from every part of the log.
         if (*seen + 1) * wanted / count > *seen * wanted / count {
-            let weight = count as f64 / wanted as f64;
-            sampled.push(Sampled { row, weight });
+            chosen.push((index, count as f64 / wanted as f64));
         }
         *seen += 1;
     }
-    sampled
+    chosen
 }
 
 fn looks(text: &Text<'_>, sites: &Sites<'_>, row: &Row<'_>) -> Alike {

@@ -1,5 +1,8 @@
 //! How far apart the costs of two models are: what says which labels stand.
 
+#[cfg(test)]
+mod tests;
+
 use super::model::LOOK_BACK;
 use super::model::Model;
 use super::problem::Problem;

@@ -313,3 +313,25 @@ fn who_is_right_more_than_once_in_four_surplus_frees_is_otherwise_right() {
     assert!(!is_right(1.0));
     assert!(is_right(2.0));
 }
+
+#[test]
+fn few_surplus_frees_beside_those_of_others_may_be_their_traces() {
+    let little = |sentence: &Sentence, surplus: f64, [open, sure, other]: [f64; 3], costs: f64| {
+        let beside = Beside { open, sure, other };
+        beside.is_little(sentence, surplus, || costs)
+    };
+    let guilty = Sentence::Guilty;
+    assert!(little(&guilty, 49.0, [100.0, 0.0, 0.0], 1e9));
+    assert!(!little(&guilty, 50.0, [100.0, 0.0, 0.0], 1e9));
+    assert!(little(&guilty, 14.0, [0.0, 100.0, 0.0], 1e9));
+    assert!(!little(&guilty, 15.0, [0.0, 100.0, 0.0], 1e9));
+    // Where they are less than twice another's, the description has to need them.
+    assert!(little(&guilty, 100.0, [0.0, 0.0, 51.0], 349.0));
+    assert!(!little(&guilty, 100.0, [0.0, 0.0, 51.0], 350.0));
+    assert!(!little(&guilty, 100.0, [0.0, 0.0, 50.0], 1.0));
+    let either = Sentence::Either(vec![1]);
+    assert!(little(&either, 24.0, [100.0, 0.0, 0.0], 1e9));
+    assert!(little(&either, 24.0, [0.0, 100.0, 0.0], 1e9));
+    assert!(!little(&either, 25.0, [100.0, 0.0, 100.0], 0.0));
+    assert!(!little(&Sentence::Silent, 0.0, [100.0, 100.0, 100.0], 0.0));
+}

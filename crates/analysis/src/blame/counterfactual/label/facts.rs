@@ -1,5 +1,6 @@
 //! Tests of what a labelled row tells, and how it is counted.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use super::super::model::Counts;
@@ -64,4 +65,43 @@ fn a_life_that_ends_under_another_ends_late() {
     counts.add(ended(false), 1.0);
     assert_eq!(counts.ended_late, [5.0]);
     assert_eq!(counts.ended, [0.0, 6.0, 0.0]);
+}
+
+#[test]
+fn what_is_told_of_a_surplus_free_is_counted_by_who_and_whose() {
+    let tokens = [
+        Token::Allocate(0),
+        Token::Free(0),
+        Token::Free(1),
+        Token::Allocate(0),
+        Token::Free(2),
+        Token::Free(0),
+    ];
+    let labels = [
+        Label::Given,
+        Label::Ends(0),
+        Label::Surplus,
+        Label::Given,
+        Label::Surplus,
+        Label::Ends(0),
+    ];
+    let counts = counts(&tokens, &labels);
+    let of = |key: (u32, u32)| BTreeMap::from([(key, 6.0)]);
+    assert_eq!(counts.ended, [12.0, 0.0, 0.0]);
+    assert_eq!(counts.ended_first, of((0, 0)));
+    assert_eq!(counts.surplus, [0.0, 6.0, 6.0]);
+    assert_eq!(counts.after_end, of((0, 1)));
+    assert_eq!(counts.after_end_in_first_life, of((0, 1)));
+    // The other one strikes the second life, and frees the first one again.
+    assert_eq!(counts.hit_life, of((2, 0)));
+    assert_eq!(counts.hit_then_ended, of((2, 0)));
+    assert_eq!(
+        counts.freed_again,
+        BTreeMap::from([((0, 1), 6.0), ((0, 2), 6.0)])
+    );
+    assert_eq!(
+        counts.origins,
+        BTreeMap::from([((Some(0), 1), 6.0), ((Some(0), 2), 6.0)])
+    );
+    assert_eq!(counts.clean, [0.0, 6.0, 6.0]);
 }
