@@ -114,3 +114,17 @@ fn a_library_at_the_place_of_another_has_its_own_stacks() {
     assert!(Some(checked) >= truth["events"].as_u64(), "{checked}");
     assert_eq!(differ, 0);
 }
+
+/// Code that was made at run time and registered is known to the runtime's unwinder alone, which is asked then.
+#[test]
+fn a_stack_through_registered_code_goes_on_to_main() {
+    let scratch = Scratch::new("stacks-jit");
+    let host = host(&scratch, "tests/stacks/jit.c", &[]);
+    let adapter = common::root().join("tests/stacks/pool.toml");
+    let options = ["--adapters", adapter.to_str().expect("a path")];
+    let tracked = common::track(&scratch, &options, &host, &[""; 0]);
+    tracked.run.expect_code(0);
+    assert_eq!(total(&tracked.report, "excess"), 1);
+    let freed = tracked.report["culprits"][0]["stacks"]["freed"].to_string();
+    assert!(freed.contains("\"main\""), "{freed}");
+}

@@ -42,13 +42,11 @@ pub fn rule(address: usize, is_exact: bool) -> Rule {
 
 /// `None` where the tables cannot be read.
 fn rule_at(address: usize) -> Option<Rule> {
-    let end = Rule::plain(Kind::End);
-    let Some(found) = linkmap::find_object(address) else {
-        return Some(end);
-    };
+    // Code of no object, or of one without a table: it may have been registered, which the runtime's unwinder knows.
+    let found = linkmap::find_object(address)?;
     let header_at = found.eh_frame;
     if header_at == 0 || header_at >= found.end {
-        return Some(end);
+        return None;
     }
     let section = |start: usize| -> Option<&'static [u8]> {
         let len = found.end.checked_sub(start)?;
@@ -73,7 +71,7 @@ fn rule_at(address: usize) -> Option<Rule> {
     let function = match table.fde_for_address(&frames.section, &frames.bases, address, cie) {
         Ok(function) => function,
         // Code without a description ends the stack.
-        Err(gimli::Error::NoUnwindInfoForAddress) => return Some(end),
+        Err(gimli::Error::NoUnwindInfoForAddress) => return Some(Rule::plain(Kind::End)),
         Err(_) => return None,
     };
     let row = Row::at(&function, &frames, address)?;
