@@ -47,6 +47,15 @@ pub mod preload {
     //! Under loom: only what is pure enough to be modelled.
     pub mod spare;
 }
+#[cfg(loom)]
+pub mod stack {
+    //! Under loom: only what is pure enough to be modelled.
+    pub mod unwind {
+        //! Of the unwinder, what threads share.
+        pub mod entries;
+        pub mod rule;
+    }
+}
 mod primitive;
 #[cfg(not(loom))]
 pub mod process;

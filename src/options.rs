@@ -51,6 +51,8 @@ pub struct Options {
     pub summary: bool,
     /// Record all of argv.
     pub record_args: bool,
+    /// Unwind every stack twice.
+    pub check_stacks: bool,
     /// The launcher's number for this run, 0 without a launcher.
     pub session: u64,
     /// Started by the launcher, which reports.
@@ -70,6 +72,7 @@ impl Default for Options {
             follow_children: true,
             summary: true,
             record_args: false,
+            check_stacks: false,
             session: 0,
             is_run: false,
             tally: None,
@@ -231,6 +234,7 @@ fn set(options: &mut Options, key: &str, value: &str) -> Result<(), &'static str
         "follow_children" => options.follow_children = switch(value)?,
         "summary" => options.summary = switch(value)?,
         "record_args" => options.record_args = switch(value)?,
+        "check_stacks" => options.check_stacks = switch(value)?,
         "run" => options.is_run = switch(value)?,
         "session" => {
             options.session =
@@ -249,7 +253,7 @@ fn set(options: &mut Options, key: &str, value: &str) -> Result<(), &'static str
         _ => {
             return Err(
                 "there is no such option; there are trace, report, format, stacks, depth, guard, on_excess, adapters, \
-                 follow_children, summary and record_args",
+                 follow_children, summary, record_args and check_stacks",
             );
         }
     }
@@ -324,7 +328,7 @@ mod tests {
             [
                 "WHOFREED_OPTIONS: depth=0: a number from 1 to 512 is expected",
                 "WHOFREED_OPTIONS: nonsense=2: there is no such option; there are trace, report, format, stacks, depth, \
-                 guard, on_excess, adapters, follow_children, summary and record_args",
+                 guard, on_excess, adapters, follow_children, summary, record_args and check_stacks",
                 "WHOFREED_OPTIONS: stacks=some: all or excess is expected",
                 "WHOFREED_OPTIONS: trace=: a path is expected",
             ]

@@ -164,7 +164,7 @@ pub fn may_grow_to(len: u64) -> bool {
 #[must_use]
 pub fn affordable(items: u32) -> u32 {
     /// What all tables together reserve at their full size, roughly.
-    const FULL: u64 = 8 << 30;
+    const FULL: u64 = 14 << 30;
     let limit = limit(libc::RLIMIT_AS);
     let mut share = items;
     let mut reserved = FULL;

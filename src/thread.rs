@@ -208,7 +208,9 @@ fn forget_left(slot: &Slot, frames: RangeInclusive<usize>) {
         // SAFETY: the slot holds null or a seat of this thread's, and seats are never given back to the kernel.
         if let Some(seat) = unsafe { place.get().as_ref() } {
             // SAFETY: the event that used the state does not go on.
-            unsafe { &mut *seat.state.get() }.pen.begin_anew();
+            let state = unsafe { &mut *seat.state.get() };
+            state.pen.begin_anew();
+            state.stack.begin_anew();
         }
         mark.set(0);
     };
@@ -354,6 +356,7 @@ fn adopt(seat: &'static Seat, is_first: bool) {
     state.thread_id = sys::thread_id();
     state.scope_depth = 0;
     state.pen.begin_anew();
+    state.stack.begin_anew();
     state.preload.forget();
     let key = EXIT_KEY.load(Ordering::Relaxed);
     let is_ending = tls::slot().ending.get() != 0;

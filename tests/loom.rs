@@ -15,6 +15,12 @@ use whofreed::ledger::cell;
 use whofreed::ledger::cell::Records;
 use whofreed::linkmap::gate::Gate;
 use whofreed::preload::spare;
+use whofreed::stack::unwind::entries;
+use whofreed::stack::unwind::entries::Entered;
+use whofreed::stack::unwind::entries::Entry;
+use whofreed::stack::unwind::entries::Found;
+use whofreed::stack::unwind::rule::Kind;
+use whofreed::stack::unwind::rule::Rule;
 
 /// Two levels of one line each, with two slots and one slot.
 struct FewSlots {
@@ -238,5 +244,45 @@ fn walks_and_unloadings_keep_out_of_each_others_way() {
         }
         gate.end_walk();
         thread.join().expect("no panic");
+    });
+}
+
+/// Two addresses whose first place is the same: each has a rule of its own in the end, and who reads in between sees none or that.
+#[test]
+fn two_addresses_with_one_place_never_get_each_other_s_rule() {
+    const FIRST: usize = 0x1000;
+    const OTHER: usize = 0x1000 + (1 << 8);
+    let rule_of = |address: usize| Rule::new(Kind::StackPointer, address as i64, None);
+    loom::model(move || {
+        let entries: Arc<Vec<Entry>> = Arc::new((0..2).map(|_| Entry::new()).collect());
+        let enter = |address: usize| {
+            let entries = Arc::clone(&entries);
+            thread::spawn(move || {
+                entries::enter(&entries, address, rule_of(address), 3);
+                entries::look_up(&entries, address, 3)
+            })
+        };
+        let others = [enter(FIRST), enter(OTHER)];
+        for address in [FIRST, OTHER] {
+            if let Found::Rule(rule) = entries::look_up(&entries, address, 3) {
+                assert_eq!(rule, rule_of(address));
+            }
+        }
+        let found = others.map(|other| other.join().unwrap());
+        assert_eq!(found[0], Found::Rule(rule_of(FIRST)));
+        assert_eq!(found[1], Found::Rule(rule_of(OTHER)));
+        // A later epoch has no rule yet, and the address keeps its place.
+        assert!(matches!(
+            entries::look_up(&entries, FIRST, 4),
+            Found::Place(_, true)
+        ));
+        assert_eq!(
+            entries::enter(&entries, FIRST, rule_of(FIRST), 4),
+            Entered::Known
+        );
+        assert_eq!(
+            entries::enter(&entries, 0x5000, rule_of(0x5000), 4),
+            Entered::Full
+        );
     });
 }

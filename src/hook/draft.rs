@@ -62,14 +62,14 @@ impl Draft {
     }
 
     /// Takes the clock and the stack, and records the event.
-    pub fn finish(&mut self, world: &World, state: &mut ThreadState, _at: CallSite) {
+    pub fn finish(&mut self, world: &World, state: &mut ThreadState, at: CallSite) {
         let recorder = &world.recorder;
         let options = options::get();
         let is_excess = self.record.kind == EventKind::Deallocate as u8
             && Verdict::from_number(self.record.verdict).is_some_and(Verdict::is_excess);
         self.record.stack = if is_excess || options.all_stacks {
             let depth = if is_excess { MAX_FRAMES } else { options.depth };
-            state.stack.capture(depth);
+            state.stack.capture(depth, at);
             state.stack.intern(recorder, &mut state.pen)
         } else {
             0

@@ -8,6 +8,7 @@ use crate::abi::WfStats;
 use crate::options;
 use crate::process;
 use crate::record::dump;
+use crate::stack;
 use crate::thread;
 
 /// Declares whether owners may be used again for other objects.
@@ -36,6 +37,7 @@ pub fn summary_at_exit() {
         return;
     };
     dump::wait_for_writer(&world.recorder);
+    stack::summary_of_checks();
     if options.summary && !options.is_run && stats().excess > 0 {
         let _ = dump::request(&mut inside, &world.recorder, 2, false);
     }

@@ -93,11 +93,17 @@ impl Ledger {
     /// Reserves the memory; `None` when the host does not grant it.
     #[must_use]
     pub fn new() -> Option<Self> {
+        let room = affordable(MAX_ADDRESSES);
+        Self::with_room(room, affordable(MAX_OWNERS), affordable(MAX_VIEWS))
+    }
+
+    fn with_room(addresses: u32, owners: u32, views: u32) -> Option<Self> {
         Some(Self {
-            pool: Pool::new(affordable(MAX_ADDRESSES))?,
-            addresses: Table::new(affordable(MAX_ADDRESSES))?,
-            owners: Table::new(affordable(MAX_OWNERS))?,
-            views: Views::new(affordable(MAX_VIEWS))?,
+            // Each address and each owner has a record, and a thread that changes one holds another.
+            pool: Pool::new(addresses.saturating_add(owners).saturating_add(owners / 8))?,
+            addresses: Table::new(addresses)?,
+            owners: Table::new(owners)?,
+            views: Views::new(views)?,
             devices: Table::new(MAX_DEVICES)?,
         })
     }

@@ -226,3 +226,20 @@ fn every_device_up_to_the_bound_counts_its_resets() {
     }
     assert_eq!(ledger.reset(MAX_DEVICES), None);
 }
+
+/// A table of so many addresses is no good if there are records for half of them.
+#[test]
+fn as_many_buffers_as_there_are_addresses_can_each_have_an_owner() {
+    const MANY: u64 = 4096;
+    let mut judge = Judge {
+        ledger: Ledger::with_room(MANY as u32, MANY as u32, 64).expect("memory"),
+        ..Judge::new()
+    };
+    for buffer in 1..=MANY {
+        judge.allocate(1, buffer, buffer);
+    }
+    for buffer in 1..=MANY {
+        let verdict = judge.apply(1, buffer, Event::Deallocate { owner: buffer });
+        assert_eq!(verdict, Verdict::Ok, "{buffer}");
+    }
+}

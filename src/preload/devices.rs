@@ -45,18 +45,18 @@ pub(super) fn number(place: usize) -> u32 {
 
 /// 64 bits of the adapter's name and the parts; never 0.
 fn hash(hooked: &Hooked, parts: &Parts) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    let mut mix = |value: u64| {
-        hash = (hash ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        hash ^= hash >> 29;
-    };
-    for byte in hooked.table.text(hooked.adapter.name) {
-        mix(u64::from(*byte));
-    }
-    for part in parts {
-        mix(*part);
-    }
-    hash | 1
+    parts.iter().copied().fold(hooked.device_seed, mix) | 1
+}
+
+/// What the hashes of an adapter's devices begin with.
+pub(super) fn seed(name: &[u8]) -> u64 {
+    let bytes = name.iter().copied().map(u64::from);
+    bytes.fold(0xcbf2_9ce4_8422_2325, mix)
+}
+
+fn mix(hash: u64, value: u64) -> u64 {
+    let hash = (hash ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    hash ^ hash >> 29
 }
 
 /// A short text on the stack; what does not fit is cut.

@@ -16,6 +16,7 @@ use super::told;
 use crate::hook;
 use crate::linkmap;
 use crate::process;
+use crate::stack;
 use crate::sys;
 use crate::thread::Inside;
 
@@ -44,10 +45,11 @@ pub(super) const KIND_SHIFT: u32 = 32;
 pub unsafe extern "C" fn enter(number: u32, frame: *mut Frame) -> usize {
     // SAFETY: the thunk made the frame on its own stack, for us alone.
     let frame = unsafe { &mut *frame };
-    let Some(hooked) = Hooked::find(number as usize) else {
+    let mut place = None;
+    let Some(hooked) = Hooked::of_call(number as usize, &mut place) else {
         return 0;
     };
-    let original = before(&hooked, frame);
+    let original = before(hooked, frame);
     // Without a ticket nothing is copied.
     if original != 0 && frame.ticket != 0 {
         let arguments = frame.return_address_slot + size_of::<u64>();
@@ -81,6 +83,7 @@ fn before(hooked: &Hooked, frame: &mut Frame) -> usize {
     if event == Event::LibraryClose as u32 {
         let original = original(hooked, frame, &mut None);
         originals::forget(&hooked.table);
+        stack::forget_code();
         if original != 0 {
             // Again afterwards: the destructors of the library may call what is hooked.
             frame.ticket = CLOSED;
@@ -153,15 +156,16 @@ fn original(hooked: &Hooked, frame: &mut Frame, inside: &mut Option<Inside>) -> 
 pub unsafe extern "C" fn leave(number: u32, frame: *mut Frame) {
     // SAFETY: the thunk made the frame on its own stack, for us alone.
     let frame = unsafe { &mut *frame };
-    let Some(hooked) = Hooked::find(number as usize) else {
+    let mut place = None;
+    let Some(hooked) = Hooked::of_call(number as usize, &mut place) else {
         return;
     };
     match frame.ticket & ((1 << TICKET_BITS) - 1) {
         CLOSED => closed(&hooked.table),
-        RESOLVED => resolver::after(&hooked, frame),
+        RESOLVED => resolver::after(hooked, frame),
         _ => {
             if let Some(inside) = hook::enter_for_hook(frame.return_address_slot) {
-                Session::new(&hooked, inside).after(frame);
+                Session::new(hooked, inside).after(frame);
             }
         }
     }
@@ -174,7 +178,8 @@ pub unsafe extern "C" fn leave(number: u32, frame: *mut Frame) {
 pub unsafe extern "C" fn left(number: u32, frame: *mut Frame) {
     // SAFETY: the thunk made the frame on its own stack, for us alone.
     let frame = unsafe { &mut *frame };
-    let Some(hooked) = Hooked::find(number as usize) else {
+    let mut place = None;
+    let Some(hooked) = Hooked::of_call(number as usize, &mut place) else {
         return;
     };
     match frame.ticket & ((1 << TICKET_BITS) - 1) {
@@ -182,7 +187,7 @@ pub unsafe extern "C" fn left(number: u32, frame: *mut Frame) {
         CLOSED => closed(&hooked.table),
         _ => {
             if let Some(inside) = hook::enter_for_hook(frame.return_address_slot) {
-                Session::new(&hooked, inside).left(frame);
+                Session::new(hooked, inside).left(frame);
             }
         }
     }
@@ -192,6 +197,7 @@ pub unsafe extern "C" fn left(number: u32, frame: *mut Frame) {
 fn closed(table: &Table<'_>) {
     linkmap::unloaded();
     originals::forget(table);
+    stack::forget_code();
 }
 
 /// Whether a call while ledger and trace are being made is the host's, of a signal handler of it: not one of ours, nor of

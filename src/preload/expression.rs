@@ -29,6 +29,16 @@ impl Call<'_> {
             return None;
         }
         let code = self.hooked.table.code(offset);
+        // Most are as short as that.
+        match *code {
+            [code::RESULT, code::END, ..] if self.has_returned => return Some(self.frame.result),
+            [code::ARGUMENT, number, code::END, ..] => {
+                if let Some(argument) = self.frame.arguments.get(usize::from(number)) {
+                    return Some(*argument);
+                }
+            }
+            _ => {}
+        }
         Machine {
             call: self,
             code,

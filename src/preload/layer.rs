@@ -109,11 +109,11 @@ impl Layers {
             self.calls.rotate_left(1);
             self.count -= 1;
         }
-        self.calls[self.count] = Running {
-            slot,
-            layer,
-            ..Running::NONE
-        };
+        // What was told of another call before is not looked at.
+        let call = &mut self.calls[self.count];
+        call.slot = slot;
+        call.layer = layer;
+        call.count = 0;
         self.count += 1;
     }
 

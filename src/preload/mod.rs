@@ -37,6 +37,11 @@ pub use engine::enter;
 pub use engine::leave;
 pub use engine::left;
 
+/// Whether we are told when a library is unloaded: `dlclose` is hooked in every run.
+pub fn sees_unloading() -> bool {
+    table::table().is_some()
+}
+
 /// The registers of a call, as a thunk saves them on the stack.
 #[derive(Debug)]
 #[repr(C, align(16))]

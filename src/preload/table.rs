@@ -1,6 +1,10 @@
 //! The table of the generated library, as it lies in the host's memory.
 
+use std::cell::UnsafeCell;
+use std::mem::MaybeUninit;
 use std::slice;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering;
 
 use whofreed_hooktable::Adapter;
 use whofreed_hooktable::HEADER_LEN;
@@ -8,8 +12,12 @@ use whofreed_hooktable::Hook;
 use whofreed_hooktable::Stub;
 use whofreed_hooktable::Table;
 
+use super::devices;
 use super::machine;
 use super::resolver;
+
+/// How many stubs are remembered; what others stand for is read anew in each call.
+const REMEMBERED: usize = 4096;
 
 /// The table, when the launcher has preloaded one.
 pub(super) fn table() -> Option<Table<'static>> {
@@ -36,21 +44,43 @@ pub(super) struct Hooked {
     pub(super) stub: Stub,
     /// The number of the symbol's own stub.
     pub(super) number: usize,
+    /// What the numbers of the adapter's devices begin with.
+    pub(super) device_seed: u64,
     /// The real function, where the stub is a spare one and stands for that one alone.
     pub(super) bound: Option<usize>,
 }
 
 impl Hooked {
+    /// What the stub that was called stands for, without a copy. `place` is for one that is not remembered.
+    #[inline]
+    pub(super) fn of_call(number: usize, place: &mut Option<Self>) -> Option<&Self> {
+        if let Some(known) = REMEMBERED_STUBS.get(number).and_then(Remembered::get) {
+            return Some(known);
+        }
+        *place = Self::find(number);
+        place.as_ref()
+    }
+
     /// What the stub with this number stands for.
     pub(super) fn find(number: usize) -> Option<Self> {
         let table = table()?;
-        let (number, bound) = match number.checked_sub(table.stub_count()) {
-            None => (number, None),
-            Some(spare) => {
-                let (number, original) = resolver::spare(spare)?;
-                (number, Some(original))
+        let Some(spare) = number.checked_sub(table.stub_count()) else {
+            let read = Self::read(table, number)?;
+            if let Some(place) = REMEMBERED_STUBS.get(number) {
+                place.set(read);
             }
+            return Some(read);
         };
+        let (number, original) = resolver::spare(spare)?;
+        let bound = Some(original);
+        Some(Self {
+            bound,
+            ..Self::read(table, number)?
+        })
+    }
+
+    /// What the table says of a symbol's own stub.
+    fn read(table: Table<'static>, number: usize) -> Option<Self> {
         let stub = table.stub(number)?;
         let hook = table.hook(stub.hook as usize)?;
         let adapter = table.adapter(hook.adapter as usize)?;
@@ -61,7 +91,8 @@ impl Hooked {
             hook,
             stub,
             number,
-            bound,
+            device_seed: devices::seed(table.text(adapter.name)),
+            bound: None,
         })
     }
 
@@ -76,5 +107,47 @@ impl Hooked {
 
     pub(super) fn has(&self, flag: u32) -> bool {
         self.hook.flags & flag != 0
+    }
+}
+
+/// What one stub stands for, once somebody has read it.
+struct Remembered {
+    state: AtomicU32,
+    hooked: UnsafeCell<MaybeUninit<Hooked>>,
+}
+
+const UNREAD: u32 = 0;
+const READ: u32 = 2;
+
+// SAFETY: `hooked` is written by the one thread that has made `UNREAD` something else, and read only when it says `READ`.
+unsafe impl Sync for Remembered {}
+
+static REMEMBERED_STUBS: [Remembered; REMEMBERED] = [const {
+    Remembered {
+        state: AtomicU32::new(UNREAD),
+        hooked: UnsafeCell::new(MaybeUninit::uninit()),
+    }
+}; REMEMBERED];
+
+impl Remembered {
+    #[inline]
+    fn get(&self) -> Option<&Hooked> {
+        // Acquire: what it stands for is seen whole.
+        let is_read = self.state.load(Ordering::Acquire) == READ;
+        // SAFETY: it was written before, and is not written again.
+        is_read.then(|| unsafe { (*self.hooked.get()).assume_init_ref() })
+    }
+
+    /// A handler that interrupts the one who writes reads for itself, as everybody does meanwhile.
+    fn set(&self, hooked: Hooked) {
+        const WRITING: u32 = 1;
+        let claim =
+            self.state
+                .compare_exchange(UNREAD, WRITING, Ordering::Relaxed, Ordering::Relaxed);
+        if claim.is_ok() {
+            // SAFETY: only the winner comes here, and nobody reads before `READ`.
+            unsafe { (*self.hooked.get()).write(hooked) };
+            self.state.store(READ, Ordering::Release);
+        }
     }
 }

@@ -33,6 +33,7 @@ use self::sealed::Sealed;
 use self::sink::Sink;
 use crate::options;
 use crate::options::Options;
+use crate::stack::known::Known;
 use crate::stack::modules::Modules;
 use crate::sys;
 
@@ -63,6 +64,8 @@ pub struct Recorder {
     pub is_muted: bool,
     /// Every stack that was seen.
     pub stacks: Interner,
+    /// The numbers of stacks as they are in this process.
+    pub known: Known,
     /// Every Python function.
     pub codes: Interner,
     /// Every label of a scope.
@@ -120,6 +123,7 @@ impl Recorder {
             pid,
             is_muted: muted,
             stacks: Interner::new(blob_kind::STACK, sys::affordable(MAX_STACKS))?,
+            known: Known::new()?,
             codes: Interner::new(blob_kind::CODE, sys::affordable(MAX_NAMES))?,
             labels: Interner::new(blob_kind::SCOPE, sys::affordable(MAX_NAMES))?,
             modules: Modules::new()?,

@@ -1,16 +1,21 @@
 //! The stack stop of an event's way: where the call came from, native and Python, as the number of an interned
 //! stack.
 //!
-//! Return addresses come from the `backtrace` crate by `trace_unsynchronized`: `trace` takes a global lock. Each is
-//! turned into (module, offset) at once, against the module that is loaded there now, so that a library loaded
-//! later at the same place is never taken for this one. This function is the seam for a faster unwinder: it alone
-//! knows how the addresses were found.
+//! Return addresses come from [`unwind`], which remembers the thread's last stack, and where that has no answer from the
+//! `backtrace` crate by `trace_unsynchronized`: `trace` takes a global lock. A stack that was met before has its
+//! number in [`known`]. Otherwise each address is turned into (module, offset) at once, against the module that is loaded there
+//! now, so that a library loaded later at the same place is never taken for this one.
 
+mod checks;
+pub mod known;
 pub mod modules;
 pub mod python;
 mod running;
+#[cfg(target_arch = "x86_64")]
+mod unwind;
 
 use std::ops::Range;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
@@ -20,12 +25,17 @@ use whofreed_trace::blob::blob_kind;
 use whofreed_trace::blob::pack_frame;
 use whofreed_trace::blob::pack_python_frame;
 
+use self::known::Key;
 use self::python::RawPythonFrame;
 use self::python::Status;
+use crate::hook::CallSite;
 use crate::linkmap;
+use crate::options;
+use crate::preload;
 use crate::record::Pen;
 use crate::record::Recorder;
 
+pub use self::checks::summary as summary_of_checks;
 pub use self::running::is_running;
 
 /// The most native frames of a stack.
@@ -41,10 +51,19 @@ const MAX_PAYLOAD: usize = COUNT_BYTES + 8 * (MAX_FRAMES + MAX_PYTHON_FRAMES);
 /// A thread's memory for one stack. Valid as zeros.
 #[derive(Debug)]
 pub struct StackBuffer {
+    /// The stack is the remembered one, of which at most `depth` frames are wanted. `frames` is filled when it is asked for.
+    is_remembered: bool,
+    is_filled: bool,
+    depth: usize,
+    #[cfg(target_arch = "x86_64")]
+    remembered: unwind::Remembered,
+    /// The innermost first, without our own.
     frames: [usize; MAX_FRAMES],
     len: usize,
     truncated: bool,
     python: [RawPythonFrame; MAX_PYTHON_FRAMES],
+    /// The same in words of the trace.
+    packed_python: [u64; MAX_PYTHON_FRAMES],
     payload: [u8; MAX_PAYLOAD],
     /// For names and paths: a handler on a small alternate stack has no room for them.
     pub text: [u8; MAX_TEXT],
@@ -53,6 +72,8 @@ pub struct StackBuffer {
 /// The range of the shim's own code: its frames are no part of the host's stack.
 static OWN_START: AtomicUsize = AtomicUsize::new(0);
 static OWN_END: AtomicUsize = AtomicUsize::new(0);
+/// Whether we are told when code is unloaded: else nothing can be remembered of return addresses.
+static SEES_UNLOADING: AtomicBool = AtomicBool::new(false);
 
 /// Loads what the unwinder needs before the first event, since it allocates and opens libraries then.
 pub fn start() {
@@ -63,6 +84,13 @@ pub fn start() {
     // SAFETY: nothing here synchronizes with other threads' traces, and libgcc's unwinder needs no such thing: it
     // reads the stack of the calling thread and the loaded objects' tables.
     unsafe { backtrace::trace_unsynchronized(|_| true) };
+    SEES_UNLOADING.store(preload::sees_unloading(), Ordering::Relaxed);
+}
+
+/// Code may be unloaded now, or has been: what is known of return addresses does not count any more.
+pub fn forget_code() {
+    #[cfg(target_arch = "x86_64")]
+    unwind::rules::begin_epoch();
 }
 
 fn own_range() -> Range<usize> {
@@ -70,10 +98,48 @@ fn own_range() -> Range<usize> {
 }
 
 impl StackBuffer {
-    /// Captures the calling thread's native stack, the host's innermost frame first.
-    pub fn capture(&mut self, depth: usize) {
+    /// Captures the calling thread's native stack, at most `depth` frames of it from the host's innermost on.
+    pub fn capture(&mut self, depth: usize, at: CallSite) {
+        self.depth = depth.min(MAX_FRAMES);
+        self.is_remembered = SEES_UNLOADING.load(Ordering::Relaxed) && self.remember(at);
+        self.is_filled = false;
+        if !self.is_remembered {
+            self.trace();
+        } else if options::get().check_stacks {
+            checks::check(self);
+        }
+    }
+
+    /// Forgets the last stack: another thread begins here, or a signal handler has jumped out of the middle.
+    pub fn begin_anew(&mut self) {
+        #[cfg(target_arch = "x86_64")]
+        self.remembered.forget();
+    }
+
+    /// Brings the remembered stack up to date. False where that cannot be done.
+    #[cfg(target_arch = "x86_64")]
+    fn remember(&mut self, at: CallSite) -> bool {
+        if at.return_address_slot != 0 {
+            let start = unwind::Start {
+                slot: at.return_address_slot,
+                frame_pointer: at.frame_pointer,
+            };
+            // SAFETY: the host's call at which the event is has not returned.
+            return unsafe { self.remembered.capture(start) }.is_ok();
+        }
+        unwind::from_caller(&mut self.remembered)
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn remember(&mut self, _at: CallSite) -> bool {
+        false
+    }
+
+    /// The captured stack by the C++ runtime's unwinder.
+    fn trace(&mut self) {
+        self.is_filled = true;
         let own = own_range();
-        let depth = depth.min(MAX_FRAMES);
+        let depth = self.depth;
         let (frames, mut len, mut truncated) = (&mut self.frames, 0, false);
         // SAFETY: as in `start`; the closure neither allocates nor unwinds.
         unsafe {
@@ -98,8 +164,53 @@ impl StackBuffer {
 
     /// The captured return addresses.
     #[must_use]
-    pub fn frames(&self) -> &[usize] {
+    pub fn frames(&mut self) -> &[usize] {
+        self.fill();
         &self.frames[..self.len]
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn fill(&mut self) {
+        if self.is_filled {
+            return;
+        }
+        self.is_filled = true;
+        let own = own_range();
+        let addresses = self.remembered.addresses().iter().rev();
+        let mut hosts = addresses.filter(|address| **address != 0 && !own.contains(*address));
+        self.len = 0;
+        while self.len < self.depth
+            && let Some(address) = hosts.next()
+        {
+            self.frames[self.len] = *address;
+            self.len += 1;
+        }
+        self.truncated = hosts.next().is_some();
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn fill(&mut self) {}
+
+    /// The stack as it is known by, if it is the remembered one, and the epoch that it is of.
+    #[cfg(target_arch = "x86_64")]
+    fn key(&self, python: usize) -> Option<(Key<'_>, u32)> {
+        let interpreted = &self.packed_python[..python];
+        let mut hash = self.remembered.hash();
+        for word in interpreted {
+            hash = hash.rotate_left(5) ^ word.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        }
+        let key = Key {
+            hash,
+            shape: self.depth as u64,
+            native: self.remembered.addresses(),
+            interpreted,
+        };
+        self.is_remembered.then_some((key, self.remembered.epoch()))
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn key(&self, _python: usize) -> Option<(Key<'_>, u32)> {
+        None
     }
 
     /// Adds the Python stack to the captured one and interns both. 0 when there is no room for it.
@@ -112,6 +223,25 @@ impl StackBuffer {
         if python == 0 {
             say_why_no_python(recorder, pen, &mut self.text);
         }
+        for (place, frame) in self.packed_python.iter_mut().zip(&self.python[..python]) {
+            *place = pack_python_frame(frame.code, frame.line, frame.is_entry);
+        }
+        if let Some((key, epoch)) = self.key(python)
+            && let Some(number) = recorder.known.find(key, epoch)
+        {
+            return number;
+        }
+        let number = self.intern_anew(recorder, pen, python);
+        if number != 0
+            && let Some((key, epoch)) = self.key(python)
+        {
+            recorder.known.insert(key, epoch, number);
+        }
+        number
+    }
+
+    fn intern_anew(&mut self, recorder: &Recorder, pen: &mut Pen, python: usize) -> u32 {
+        self.fill();
         let mut payload = Payload {
             bytes: &mut self.payload,
             len: 0,
@@ -127,8 +257,8 @@ impl StackBuffer {
             let (module, offset) = finder.find(recorder, pen, &mut self.text, *address);
             payload.push(pack_frame(module, offset));
         }
-        for frame in &self.python[..python] {
-            payload.push(pack_python_frame(frame.code, frame.line, frame.is_entry));
+        for frame in &self.packed_python[..python] {
+            payload.push(*frame);
         }
         let flags = if self.truncated { STACK_TRUNCATED } else { 0 };
         let len = payload.len;

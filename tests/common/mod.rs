@@ -38,6 +38,7 @@ pub use run::report;
 pub use run::report_by;
 pub use run::run;
 pub use run::track;
+pub use run::track_with;
 use serde_json::Value;
 
 /// The root of the repository.

@@ -127,6 +127,18 @@ pub fn track(
     program: &Path,
     arguments: &[impl AsRef<OsStr>],
 ) -> Tracked {
+    track_with(scratch, options, &[], program, arguments)
+}
+
+/// As [`track`], with these variables in the environment.
+#[track_caller]
+pub fn track_with(
+    scratch: &Scratch,
+    options: &[&str],
+    environment: &[(&str, &str)],
+    program: &Path,
+    arguments: &[impl AsRef<OsStr>],
+) -> Tracked {
     let trace = scratch.file("host.wft");
     let file = scratch.file("report.json");
     // Of the run before this one.
@@ -140,6 +152,7 @@ pub fn track(
         .arg(&file)
         .args(["--format", "json"]);
     command.args(options).arg("--").arg(program).args(arguments);
+    command.envs(environment.iter().copied());
     let run = run(&mut command);
     let text = fs::read_to_string(&file).unwrap_or_else(|error| {
         panic!(

@@ -1,6 +1,7 @@
 //! `cargo xtask`: everything that is done with this workspace beyond what Cargo does alone.
 
 mod artifacts;
+mod bench;
 mod demo;
 mod figures;
 mod hook_cost;
@@ -23,6 +24,7 @@ cargo xtask COMMAND
   test [FILTER]    build, then run every test (those with FILTER in their names)
        --no-ttnn     but not those of the real TT-Metal runtime
   soak [NAME]      run what is too long for every test run, write its figures into docs/SOAK.md
+  bench [TURNS]    what recording costs beside other recorders (5 turns), into docs/PERFORMANCE.md
   mutants [PATH...]  plant faults in files or folders of a crate (crates/lifecycle), write into docs/MUTANTS.md which
                    no test notices
           --again PATH...      only those that were not noticed the last time; for when tests were added since
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         ["demo", rest @ ..] => demo::command(rest),
         ["test", rest @ ..] => test::command(rest),
         ["soak", rest @ ..] => soak::command(rest),
+        ["bench", rest @ ..] => bench::command(rest),
         ["mutants", rest @ ..] => mutants::command(rest),
         ["header"] => artifacts::write_header(),
         ["header", "--check"] => artifacts::check_header(),

@@ -36,7 +36,7 @@ impl From<String> for Measured {
     }
 }
 
-const SECTIONS: [Section; 8] = [
+const SECTIONS: [Section; 9] = [
     Section {
         name: "model-like-ratio",
         about: "The real runtime's decode loop (400 iterations, 4 layers, 2x4 mesh), alone and under whofreed with all stacks, by turns.",
@@ -57,6 +57,11 @@ const SECTIONS: [Section; 8] = [
         name: "sigkill",
         about: "The tests of hosts that are killed, at full size.",
         measure: || tests_at_full_size("sigkill"),
+    },
+    Section {
+        name: "stacks",
+        about: "Stacks of every kind that an unwinder stumbles over, each unwound a second time by the C++ runtime's unwinder.",
+        measure: || tests_at_full_size("stacks"),
     },
     Section {
         name: "lifecycle",

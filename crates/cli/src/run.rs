@@ -92,6 +92,10 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "0|1", num_args = 0..=1, require_equals = true, default_missing_value = "1",
           value_parser = SWITCH)]
     record_args: Option<String>,
+    /// Unwind every stack a second time, by the C++ runtime's unwinder, and say at the end how many differ
+    #[arg(long, value_name = "0|1", num_args = 0..=1, require_equals = true, default_missing_value = "1",
+          value_parser = SWITCH)]
+    check_stacks: Option<String>,
     /// Show everything: whole stacks and names, every culprit, victim, leak and hook
     #[arg(long, short)]
     verbose: bool,
@@ -230,6 +234,7 @@ fn flags(args: &RunArgs) -> Vec<(&'static str, String)> {
         ("follow_children", args.follow_children.clone()),
         ("summary", args.summary.clone()),
         ("record_args", args.record_args.clone()),
+        ("check_stacks", args.check_stacks.clone()),
     ]
     .into_iter()
     .filter_map(|(key, value)| Some((key, value?)))

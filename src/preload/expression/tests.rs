@@ -29,6 +29,7 @@ fn hooked(code: &[u8]) -> Hooked {
         hook: table.hook(0).expect("a hook"),
         stub: Stub::default(),
         number: 0,
+        device_seed: 0,
         bound: None,
     }
 }

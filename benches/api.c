@@ -1,0 +1,65 @@
+// What a host pays that tells of its buffers itself: `api THREADS PAIRS LIVE`.
+//
+// Each thread has a device of its own with LIVE buffers at once, each with an owner of its own. It frees one after the other and
+// allocates another owner's in its place. Prints one line: how many events there were, how long the loop took in nanoseconds on
+// the wall and on the process's processors, and the most memory in KiB.
+
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "whofreed.h"
+
+static uint64_t pairs, live;
+static pthread_barrier_t filled, done;
+
+static uint64_t clock_ns(clockid_t clock) {
+  struct timespec time;
+  clock_gettime(clock, &time);
+  return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+static void *churn(void *number) {
+  uint32_t device = (uint32_t)(uintptr_t)number;
+  uint64_t owner = 0;
+  for (uint64_t place = 0; place < live; place++) wf_allocate(device, 0x1000 + 0x100 * place, 64, 0, ++owner);
+  pthread_barrier_wait(&filled);
+  for (uint64_t pair = 0; pair < pairs; pair++) {
+    // Not one behind the other in memory.
+    uint64_t place = pair * 7919 % live;
+    uint64_t before = pair < live ? place + 1 : owner + 1 - live;
+    if (wf_deallocate(device, 0x1000 + 0x100 * place, before) != WF_OK) abort();
+    wf_allocate(device, 0x1000 + 0x100 * place, 64, 0, ++owner);
+  }
+  pthread_barrier_wait(&done);
+  return NULL;
+}
+
+int main(int count, char **arguments) {
+  if (count < 4) return 2;
+  int threads = atoi(arguments[1]);
+  pairs = strtoull(arguments[2], NULL, 10);
+  live = strtoull(arguments[3], NULL, 10);
+  if (threads < 1 || threads > 64 || pairs < 1 || live < 1 || live % 7919 == 0) return 2;
+  pthread_barrier_init(&filled, NULL, (unsigned)threads + 1);
+  pthread_barrier_init(&done, NULL, (unsigned)threads + 1);
+  pthread_t all[64];
+  for (int thread = 0; thread < threads; thread++)
+    if (pthread_create(&all[thread], NULL, churn, (void *)(uintptr_t)(thread + 1)) != 0) return 1;
+  pthread_barrier_wait(&filled);
+  uint64_t wall = clock_ns(CLOCK_MONOTONIC), processor = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+  pthread_barrier_wait(&done);
+  wall = clock_ns(CLOCK_MONOTONIC) - wall;
+  processor = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - processor;
+  for (int thread = 0; thread < threads; thread++) pthread_join(all[thread], NULL);
+  struct rusage usage;
+  getrusage(RUSAGE_SELF, &usage);
+  printf("events=%llu wall_ns=%llu cpu_ns=%llu peak_kib=%ld\n", (unsigned long long)(2 * pairs * (uint64_t)threads),
+         (unsigned long long)wall, (unsigned long long)processor, usage.ru_maxrss);
+  return 0;
+}

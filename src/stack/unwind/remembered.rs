@@ -1,0 +1,392 @@
+//! The frames of the thread's last stack, and how they are brought up to date.
+//!
+//! Frames are numbered from the outermost, 0. Each has a *slot*, where its return address lies; its rule leads to the slot of the
+//! frame further out. For a caller whose frame pointer was saved, it is known where. The hash of a stack is the sum of a hash of each return
+//! address with its number, so that a frame that changes costs one subtraction and one addition, wherever it is.
+
+use std::ptr::with_exposed_provenance;
+
+use super::Start;
+use super::eh_frame::interrupted;
+use super::rule::Kind;
+use super::rule::Rule;
+use super::rules;
+use crate::stack::MAX_FRAMES;
+use crate::sys;
+
+/// A frame that is larger is looked at twice: a wrong rule must not make the host crash.
+const LARGE: usize = 1 << 20;
+const WORD: usize = size_of::<usize>();
+
+/// Why there is no stack. The C++ runtime's unwinder may have one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unanswered {
+    /// A function on the stack finds its caller in a way that is not known here.
+    Rule,
+    /// There are more than [`MAX_FRAMES`].
+    Depth,
+    /// A rule leads to where no stack is.
+    Unreadable,
+}
+
+/// Valid as zeros: nothing is remembered.
+#[derive(Debug)]
+pub struct Remembered {
+    len: usize,
+    hash: u64,
+    epoch: u32,
+    /// The frames do not do for the next stack: they go through a signal handler, or to another stack.
+    is_spent: bool,
+    slots: [usize; MAX_FRAMES],
+    addresses: [usize; MAX_FRAMES],
+    rules: [Rule; MAX_FRAMES],
+    /// Where the caller's frame pointer was saved; 0 where it was not.
+    saved_at: [usize; MAX_FRAMES],
+    /// The frame pointer, where the rule goes by it.
+    frame_pointers: [usize; MAX_FRAMES],
+    hashes: [u64; MAX_FRAMES],
+    /// Frames that have just been unwound, the innermost first.
+    fresh: [Fresh; MAX_FRAMES],
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Fresh {
+    slot: usize,
+    address: usize,
+    rule: Rule,
+    saved_at: usize,
+    frame_pointer: usize,
+}
+
+/// The frame pointer of the frame that is being looked at: in a register at first, later where a callee has saved it.
+#[derive(Clone, Copy)]
+struct FramePointer {
+    register: usize,
+    saved_at: usize,
+}
+
+impl FramePointer {
+    /// # Safety
+    /// Where it was saved is readable: on the stack of a frame that has been reached.
+    #[inline]
+    unsafe fn value(self) -> usize {
+        if self.saved_at == 0 {
+            self.register
+        } else {
+            // SAFETY: the caller's promise.
+            unsafe { word(self.saved_at) }
+        }
+    }
+}
+
+/// # Safety
+/// `address` is that of a readable word.
+#[inline]
+unsafe fn word(address: usize) -> usize {
+    // SAFETY: the caller's promise. Another thread may write there, whose stack this is not; the word is read in one piece.
+    unsafe { with_exposed_provenance::<usize>(address).read_volatile() }
+}
+
+/// The hash of a return address at its place from the outermost.
+#[inline]
+fn hash_at(address: usize, index: usize) -> u64 {
+    let keyed = address as u64 ^ (index as u64).wrapping_mul(0xd1b5_4a32_d192_ed03);
+    let product = u128::from(keyed) * 0x9e37_79b9_7f4a_7c15;
+    product as u64 ^ ((product >> 64) as u64).wrapping_mul(0xa24b_aed4_963e_e407)
+}
+
+/// Where the frame further out has its return address, and where the caller's frame pointer was saved: 0 where it was not.
+///
+/// # Safety
+/// The rule is that of the frame at `slot`, whose frame pointer is `frame_pointer`.
+#[inline]
+unsafe fn step(rule: Rule, slot: usize, frame_pointer: usize) -> (usize, usize) {
+    let frame = match rule.kind() {
+        Kind::StackPointer => (slot + WORD).wrapping_add_signed(rule.offset()),
+        Kind::FramePointer => frame_pointer.wrapping_add_signed(rule.offset()),
+        // SAFETY: the function keeps its CFA there.
+        _ => unsafe { word(frame_pointer.wrapping_add_signed(rule.offset())) },
+    };
+    let saved_from = if rule.kind() == Kind::Stored {
+        frame_pointer
+    } else {
+        frame
+    };
+    let saved_at = rule.saved();
+    let saved_at = saved_at.map_or(0, |saved| saved_from.wrapping_add_signed(saved));
+    (frame.wrapping_sub(WORD), saved_at)
+}
+
+impl Remembered {
+    /// A hash of the return addresses and their order.
+    pub fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// The epoch that it was captured in.
+    pub fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// The return addresses, the outermost first.
+    pub fn addresses(&self) -> &[usize] {
+        &self.addresses[..self.len]
+    }
+
+    /// Nothing is remembered any more: another thread begins here, or somebody has jumped out of the middle.
+    pub fn forget(&mut self) {
+        self.len = 0;
+        self.hash = 0;
+        self.is_spent = false;
+    }
+
+    /// Makes it the stack that begins at `start`.
+    ///
+    /// # Errors
+    /// Why there is none. Then nothing is remembered.
+    ///
+    /// # Safety
+    /// `start` is that of a call on the calling thread that has not returned.
+    pub unsafe fn capture(&mut self, start: Start) -> Result<(), Unanswered> {
+        let epoch = rules::epoch();
+        if self.is_spent || self.epoch != epoch {
+            self.forget();
+            self.epoch = epoch;
+        }
+        // A signal handler may jump out of the middle; nobody may believe then what stands here.
+        // SAFETY: the caller's promise.
+        let done = unsafe { self.update(start) };
+        if done.is_err() {
+            self.forget();
+        }
+        done
+    }
+
+    /// # Safety
+    /// As for [`Remembered::capture`].
+    unsafe fn update(&mut self, start: Start) -> Result<(), Unanswered> {
+        let mut frame_pointer = FramePointer {
+            register: start.frame_pointer,
+            saved_at: 0,
+        };
+        // Those of calls that have returned.
+        let mut known = self.len;
+        while known > 0 && self.slots[known - 1] < start.slot {
+            known -= 1;
+            self.hash = self.hash.wrapping_sub(self.hashes[known]);
+        }
+        self.len = known;
+        // Frames from here on inward are right.
+        let mut right = known;
+        if known == 0 || self.slots[known - 1] != start.slot {
+            // SAFETY: the caller's promise.
+            right = unsafe { self.unwind(known, start.slot, &mut frame_pointer)? };
+        }
+        while right > 0 {
+            let index = right - 1;
+            let slot = self.slots[index];
+            // SAFETY: every frame further in is right, so that a full unwind would read this as well.
+            let address = unsafe { word(slot) };
+            if address == self.addresses[index] {
+                let rule = self.rules[index];
+                // SAFETY: as above.
+                if unsafe { self.leads_on(index, rule, frame_pointer) } {
+                    if self.saved_at[index] != 0 {
+                        frame_pointer.saved_at = self.saved_at[index];
+                    }
+                    right = index;
+                    continue;
+                }
+            } else if index > 0 && address != 0 {
+                let rule = rules::find(address);
+                if rule.kind() == Kind::StackPointer {
+                    // SAFETY: such a step reads nothing.
+                    let (next, saved_at) = unsafe { step(rule, slot, 0) };
+                    if next == self.slots[index - 1] {
+                        self.replace(index, address, rule, saved_at);
+                        if saved_at != 0 {
+                            frame_pointer.saved_at = saved_at;
+                        }
+                        right = index;
+                        continue;
+                    }
+                }
+            }
+            // SAFETY: as above.
+            right = unsafe { self.unwind(right, slot, &mut frame_pointer)? };
+        }
+        Ok(())
+    }
+
+    /// Whether the rule of a frame whose return address is the remembered one leads to where it led.
+    ///
+    /// # Safety
+    /// Every frame further in is right.
+    #[inline]
+    unsafe fn leads_on(&self, index: usize, rule: Rule, frame_pointer: FramePointer) -> bool {
+        match rule.kind() {
+            Kind::StackPointer | Kind::End => true,
+            // SAFETY: where it was saved lies in a frame that is right.
+            Kind::FramePointer => unsafe { frame_pointer.value() == self.frame_pointers[index] },
+            Kind::Stored => {
+                // SAFETY: as above, and where the CFA is kept is read by a full unwind too.
+                unsafe {
+                    let value = frame_pointer.value();
+                    value == self.frame_pointers[index]
+                        && index > 0
+                        && step(rule, self.slots[index], value).0 == self.slots[index - 1]
+                }
+            }
+            Kind::Signal | Kind::Other => false,
+        }
+    }
+
+    fn replace(&mut self, index: usize, address: usize, rule: Rule, saved_at: usize) {
+        self.addresses[index] = address;
+        self.rules[index] = rule;
+        self.saved_at[index] = saved_at;
+        let hash = hash_at(address, index);
+        self.hash = self
+            .hash
+            .wrapping_add(hash)
+            .wrapping_sub(self.hashes[index]);
+        self.hashes[index] = hash;
+    }
+
+    /// Unwinds by rules from `slot` until a remembered slot further out than the frame `right` is met, or to the end, and puts what
+    /// was found between that and the frames from `right` on. Returns from which frame on all are right then.
+    ///
+    /// # Safety
+    /// `slot` is that of a frame of the stack, to which the frames from `right` on lead.
+    #[cold]
+    #[inline(never)]
+    unsafe fn unwind(
+        &mut self,
+        right: usize,
+        mut slot: usize,
+        frame_pointer: &mut FramePointer,
+    ) -> Result<usize, Unanswered> {
+        let inner = self.len - right;
+        let mut met = right;
+        if met > 0 && self.slots[met - 1] == slot {
+            // It is this frame that has changed.
+            met -= 1;
+        }
+        let mut fresh = 0;
+        // SAFETY: a slot of a frame.
+        let mut address = unsafe { word(slot) };
+        let mut exact = 0;
+        loop {
+            if fresh + inner >= MAX_FRAMES {
+                return Err(Unanswered::Depth);
+            }
+            let rule = if address == 0 {
+                Rule::plain(Kind::End)
+            } else {
+                rules::find(address | exact)
+            };
+            exact = 0;
+            let kind = rule.kind();
+            let goes_by_it = matches!(kind, Kind::FramePointer | Kind::Stored);
+            let value = if goes_by_it {
+                // SAFETY: where it was saved lies in a frame that was reached.
+                unsafe { frame_pointer.value() }
+            } else {
+                0
+            };
+            self.fresh[fresh] = Fresh {
+                slot,
+                address,
+                rule,
+                saved_at: 0,
+                frame_pointer: value,
+            };
+            match kind {
+                Kind::StackPointer | Kind::FramePointer | Kind::Stored => {
+                    // SAFETY: the rule is that of the frame.
+                    let (next, saved_at) = unsafe { step(rule, slot, value) };
+                    self.fresh[fresh].saved_at = saved_at;
+                    fresh += 1;
+                    let is_odd = next <= slot || next - slot > LARGE;
+                    if !next.is_multiple_of(WORD) || is_odd && !sys::may_be_readable(next) {
+                        return Err(Unanswered::Unreadable);
+                    }
+                    if next <= slot {
+                        // On to another stack, which may be gone the next time.
+                        self.is_spent = true;
+                        met = 0;
+                    }
+                    if saved_at != 0 {
+                        frame_pointer.saved_at = saved_at;
+                    }
+                    slot = next;
+                    while met > 0 && self.slots[met - 1] < slot {
+                        met -= 1;
+                    }
+                    if met > 0 && self.slots[met - 1] == slot {
+                        break;
+                    }
+                    // SAFETY: the rules say that the caller's return address lies there.
+                    address = unsafe { word(slot) };
+                }
+                Kind::Signal => {
+                    let registers = slot + WORD;
+                    fresh += 1;
+                    self.is_spent = true;
+                    met = 0;
+                    frame_pointer.saved_at = registers + interrupted::FRAME_POINTER;
+                    // SAFETY: the kernel has put the registers there, above the trampoline's frame.
+                    unsafe {
+                        slot = word(registers + interrupted::STACK_POINTER).wrapping_sub(WORD);
+                        address = word(registers + interrupted::INSTRUCTION);
+                    }
+                    exact = rules::EXACT;
+                }
+                Kind::End => {
+                    fresh += 1;
+                    met = 0;
+                    break;
+                }
+                Kind::Other => return Err(Unanswered::Rule),
+            }
+        }
+        if met + fresh + inner > MAX_FRAMES {
+            return Err(Unanswered::Depth);
+        }
+        self.splice(right, met, fresh);
+        Ok(met)
+    }
+
+    /// Puts the `fresh` frames between the frames before `met` and those from `right` on.
+    fn splice(&mut self, right: usize, met: usize, fresh: usize) {
+        let to = met + fresh;
+        let inner = right..self.len;
+        for hash in &self.hashes[met..right] {
+            self.hash = self.hash.wrapping_sub(*hash);
+        }
+        self.len = to + inner.len();
+        if to != right && !inner.is_empty() {
+            for hash in &self.hashes[inner.clone()] {
+                self.hash = self.hash.wrapping_sub(*hash);
+            }
+            self.slots.copy_within(inner.clone(), to);
+            self.addresses.copy_within(inner.clone(), to);
+            self.rules.copy_within(inner.clone(), to);
+            self.saved_at.copy_within(inner.clone(), to);
+            self.frame_pointers.copy_within(inner, to);
+            for index in to..self.len {
+                self.hashes[index] = hash_at(self.addresses[index], index);
+                self.hash = self.hash.wrapping_add(self.hashes[index]);
+            }
+        }
+        for (index, frame) in (met..to).zip(self.fresh[..fresh].iter().rev()) {
+            self.slots[index] = frame.slot;
+            self.addresses[index] = frame.address;
+            self.rules[index] = frame.rule;
+            self.saved_at[index] = frame.saved_at;
+            self.frame_pointers[index] = frame.frame_pointer;
+            self.hashes[index] = hash_at(frame.address, index);
+            self.hash = self.hash.wrapping_add(self.hashes[index]);
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! A row of a function's call frame information, as far as rules are made of it: where the CFA, the caller's frame pointer, and the
+//! return address are.
+//!
+//! `gimli` parses the instructions; they are carried out here (DWARF 5, 6.4.2), since a row with all registers takes more room than
+//! there is on a signal handler's small stack.
+
+use gimli::CallFrameInstruction;
+use gimli::CommonInformationEntry;
+use gimli::FrameDescriptionEntry;
+use gimli::Register;
+use gimli::UnwindExpression;
+use gimli::X86_64;
+
+use super::eh_frame::Frames;
+use super::eh_frame::Reader;
+
+/// How many rows a function has put aside at once, at the most.
+const MOST_ASIDE: usize = 4;
+
+/// What is said of the CFA.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Cfa {
+    From(Register, i64),
+    By(UnwindExpression<usize>),
+}
+
+/// Where the value that a register has in the caller is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place {
+    /// In the register still.
+    Same,
+    /// There is none.
+    Nowhere,
+    /// In memory, so far from the CFA.
+    At(i64),
+    By(UnwindExpression<usize>),
+    /// Somewhere else.
+    Other,
+}
+
+/// See the module.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Row {
+    pub(super) cfa: Option<Cfa>,
+    pub(super) frame_pointer: Place,
+    pub(super) return_address: Place,
+}
+
+/// Rows put aside, and the one to which registers are restored.
+struct Machine {
+    row: Row,
+    initial: Row,
+    aside: [Option<Row>; MOST_ASIDE],
+    depth: usize,
+}
+
+impl Row {
+    /// The row for an address in a function; `None` where it is not understood.
+    pub(super) fn at(
+        function: &FrameDescriptionEntry<Reader>,
+        frames: &Frames,
+        address: u64,
+    ) -> Option<Self> {
+        let empty = Self {
+            cfa: None,
+            frame_pointer: Place::Same,
+            return_address: Place::Same,
+        };
+        let mut machine = Machine {
+            row: empty,
+            initial: empty,
+            aside: [None; MOST_ASIDE],
+            depth: 0,
+        };
+        let entry = function.cie();
+        let mut instructions = entry.instructions(&frames.section, &frames.bases);
+        while let Some(instruction) = instructions.next().ok()? {
+            machine.carry_out(entry, instruction)?;
+        }
+        machine.initial = machine.row;
+        let mut location = function.initial_address();
+        let mut instructions = function.instructions(&frames.section, &frames.bases);
+        while let Some(instruction) = instructions.next().ok()? {
+            match instruction {
+                CallFrameInstruction::SetLoc { address } => location = address,
+                CallFrameInstruction::AdvanceLoc { delta } => {
+                    let delta = u64::from(delta).wrapping_mul(entry.code_alignment_factor());
+                    location = location.wrapping_add(delta);
+                }
+                other => {
+                    machine.carry_out(entry, other)?;
+                    continue;
+                }
+            }
+            if location > address {
+                break;
+            }
+        }
+        Some(machine.row)
+    }
+}
+
+impl Machine {
+    fn place(&mut self, register: Register) -> Option<&mut Place> {
+        match register {
+            X86_64::RBP => Some(&mut self.row.frame_pointer),
+            X86_64::RA => Some(&mut self.row.return_address),
+            _ => None,
+        }
+    }
+
+    fn set(&mut self, register: Register, to: Place) {
+        if let Some(place) = self.place(register) {
+            *place = to;
+        }
+    }
+
+    fn carry_out(
+        &mut self,
+        entry: &CommonInformationEntry<Reader>,
+        instruction: CallFrameInstruction<usize>,
+    ) -> Option<()> {
+        use CallFrameInstruction as I;
+        let data = entry.data_alignment_factor();
+        let factored = |offset: i64| offset.wrapping_mul(data);
+        match instruction {
+            I::DefCfa { register, offset } => {
+                self.row.cfa = Some(Cfa::From(register, offset as i64))
+            }
+            I::DefCfaSf {
+                register,
+                factored_offset,
+            } => self.row.cfa = Some(Cfa::From(register, factored(factored_offset))),
+            I::DefCfaRegister { register } => match &mut self.row.cfa {
+                Some(Cfa::From(from, _)) => *from = register,
+                _ => return None,
+            },
+            I::DefCfaOffset { offset } => match &mut self.row.cfa {
+                Some(Cfa::From(_, distance)) => *distance = offset as i64,
+                _ => return None,
+            },
+            I::DefCfaOffsetSf { factored_offset } => match &mut self.row.cfa {
+                Some(Cfa::From(_, distance)) => *distance = factored(factored_offset),
+                _ => return None,
+            },
+            I::DefCfaExpression { expression } => self.row.cfa = Some(Cfa::By(expression)),
+            I::Undefined { register } => self.set(register, Place::Nowhere),
+            I::SameValue { register } => self.set(register, Place::Same),
+            I::Offset {
+                register,
+                factored_offset,
+            } => self.set(register, Place::At(factored(factored_offset as i64))),
+            I::OffsetExtendedSf {
+                register,
+                factored_offset,
+            } => self.set(register, Place::At(factored(factored_offset))),
+            I::Expression {
+                register,
+                expression,
+            } => self.set(register, Place::By(expression)),
+            I::ValOffset { register, .. }
+            | I::ValOffsetSf { register, .. }
+            | I::ValExpression { register, .. }
+            | I::Register {
+                dest_register: register,
+                ..
+            } => self.set(register, Place::Other),
+            I::Restore { register } => {
+                let initial = self.initial;
+                match register {
+                    X86_64::RBP => self.row.frame_pointer = initial.frame_pointer,
+                    X86_64::RA => self.row.return_address = initial.return_address,
+                    _ => {}
+                }
+            }
+            I::RememberState => {
+                *self.aside.get_mut(self.depth)? = Some(self.row);
+                self.depth += 1;
+            }
+            I::RestoreState => {
+                self.depth = self.depth.checked_sub(1)?;
+                self.row = self.aside[self.depth].take()?;
+            }
+            I::ArgsSize { .. } | I::Nop => {}
+            _ => return None,
+        }
+        Some(())
+    }
+}

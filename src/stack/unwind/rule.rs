@@ -1,0 +1,131 @@
+//! How to get from a frame to its caller, in one word: what the compiler says about one return address.
+//!
+//! Compilers use very few of the forms that DWARF has; those that are not here go to the C++ runtime's unwinder.
+
+/// What the canonical frame address (CFA) is reckoned from: where the caller's stack pointer was before the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// There is no caller.
+    End = 1,
+    /// From the stack pointer.
+    StackPointer = 2,
+    /// From the frame pointer.
+    FramePointer = 3,
+    /// It is stored, at a distance from the frame pointer: where a function aligns its stack itself.
+    Stored = 4,
+    /// A signal handler returns here: registers are those that the kernel saved.
+    Signal = 5,
+    /// In a form that is not among these.
+    Other = 6,
+}
+
+/// A rule with the epoch that it is from. The word 0 is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Rule(u64);
+
+const KIND: u64 = 7;
+const SAVES: u64 = 1 << 3;
+const EPOCH_AT: u32 = 4;
+const EPOCH_BITS: u32 = 12;
+const SAVED_AT: u32 = 16;
+const OFFSET_AT: u32 = 32;
+/// Registers are saved at multiples of that.
+const WORD: i64 = size_of::<usize>() as i64;
+
+/// Epochs that a rule can tell apart.
+pub const EPOCHS: u32 = 1 << EPOCH_BITS;
+
+impl Rule {
+    /// A rule without numbers.
+    pub const fn plain(kind: Kind) -> Self {
+        Self(kind as u64)
+    }
+
+    /// The CFA lies `offset` bytes from what `kind` says, and the frame pointer of the caller, if it was saved, `saved` bytes from the CFA
+    /// (for [`Kind::Stored`]: from the frame pointer). [`Kind::Other`] where the numbers have no room.
+    pub fn new(kind: Kind, offset: i64, saved: Option<i64>) -> Self {
+        let Ok(offset) = i32::try_from(offset) else {
+            return Self::plain(Kind::Other);
+        };
+        let mut word = kind as u64 | u64::from(offset.cast_unsigned()) << OFFSET_AT;
+        if let Some(saved) = saved {
+            let words = i16::try_from(saved / WORD);
+            let (Ok(words), 0) = (words, saved % WORD) else {
+                return Self::plain(Kind::Other);
+            };
+            word |= SAVES | u64::from(words.cast_unsigned()) << SAVED_AT;
+        }
+        Self(word)
+    }
+
+    /// What the CFA is reckoned from.
+    pub const fn kind(self) -> Kind {
+        match self.0 & KIND {
+            1 => Kind::End,
+            2 => Kind::StackPointer,
+            3 => Kind::FramePointer,
+            4 => Kind::Stored,
+            5 => Kind::Signal,
+            _ => Kind::Other,
+        }
+    }
+
+    /// How far the CFA lies from that, in bytes.
+    pub const fn offset(self) -> isize {
+        (self.0 >> OFFSET_AT) as i32 as isize
+    }
+
+    /// How far from the CFA the caller's frame pointer was saved, in bytes, if it was.
+    pub const fn saved(self) -> Option<isize> {
+        if self.0 & SAVES == 0 {
+            return None;
+        }
+        Some((self.0 >> SAVED_AT) as i16 as isize * WORD as isize)
+    }
+
+    /// The same as a word of a table, for an epoch.
+    pub const fn of_epoch(self, epoch: u32) -> u64 {
+        self.0 | ((epoch % EPOCHS) as u64) << EPOCH_AT
+    }
+
+    /// The rule in a word of a table, if there is one and it is of this epoch.
+    pub const fn of_word(word: u64, epoch: u32) -> Option<Self> {
+        let mask = ((EPOCHS - 1) as u64) << EPOCH_AT;
+        let is_current = (word & mask) >> EPOCH_AT == (epoch % EPOCHS) as u64;
+        if word == 0 || !is_current {
+            return None;
+        }
+        Some(Self(word & !mask))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_rule_keeps_its_numbers(offset in any::<i32>(), saved in any::<Option<i16>>(), epoch in any::<u32>()) {
+            let saved = saved.map(|words| i64::from(words) * 8);
+            let rule = Rule::new(Kind::FramePointer, i64::from(offset), saved);
+            prop_assert_eq!(rule.kind(), Kind::FramePointer);
+            prop_assert_eq!(rule.offset(), offset as isize);
+            prop_assert_eq!(rule.saved(), saved.map(|saved| saved as isize));
+            let word = rule.of_epoch(epoch);
+            prop_assert_eq!(Rule::of_word(word, epoch), Some(rule));
+            prop_assert_eq!(Rule::of_word(word, epoch.wrapping_add(1)), None);
+        }
+    }
+
+    #[test]
+    fn what_has_no_room_is_of_another_form() {
+        let other = Rule::plain(Kind::Other);
+        assert_eq!(Rule::new(Kind::StackPointer, 1 << 31, None), other);
+        assert_eq!(Rule::new(Kind::StackPointer, 8, Some(-12)), other);
+        assert_eq!(Rule::new(Kind::StackPointer, 8, Some(8 << 16)), other);
+        assert_eq!(Rule::of_word(0, 0), None);
+    }
+}

@@ -1,0 +1,131 @@
+//! Stacks in real processes: of every kind that an unwinder stumbles over, each compared with what the C++ runtime's unwinder says.
+
+mod common;
+
+use std::path::Path;
+use std::path::PathBuf;
+
+use common::Host;
+use common::Scratch;
+use common::Tracked;
+use common::total;
+
+/// What the hosts are compiled with.
+const FLAGS: [&[&str]; 4] = [
+    &["-O0"],
+    &["-O2"],
+    &["-O3", "-march=native"],
+    &["-O2", "-fno-omit-frame-pointer"],
+];
+
+fn library(scratch: &Scratch, source: &str, flags: &[&str], name: &str) -> PathBuf {
+    let library = Host::c(source).unlinked().flags(&["-shared", "-fPIC"]);
+    library.flags(flags).compile(scratch, name)
+}
+
+/// A host that calls the functions that the adapter is for.
+fn host(scratch: &Scratch, source: &str, flags: &[&str]) -> PathBuf {
+    let pool = library(scratch, "tests/stacks/pool.c", &[], "libpool.so");
+    let pool = pool.to_str().expect("a path");
+    Host::of(source)
+        .flags(flags)
+        .flags(&["-Wl,--no-as-needed", pool, "-Wl,-rpath,$ORIGIN"])
+        .compile(scratch, "host")
+}
+
+/// Runs a host with the adapter, every stack checked. Also says how many were and how many of them differ.
+fn checked(scratch: &Scratch, host: &Path, arguments: &[&str]) -> (Tracked, u64, u64) {
+    let adapter = common::root().join("tests/stacks/pool.toml");
+    let tracked = common::track_with(
+        scratch,
+        &["--adapters", adapter.to_str().expect("a path")],
+        &[("WHOFREED_OPTIONS", "check_stacks=1")],
+        host,
+        arguments,
+    );
+    let line = tracked.run.stderr.lines().find_map(|line| {
+        let line = line.strip_prefix("whofreed: ")?;
+        line.strip_suffix(" of them differ")?
+            .split_once(" stacks checked, ")
+    });
+    let (checked, differ) = line.expect("a line about the checks");
+    let number = |text: &str| text.parse().expect("a number");
+    let (checked, differ) = (number(checked), number(differ));
+    assert_eq!(total(&tracked.report, "excess"), 0);
+    (tracked, checked, differ)
+}
+
+#[test]
+fn every_stack_is_what_the_runtimes_unwinder_says() {
+    let scratch = Scratch::new("stacks");
+    let rounds = if common::soak() { "30000" } else { "1000" };
+    let (mut all, mut different) = (0, 0);
+    for flags in FLAGS {
+        let host = host(&scratch, "tests/stacks/torture.cpp", flags);
+        let (tracked, checked, differ) = checked(&scratch, &host, &["1", rounds, "2"]);
+        // All of them by our own unwinder.
+        let events = tracked.run.expect_code(0).truth()["events"].as_u64();
+        assert!(checked >= events.expect("the host counts"), "{checked}");
+        all += checked;
+        different += differ;
+    }
+    common::note(
+        "stacks held against the runtime's unwinder, and how many differ",
+        &format!("{all}, {different}"),
+    );
+    assert_eq!(different, 0);
+}
+
+/// Signals that come at any time, also into the middle of an unwind: the host lives, and what is lost is told.
+#[test]
+fn signals_at_any_time_do_no_harm() {
+    let scratch = Scratch::new("stacks-async");
+    let rounds = if common::soak() { "5000" } else { "300" };
+    for flags in &FLAGS[1..3] {
+        let host = host(&scratch, "tests/stacks/torture.cpp", flags);
+        let adapter = common::root().join("tests/stacks/pool.toml");
+        let adapter = adapter.to_str().expect("a path");
+        let tracked = common::track(
+            &scratch,
+            &["--adapters", adapter],
+            &host,
+            &["1", rounds, "2", "async"],
+        );
+        tracked.run.expect_code(0);
+        common::check_identities(&tracked.report);
+    }
+}
+
+/// What is known of return addresses is of the library that was there, and of no other.
+#[test]
+fn a_library_at_the_place_of_another_has_its_own_stacks() {
+    let scratch = Scratch::new("stacks-reload");
+    let host = host(&scratch, "tests/stacks/reload.c", &["-ldl"]);
+    let frame = |size: &str, name: &str| {
+        let size = format!("-DSIZE={size}");
+        let library = library(&scratch, "tests/stacks/frame.c", &[&size], name);
+        library.to_str().expect("a path").to_owned()
+    };
+    // Both sizes make instructions of the same length, so that the call returns to the same address.
+    let (small, large) = (frame("24", "small.so"), frame("88", "large.so"));
+    let times = if common::soak() { "20000" } else { "500" };
+    let (tracked, checked, differ) = checked(&scratch, &host, &[times, &small, &large]);
+    let truth = tracked.run.expect_code(0).truth();
+    assert!(truth["same"].as_u64() > Some(100), "{truth}");
+    assert!(Some(checked) >= truth["events"].as_u64(), "{checked}");
+    assert_eq!(differ, 0);
+}
+
+/// Code that was made at run time and registered is known to the runtime's unwinder alone, which is asked then.
+#[test]
+fn a_stack_through_registered_code_goes_on_to_main() {
+    let scratch = Scratch::new("stacks-jit");
+    let host = host(&scratch, "tests/stacks/jit.c", &[]);
+    let adapter = common::root().join("tests/stacks/pool.toml");
+    let options = ["--adapters", adapter.to_str().expect("a path")];
+    let tracked = common::track(&scratch, &options, &host, &[""; 0]);
+    tracked.run.expect_code(0);
+    assert_eq!(total(&tracked.report, "excess"), 1);
+    let freed = tracked.report["culprits"][0]["stacks"]["freed"].to_string();
+    assert!(freed.contains("\"main\""), "{freed}");
+}
