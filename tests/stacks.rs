@@ -78,7 +78,7 @@ fn every_stack_is_what_the_runtimes_unwinder_says() {
 
 /// Signals that come at any time, also into the middle of an unwind: the host lives, and what is lost is told.
 #[test]
-fn signals_at_any_time_do_no_harm() {
+fn signals_at_any_time_do_the_unwinder_no_harm() {
     let scratch = Scratch::new("stacks-async");
     let rounds = if common::soak() { "5000" } else { "300" };
     for flags in &FLAGS[1..3] {
@@ -98,7 +98,7 @@ fn signals_at_any_time_do_no_harm() {
 
 /// What is known of return addresses is of the library that was there, and of no other.
 #[test]
-fn a_library_at_the_place_of_another_has_its_own_stacks() {
+fn the_unwinder_knows_a_library_from_another_at_its_place() {
     let scratch = Scratch::new("stacks-reload");
     let host = host(&scratch, "tests/stacks/reload.c", &["-ldl"]);
     let frame = |size: &str, name: &str| {
@@ -118,7 +118,7 @@ fn a_library_at_the_place_of_another_has_its_own_stacks() {
 
 /// Code that was made at run time and registered is known to the runtime's unwinder alone, which is asked then.
 #[test]
-fn a_stack_through_registered_code_goes_on_to_main() {
+fn the_unwinder_leaves_registered_code_to_the_runtimes() {
     let scratch = Scratch::new("stacks-jit");
     let host = host(&scratch, "tests/stacks/jit.c", &[]);
     let adapter = common::root().join("tests/stacks/pool.toml");

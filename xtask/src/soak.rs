@@ -61,7 +61,7 @@ const SECTIONS: [Section; 9] = [
     Section {
         name: "stacks",
         about: "Stacks of every kind that an unwinder stumbles over, each unwound a second time by the C++ runtime's unwinder.",
-        measure: || tests_at_full_size("stacks"),
+        measure: || tests_at_full_size("unwinder"),
     },
     Section {
         name: "lifecycle",
