@@ -167,7 +167,8 @@ pub fn command(arguments: &[&str]) -> Outcome<()> {
     let about = format!(
         "`cargo xtask bench`: benches/churn.c, {PAIRS} pairs of malloc and free for each thread through twenty frames without frame \
          pointers, 48 different stacks; native and recorder by turns, medians of {turns}. Processor time is that of the host's process \
-         in its loop, threads of the recorder in it included, but not that of other processes."
+         in its loop, threads of the recorder in it included, but not that of other processes. Where blocks go from one thread to another, \
+         each waits for the other with sched_yield, which counts as processor time too."
     );
     DOCUMENT.write_section("Beside others", &about, &table)?;
     of_api(&folder, turns)
