@@ -247,7 +247,8 @@ fn walks_and_unloadings_keep_out_of_each_others_way() {
     });
 }
 
-/// Two addresses whose first place is the same: each has a rule of its own in the end, and who reads in between sees none or that.
+/// Two addresses whose first place is the same: each has a rule of its own in the end, and who reads in between sees
+/// none or that.
 #[test]
 fn two_addresses_with_one_place_never_get_each_other_s_rule() {
     const FIRST: usize = 0x1000;

@@ -1,4 +1,5 @@
-//! Stacks in real processes: of every kind that an unwinder stumbles over, each compared with what the C++ runtime's unwinder says.
+//! Stacks in real processes: of every kind that an unwinder stumbles over, each compared with what the C++ runtime's
+//! unwinder says.
 
 mod common;
 

@@ -65,26 +65,26 @@ impl Hooked {
     pub(super) fn find(number: usize) -> Option<Self> {
         let table = table()?;
         let Some(spare) = number.checked_sub(table.stub_count()) else {
-            let read = Self::read(table, number)?;
-            if let Some(place) = REMEMBERED_STUBS.get(number) {
-                place.set(read);
-            }
-            return Some(read);
+            return Self::own(table, number);
         };
         let (number, original) = resolver::spare(spare)?;
         let bound = Some(original);
         Some(Self {
             bound,
-            ..Self::read(table, number)?
+            ..Self::own(table, number)?
         })
     }
 
-    /// What the table says of a symbol's own stub.
-    fn read(table: Table<'static>, number: usize) -> Option<Self> {
+    /// What a symbol's own stub stands for.
+    fn own(table: Table<'static>, number: usize) -> Option<Self> {
+        let place = REMEMBERED_STUBS.get(number);
+        if let Some(known) = place.and_then(Remembered::get) {
+            return Some(*known);
+        }
         let stub = table.stub(number)?;
         let hook = table.hook(stub.hook as usize)?;
         let adapter = table.adapter(hook.adapter as usize)?;
-        Some(Self {
+        let read = Self {
             table,
             adapter_place: hook.adapter,
             adapter,
@@ -93,7 +93,11 @@ impl Hooked {
             number,
             device_seed: devices::seed(table.text(adapter.name)),
             bound: None,
-        })
+        };
+        if let Some(place) = place {
+            place.set(read);
+        }
+        Some(read)
     }
 
     pub(super) fn symbol(&self) -> &'static [u8] {

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
 use super::StackBuffer;
-use super::own_range;
+use super::trace_host;
 use crate::options;
 use crate::sys;
 
@@ -14,26 +14,19 @@ static DIFFERENT: AtomicU64 = AtomicU64::new(0);
 /// Compares the captured stack with that of the other unwinder; the first difference is shown.
 pub(super) fn check(buffer: &mut StackBuffer) {
     CHECKED.fetch_add(1, Ordering::Relaxed);
+    let depth = buffer.depth;
     let frames = buffer.frames();
-    let own = own_range();
     let (mut next, mut differ) = (0, false);
-    // SAFETY: as in `start`; the closure neither allocates nor unwinds.
-    unsafe {
-        backtrace::trace_unsynchronized(|frame| {
-            let address = frame.ip() as usize;
-            if own.contains(&address) || address == 0 {
-                return true;
-            }
-            let Some(&expected) = frames.get(next) else {
-                // More than are wanted, or one more than there is.
-                differ = next < options::get().depth;
-                return false;
-            };
-            next += 1;
-            differ = address != expected;
-            !differ
-        });
-    }
+    trace_host(|address| {
+        let Some(&expected) = frames.get(next) else {
+            // More than are wanted, or one more than there is.
+            differ = next < depth;
+            return false;
+        };
+        next += 1;
+        differ = address != expected;
+        !differ
+    });
     if (differ || next != frames.len()) && DIFFERENT.fetch_add(1, Ordering::Relaxed) == 0 {
         sys::complain(&format!(
             "a stack differs from that of the C++ runtime's unwinder from frame {next} on: {frames:x?}"

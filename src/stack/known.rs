@@ -1,8 +1,8 @@
-//! The numbers of stacks that were met before, by their return addresses as they are in the process: most events need not look
-//! further.
+//! The numbers of stacks that were met before, by their return addresses as they are in the process: most events need
+//! not look further.
 //!
-//! What a return address means changes when a library is unloaded. A number is from one epoch ([`unwind::rules`](super::unwind::rules));
-//! in a later one the stack is named anew, once, and keeps its entry.
+//! What a return address means changes when a library is unloaded. A number is from one epoch
+//! ([`unwind::rules`](super::unwind::rules)); in a later one the stack is named anew, once, and keeps its entry.
 //!
 //! **Architecture Invariant:** no lock, no allocation; entries are written before they are offered to the index, and only
 //! the number of an entry changes afterwards, which is one word.
@@ -157,8 +157,8 @@ impl Known {
     #[inline]
     fn words(&self, start: usize, len: usize) -> &[AtomicU64] {
         debug_assert!(start + len <= self.len, "the caller has looked for room");
-        // SAFETY: `start` and `len` are those of an entry, for which there was room; zeroed memory is valid as atomics, and the
-        // mapping is never given back.
+        // SAFETY: `start` and `len` are those of an entry, for which there was room; zeroed memory is valid as atomics,
+        // and the mapping is never given back.
         unsafe { std::slice::from_raw_parts(self.words.as_ptr().add(start), len) }
     }
 }

@@ -1,10 +1,10 @@
 //! The stack stop of an event's way: where the call came from, native and Python, as the number of an interned
 //! stack.
 //!
-//! Return addresses come from [`unwind`], which remembers the thread's last stack, and where that has no answer from the
-//! `backtrace` crate by `trace_unsynchronized`: `trace` takes a global lock. A stack that was met before has its
-//! number in [`known`]. Otherwise each address is turned into (module, offset) at once, against the module that is loaded there
-//! now, so that a library loaded later at the same place is never taken for this one.
+//! Return addresses come from [`unwind`], which remembers the thread's last stack, and where that has no answer from
+//! the `backtrace` crate by `trace_unsynchronized`: `trace` takes a global lock. A stack that was met before has its
+//! number in [`known`]. Otherwise each address is turned into (module, offset) at once, against the module that is
+//! loaded there now, so that a library loaded later at the same place is never taken for this one.
 
 mod checks;
 pub mod known;
@@ -51,7 +51,8 @@ const MAX_PAYLOAD: usize = COUNT_BYTES + 8 * (MAX_FRAMES + MAX_PYTHON_FRAMES);
 /// A thread's memory for one stack. Valid as zeros.
 #[derive(Debug)]
 pub struct StackBuffer {
-    /// The stack is the remembered one, of which at most `depth` frames are wanted. `frames` is filled when it is asked for.
+    /// The stack is the remembered one, of which at most `depth` frames are wanted. `frames` is filled when it is asked
+    /// for.
     is_remembered: bool,
     is_filled: bool,
     depth: usize,
@@ -97,6 +98,23 @@ fn own_range() -> Range<usize> {
     OWN_START.load(Ordering::Relaxed)..OWN_END.load(Ordering::Relaxed)
 }
 
+/// Whether a return address is the host's: ours are the innermost, and those of thunks whose real function led here.
+fn is_hosts(address: usize, own: &Range<usize>) -> bool {
+    address != 0 && !own.contains(&address)
+}
+
+/// Tells the host's return addresses by the C++ runtime's unwinder, the innermost first, until `tell` has enough.
+fn trace_host(mut tell: impl FnMut(usize) -> bool) {
+    let own = own_range();
+    // SAFETY: as in `start`; those who are told neither allocate nor unwind.
+    unsafe {
+        backtrace::trace_unsynchronized(|frame| {
+            let address = frame.ip() as usize;
+            !is_hosts(address, &own) || tell(address)
+        });
+    }
+}
+
 impl StackBuffer {
     /// Captures the calling thread's native stack, at most `depth` frames of it from the host's innermost on.
     pub fn capture(&mut self, depth: usize, at: CallSite) {
@@ -125,7 +143,7 @@ impl StackBuffer {
                 frame_pointer: at.frame_pointer,
             };
             // SAFETY: the host's call at which the event is has not returned.
-            return unsafe { self.remembered.capture(start) }.is_ok();
+            return unsafe { self.remembered.capture(start) }.is_some();
         }
         unwind::from_caller(&mut self.remembered)
     }
@@ -138,26 +156,17 @@ impl StackBuffer {
     /// The captured stack by the C++ runtime's unwinder.
     fn trace(&mut self) {
         self.is_filled = true;
-        let own = own_range();
         let depth = self.depth;
         let (frames, mut len, mut truncated) = (&mut self.frames, 0, false);
-        // SAFETY: as in `start`; the closure neither allocates nor unwinds.
-        unsafe {
-            backtrace::trace_unsynchronized(|frame| {
-                let address = frame.ip() as usize;
-                // Ours are the innermost, and those of thunks whose real function led here.
-                if own.contains(&address) || address == 0 {
-                    return true;
-                }
-                if len == depth {
-                    truncated = true;
-                    return false;
-                }
-                frames[len] = address;
-                len += 1;
-                true
-            });
-        }
+        trace_host(|address| {
+            if len == depth {
+                truncated = true;
+                return false;
+            }
+            frames[len] = address;
+            len += 1;
+            true
+        });
         self.len = len;
         self.truncated = truncated;
     }
@@ -177,7 +186,7 @@ impl StackBuffer {
         self.is_filled = true;
         let own = own_range();
         let addresses = self.remembered.addresses().iter().rev();
-        let mut hosts = addresses.filter(|address| **address != 0 && !own.contains(*address));
+        let mut hosts = addresses.filter(|address| is_hosts(**address, &own));
         self.len = 0;
         while self.len < self.depth
             && let Some(address) = hosts.next()

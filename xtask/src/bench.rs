@@ -53,23 +53,14 @@ const TOOLS: [Tool; 5] = [
         name: "whofreed",
         about: "stack of every allocate and free, verdict, all events on disk",
         fewer: 1,
-        command: |hosts, output| {
-            let mut command = whofreed(output);
-            command.arg(&hosts.plain);
-            command
-        },
+        command: |hosts, output| whofreed(hosts, output, "all"),
         needs: None,
     },
     Tool {
         name: "whofreed, stacks=excess",
         about: "verdict, all events on disk, no stacks of what is right",
         fewer: 1,
-        command: |hosts, output| {
-            let mut command = whofreed(output);
-            command.env("WHOFREED_OPTIONS", "stacks=excess");
-            command.arg(&hosts.plain);
-            command
-        },
+        command: |hosts, output| whofreed(hosts, output, "excess"),
         needs: None,
     },
     Tool {
@@ -106,11 +97,12 @@ const TOOLS: [Tool; 5] = [
     },
 ];
 
-fn whofreed(output: &Path) -> Command {
+fn whofreed(hosts: &Hosts, output: &Path, stacks: &str) -> Command {
     let mut command = Command::new(paths::binary());
-    command.args(["run", "--adapters", "libc", "--trace"]);
+    command.args(["run", "--adapters", "libc", "--stacks", stacks, "--trace"]);
     command.arg(output.join("trace.%p"));
     command.arg("--report").arg("/dev/null").arg("--");
+    command.arg(&hosts.plain);
     command
 }
 
@@ -267,7 +259,7 @@ fn measure(
         processor.push((with.processor_ns - native.processor_ns) / native.events);
         wall.push(with.wall_ns / native.wall_ns);
         memory.push((with.peak_kib - native.peak_kib) / 1024.0);
-        bytes.push(size_of(&output)? / native.events);
+        bytes.push(bytes_on_disk(&output)? / native.events);
     }
     Ok(format!(
         "{:.0} | {:.2} | {:.1} | {:.1}",
@@ -299,7 +291,7 @@ fn figures(command: &mut Command) -> Outcome<Figures> {
 }
 
 /// The bytes that files of a folder take on the disk.
-fn size_of(folder: &Path) -> Outcome<f64> {
+fn bytes_on_disk(folder: &Path) -> Outcome<f64> {
     use std::os::unix::fs::MetadataExt as _;
     let entries = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let blocks = entries.filter_map(|entry| Some(entry.ok()?.metadata().ok()?.blocks()));

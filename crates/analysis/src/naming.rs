@@ -39,8 +39,8 @@ const FEW: f64 = 0.4;
 
 /// What it takes to name one more site, in nats.
 const NAME: f64 = 6.0;
-/// The same, besides, of the one function that frees in the whole program, and that several others call: a runtime's own. It frees
-/// once for each call, so that who is wrong is nearly always who calls it.
+/// The same, besides, of the one function that frees in the whole program, and that several others call: a runtime's
+/// own. It frees once for each call, so that who is wrong is nearly always who calls it.
 const GATE: f64 = 20.0;
 /// Of so many frees that is taken for the one.
 const NEARLY_ALL: f64 = 0.9;

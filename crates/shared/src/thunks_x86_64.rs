@@ -139,8 +139,8 @@ macro_rules! restore {
     };
 }
 
-/// Reports a call, and ends in a jump to the real function: no frame of ours is left. Beside the frame there are `$wide` bytes above it, a
-/// multiple of 16, which `$store` fills and `$load` reads.
+/// Reports a call, and ends in a jump to the real function: no frame of ours is left. Beside the frame there are
+/// `$wide` bytes above it, a multiple of 16, which `$store` fills and `$load` reads.
 macro_rules! tail_thunk {
     (wide $wide:expr; store $store:expr; load $load:expr; $($operands:tt)*) => {
         naked_asm!(
@@ -192,9 +192,9 @@ macro_rules! tail_thunk {
     };
 }
 
-/// Calls the real function with the same registers and a copy of the stack arguments, and looks at what it did. When it is left by an
-/// exception, so is this, and [`pass`] hears of it. Without a ticket there is nothing to look at, and it ends in a jump. The `$wide`
-/// bytes lie below the frame; of results the first two registers are stored and loaded.
+/// Calls the real function with the same registers and a copy of the stack arguments, and looks at what it did. When it
+/// is left by an exception, so is this, and [`pass`] hears of it. Without a ticket there is nothing to look at, and it
+/// ends in a jump. The `$wide` bytes lie below the frame; of results the first two registers are stored and loaded.
 macro_rules! call_thunk {
     (wide $wide:expr; alignment $alignment:expr; store $store:expr; load $load:expr; store_result $store_result:expr; load_result $load_result:expr; $($operands:tt)*) => {
         naked_asm!(

@@ -1,7 +1,7 @@
 //! Makes the rule for an address from what the compiler left in the loaded object (`.eh_frame`, found by `.eh_frame_hdr`).
 //!
-//! The format is that of the Linux Standard Base (Core, 10.6) over DWARF 5's call frame information (6.4); `gimli` reads it.
-//! Nothing is allocated: rows are made on the stack.
+//! The format is that of the Linux Standard Base (Core, 10.6) over DWARF 5's call frame information (6.4); `gimli`
+//! reads it. Nothing is allocated: rows are made on the stack.
 
 use gimli::BaseAddresses;
 use gimli::EhFrame;
@@ -50,8 +50,8 @@ fn rule_at(address: usize) -> Option<Rule> {
     }
     let section = |start: usize| -> Option<&'static [u8]> {
         let len = found.end.checked_sub(start)?;
-        // SAFETY: the object is loaded, for it is on the stack that is being unwound; the tables lie in its mapping, and nothing
-        // beyond them is read.
+        // SAFETY: the object is loaded, for it is on the stack that is being unwound; the tables lie in its mapping,
+        // and nothing beyond them is read.
         Some(unsafe { std::slice::from_raw_parts(std::ptr::with_exposed_provenance(start), len) })
     };
     let bases = BaseAddresses::default().set_eh_frame_hdr(header_at as u64);
@@ -93,8 +93,8 @@ fn rule_at(address: usize) -> Option<Rule> {
 
 type Operations = [Option<Operation<Reader>>; MOST_OPERATIONS];
 
-/// Where the kernel keeps registers of what it interrupted, from the stack pointer of the trampoline on: `uc_mcontext` of the
-/// kernel's `struct ucontext` (arch/x86/include/uapi/asm/sigcontext.h).
+/// Where the kernel keeps registers of what it interrupted, from the stack pointer of the trampoline on: `uc_mcontext`
+/// of the kernel's `struct ucontext` (arch/x86/include/uapi/asm/sigcontext.h).
 pub mod interrupted {
     /// The frame pointer.
     pub const FRAME_POINTER: usize = 120;

@@ -1,8 +1,8 @@
 //! The entries of a table of rules: what one return address has, and how threads enter one for it at the same time.
 //!
-//! An entry's address never changes once it is there, and its rule is one word that carries the epoch it is from; so whoever reads
-//! both has a rule of that address, or sees that it is too old or not there yet. Addresses near each other have entries near each
-//! other: a program is at home in few pages of the table.
+//! An entry's address never changes once it is there, and its rule is one word that carries the epoch it is from; so
+//! whoever reads both has a rule of that address, or sees that it is too old or not there yet. Addresses near each
+//! other have entries near each other: a program is at home in few pages of the table.
 
 use super::rule::Rule;
 use crate::primitive::AtomicU64;

@@ -1,5 +1,5 @@
-//! The calling thread's stack in tens of nanoseconds, without frame pointers: what is remembered of the last one is verified, and only
-//! what has changed is unwound.
+//! The calling thread's stack in tens of nanoseconds, without frame pointers: what is remembered of the last one is
+//! verified, and only what has changed is unwound.
 //!
 //! Place on an event's way: [`StackBuffer::capture`](super::StackBuffer::capture) asks here first, and the C++ runtime's
 //! unwinder (the `backtrace` crate) where this has no answer.
@@ -48,7 +48,7 @@ pub fn from_caller(remembered: &mut Remembered) -> bool {
             frame_pointer,
         };
         // SAFETY: it is the stack that was given below, and the slot that of the call which calls us.
-        unsafe { (*remembered.cast::<Remembered>()).capture(start) }.is_ok()
+        unsafe { (*remembered.cast::<Remembered>()).capture(start) }.is_some()
     }
     // SAFETY: `at` takes the context as it is.
     unsafe { from_here(ptr::from_mut(remembered).cast(), at) }

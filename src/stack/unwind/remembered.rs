@@ -1,8 +1,9 @@
 //! The frames of the thread's last stack, and how they are brought up to date.
 //!
-//! Frames are numbered from the outermost, 0. Each has a *slot*, where its return address lies; its rule leads to the slot of the
-//! frame further out. For a caller whose frame pointer was saved, it is known where. The hash of a stack is the sum of a hash of each return
-//! address with its number, so that a frame that changes costs one subtraction and one addition, wherever it is.
+//! Frames are numbered from the outermost, 0. Each has a *slot*, where its return address lies; its rule leads to the
+//! slot of the frame further out. For a caller whose frame pointer was saved, it is known where. The hash of a stack is
+//! the sum of a hash of each return address with its number, so that a frame that changes costs one subtraction and one
+//! addition, wherever it is.
 
 use std::ptr::with_exposed_provenance;
 
@@ -17,17 +18,6 @@ use crate::sys;
 /// A frame that is larger is looked at twice: a wrong rule must not make the host crash.
 const LARGE: usize = 1 << 20;
 const WORD: usize = size_of::<usize>();
-
-/// Why there is no stack. The C++ runtime's unwinder may have one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unanswered {
-    /// A function on the stack finds its caller in a way that is not known here.
-    Rule,
-    /// There are more than [`MAX_FRAMES`].
-    Depth,
-    /// A rule leads to where no stack is.
-    Unreadable,
-}
 
 /// Valid as zeros: nothing is remembered.
 #[derive(Debug)]
@@ -142,21 +132,21 @@ impl Remembered {
 
     /// Makes it the stack that begins at `start`.
     ///
-    /// # Errors
-    /// Why there is none. Then nothing is remembered.
+    /// None, and nothing is remembered, where a function finds its caller in a way that is not known here, where there
+    /// are more than [`MAX_FRAMES`], or where a rule leads to what cannot be read. The C++ runtime's unwinder may have
+    /// an answer.
     ///
     /// # Safety
     /// `start` is that of a call on the calling thread that has not returned.
-    pub unsafe fn capture(&mut self, start: Start) -> Result<(), Unanswered> {
+    pub unsafe fn capture(&mut self, start: Start) -> Option<()> {
         let epoch = rules::epoch();
         if self.is_spent || self.epoch != epoch {
             self.forget();
             self.epoch = epoch;
         }
-        // A signal handler may jump out of the middle; nobody may believe then what stands here.
         // SAFETY: the caller's promise.
         let done = unsafe { self.update(start) };
-        if done.is_err() {
+        if done.is_none() {
             self.forget();
         }
         done
@@ -164,7 +154,7 @@ impl Remembered {
 
     /// # Safety
     /// As for [`Remembered::capture`].
-    unsafe fn update(&mut self, start: Start) -> Result<(), Unanswered> {
+    unsafe fn update(&mut self, start: Start) -> Option<()> {
         let mut frame_pointer = FramePointer {
             register: start.frame_pointer,
             saved_at: 0,
@@ -215,7 +205,7 @@ impl Remembered {
             // SAFETY: as above.
             right = unsafe { self.unwind(right, slot, &mut frame_pointer)? };
         }
-        Ok(())
+        Some(())
     }
 
     /// Whether the rule of a frame whose return address is the remembered one leads to where it led.
@@ -253,8 +243,9 @@ impl Remembered {
         self.hashes[index] = hash;
     }
 
-    /// Unwinds by rules from `slot` until a remembered slot further out than the frame `right` is met, or to the end, and puts what
-    /// was found between that and the frames from `right` on. Returns from which frame on all are right then.
+    /// Unwinds by rules from `slot` until a remembered slot further out than the frame `right` is met, or to the end,
+    /// and puts what was found between that and the frames from `right` on. Returns from which frame on all are right
+    /// then.
     ///
     /// # Safety
     /// `slot` is that of a frame of the stack, to which the frames from `right` on lead.
@@ -265,7 +256,7 @@ impl Remembered {
         right: usize,
         mut slot: usize,
         frame_pointer: &mut FramePointer,
-    ) -> Result<usize, Unanswered> {
+    ) -> Option<usize> {
         let inner = self.len - right;
         let mut met = right;
         if met > 0 && self.slots[met - 1] == slot {
@@ -278,7 +269,7 @@ impl Remembered {
         let mut exact = 0;
         loop {
             if fresh + inner >= MAX_FRAMES {
-                return Err(Unanswered::Depth);
+                return None;
             }
             let rule = if address == 0 {
                 Rule::plain(Kind::End)
@@ -309,7 +300,7 @@ impl Remembered {
                     fresh += 1;
                     let is_odd = next <= slot || next - slot > LARGE;
                     if !next.is_multiple_of(WORD) || is_odd && !sys::may_be_readable(next) {
-                        return Err(Unanswered::Unreadable);
+                        return None;
                     }
                     if next <= slot {
                         // On to another stack, which may be gone the next time.
@@ -347,14 +338,14 @@ impl Remembered {
                     met = 0;
                     break;
                 }
-                Kind::Other => return Err(Unanswered::Rule),
+                Kind::Other => return None,
             }
         }
         if met + fresh + inner > MAX_FRAMES {
-            return Err(Unanswered::Depth);
+            return None;
         }
         self.splice(right, met, fresh);
-        Ok(met)
+        Some(met)
     }
 
     /// Puts the `fresh` frames between the frames before `met` and those from `right` on.

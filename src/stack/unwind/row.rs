@@ -1,8 +1,8 @@
-//! A row of a function's call frame information, as far as rules are made of it: where the CFA, the caller's frame pointer, and the
-//! return address are.
+//! A row of a function's call frame information, as far as rules are made of it: where the CFA, the caller's frame
+//! pointer, and the return address are.
 //!
-//! `gimli` parses the instructions; they are carried out here (DWARF 5, 6.4.2), since a row with all registers takes more room than
-//! there is on a signal handler's small stack.
+//! `gimli` parses the instructions; they are carried out here (DWARF 5, 6.4.2), since a row with all registers takes
+//! more room than there is on a signal handler's small stack.
 
 use gimli::CallFrameInstruction;
 use gimli::CommonInformationEntry;

@@ -42,8 +42,9 @@ impl Rule {
         Self(kind as u64)
     }
 
-    /// The CFA lies `offset` bytes from what `kind` says, and the frame pointer of the caller, if it was saved, `saved` bytes from the CFA
-    /// (for [`Kind::Stored`]: from the frame pointer). [`Kind::Other`] where the numbers have no room.
+    /// The CFA lies `offset` bytes from what `kind` says, and the frame pointer of the caller, if it was saved, `saved`
+    /// bytes from the CFA (for [`Kind::Stored`]: from the frame pointer). [`Kind::Other`] where the numbers have no
+    /// room.
     pub fn new(kind: Kind, offset: i64, saved: Option<i64>) -> Self {
         let Ok(offset) = i32::try_from(offset) else {
             return Self::plain(Kind::Other);

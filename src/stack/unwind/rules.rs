@@ -1,8 +1,8 @@
 //! The rules by return address, for all threads: filled as addresses are met, and never emptied.
 //!
-//! When a library may have been unloaded a new epoch begins, and rules are made anew as they are asked for ([`entries`](super::entries)). A
-//! table that is half full is followed by one four times as large: the rules in the old one are made again, which is
-//! cheaper than to move them under everybody's eyes.
+//! When a library may have been unloaded a new epoch begins, and rules are made anew as they are asked for
+//! ([`entries`](super::entries)). A table that is half full is followed by one four times as large: the rules in the
+//! old one are made again, which is cheaper than to move them under everybody's eyes.
 //!
 //! **Architecture Invariant:** no lock, no allocation from the host's heap; a system call only where a table is made.
 
@@ -29,6 +29,8 @@ pub const EXACT: usize = 1 << 63;
 const FIRST: usize = 1 << 12;
 /// By how much each is larger than the one before.
 const GROWTH: usize = 4;
+
+/// A table at the beginning of its own mapping.
 #[derive(Debug)]
 #[repr(C)]
 struct Table {

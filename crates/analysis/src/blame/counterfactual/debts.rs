@@ -1,8 +1,10 @@
-//! Which surplus free an excess free is the doing of, free by free along an address: each explains one, and the oldest goes first.
+//! Which surplus free an excess free is the doing of, free by free along an address: each explains one, and the oldest
+//! goes first.
 
 use std::collections::VecDeque;
 
-/// Surplus frees that took a live instance, whose owner's free will look excessive; `None` where nobody knows whose they were.
+/// Surplus frees that took a live instance, whose owner's free will look excessive; `None` where nobody knows whose
+/// they were.
 #[derive(Debug, Default)]
 pub(super) struct Debts(VecDeque<Option<usize>>);
 

@@ -112,8 +112,8 @@ fn sentence(
     }
 }
 
-/// Takes back what is said of sites that are otherwise right and have few surplus frees beside those of another: that one may
-/// have left the traces that look like theirs, above all if nobody knows who it is.
+/// Takes back what is said of sites that are otherwise right and have few surplus frees beside those of another: that
+/// one may have left the traces that look like theirs, above all if nobody knows who it is.
 fn spare_beside_others(problem: &Problem, solution: &Solution, sentences: &mut [(u32, Sentence)]) {
     let counts = &solution.fit.counts;
     let surplus = |accused: u32| counts.surplus[accused as usize];
@@ -150,8 +150,8 @@ fn spare_beside_others(problem: &Problem, solution: &Solution, sentences: &mut [
     }
 }
 
-/// The most surplus frees of one that has some beside an accused: of those of whom it is not sure that they did it, of those of whom
-/// it is, and of any other.
+/// The most surplus frees of one that has some beside an accused: of those of whom it is not sure that they did it, of
+/// those of whom it is, and of any other.
 #[derive(Clone, Copy, Debug)]
 struct Beside {
     open: f64,
@@ -160,7 +160,8 @@ struct Beside {
 }
 
 impl Beside {
-    /// Whether so many surplus frees may be no more than traces of theirs; `costs` is what the description gets longer by without them.
+    /// Whether so many surplus frees may be no more than traces of theirs; `costs` is what the description gets longer
+    /// by without them.
     fn is_little(self, sentence: &Sentence, surplus: f64, costs: impl FnOnce() -> f64) -> bool {
         let Self { open, sure, other } = self;
         match sentence {

@@ -1,4 +1,5 @@
-//! What guilty groups and chains are called: by the labels of all frees, the innermost site that tells them from the innocent.
+//! What guilty groups and chains are called: by the labels of all frees, the innermost site that tells them from the
+//! innocent.
 
 #[cfg(test)]
 mod tests;
@@ -23,8 +24,8 @@ const MOST_DEPTH: usize = 64;
 /// A site through which so many excess frees came that nobody is accused of may be at fault itself: then it is named, and
 /// nobody who called it.
 const UNEXPLAINED: u64 = 3;
-/// What is called from no more sites may be right and wrong by turns, and by chance have been only right when called from one of
-/// them: where somebody else may have done it as well, who called it is not named without it.
+/// What is called from no more sites may be right and wrong by turns, and by chance have been only right when called
+/// from one of them: where somebody else may have done it as well, who called it is not named without it.
 const FEW_WAYS: usize = 2;
 /// A single label can err.
 const NOISE: Noise = Noise {
@@ -120,8 +121,8 @@ impl<'a> Names<'a> {
         groups.iter().map(name).collect()
     }
 
-    /// The innermost site of a group's stacks, among those that tell it from the others named with it and that `name` passes
-    /// over on its way outward, of which `is_it` holds.
+    /// The innermost site of a group's stacks, among those that tell it from the others named with it and that `name`
+    /// passes over on its way outward, of which `is_it` holds.
     fn passed(
         &self,
         group: u32,

@@ -31,18 +31,16 @@ type Alike = (bool, Option<SiteId>, Option<SiteId>);
 
 /// The rows to fit, in their order.
 pub(super) fn sample<'a>(text: &Text<'a>, sites: &Sites<'_>) -> Vec<Sampled<'a>> {
-    let rows = text.tally.rows.iter();
+    let rows = || text.tally.rows.iter();
     if !text.tally.rows.are_cut() {
-        return rows.map(|row| Sampled { row, weight: 1.0 }).collect();
+        return rows().map(|row| Sampled { row, weight: 1.0 }).collect();
     }
-    let rows: Vec<Row<'a>> = rows.collect();
-    let looks = rows
-        .iter()
-        .map(|row| (looks(text, sites, row), row.codes.len()));
+    let looks = rows().map(|row| (looks(text, sites, &row), row.codes.len()));
     let chosen = choose(&looks.collect::<Vec<_>>(), MOST_FITTED);
-    let sampled = chosen.into_iter().map(|(index, weight)| Sampled {
-        row: rows[index],
-        weight,
+    let mut chosen = chosen.into_iter().peekable();
+    let sampled = rows().enumerate().filter_map(|(index, row)| {
+        let (_, weight) = chosen.next_if(|one| one.0 == index)?;
+        Some(Sampled { row, weight })
     });
     sampled.collect()
 }
