@@ -1,6 +1,7 @@
 //! Where the chunks come from that threads write to, and where they go when they are full.
 
 use std::ptr::NonNull;
+use std::sync::atomic::AtomicPtr;
 use std::sync::atomic::AtomicU16;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicU64;
@@ -34,7 +35,21 @@ impl Recorder {
             Some(chunk) => chunk,
             None => self.grow(1)?,
         };
-        claim(chunk, kind);
+        // Without a writer nobody will use it again.
+        let is_reused = kind == chunk_kind::EVENTS && self.mail.has_writer();
+        let fill = if is_reused {
+            self.fills.fetch_add(1, Ordering::Relaxed) + 1
+        } else {
+            0
+        };
+        claim(
+            chunk,
+            Claim {
+                kind,
+                span: 0,
+                fill,
+            },
+        );
         Some(chunk)
     }
 
@@ -48,7 +63,7 @@ impl Recorder {
     }
 
     /// New chunks from the sink. What goes wrong is said once.
-    fn grow(&self, count: u32) -> Option<NonNull<u8>> {
+    pub(super) fn grow(&self, count: u32) -> Option<NonNull<u8>> {
         let _no_cancel = sys::NoCancel::new();
         match self.sink.grow(count) {
             Ok(chunks) => {
@@ -77,8 +92,14 @@ impl Recorder {
         }
     }
 
-    /// Makes sure that chunks are ready before they are needed. For the writer thread.
-    pub(super) fn prepare_chunks(&self) {
+    /// Makes sure that chunks are ready before they are needed, of the spare ones first. For the writer thread.
+    pub(super) fn prepare_chunks(&self, spare: &mut Vec<NonNull<u8>>) {
+        while let Some(chunk) = spare.pop() {
+            if !self.make_ready(chunk) {
+                spare.push(chunk);
+                return;
+            }
+        }
         if !matches!(self.sink, Sink::File(_)) || self.complained.load(Ordering::Relaxed) {
             return;
         }
@@ -86,28 +107,33 @@ impl Recorder {
             .ready
             .iter()
             .filter(|place| place.load(Ordering::Relaxed).is_null());
-        let missing = missing.count() as u32;
-        if missing < READY as u32 / 2 {
+        let missing = missing.count();
+        if missing < READY / 2 {
             return;
         }
-        let Some(chunks) = self.grow(missing) else {
+        let Some(chunks) = self.grow(missing as u32) else {
             return;
         };
-        let mut given = 0;
-        for place in &self.ready {
-            if given == missing {
-                break;
-            }
+        for number in 0..missing {
             // SAFETY: `grow` has given `missing` chunks in a row.
-            let chunk = unsafe { chunks.add(given as usize * CHUNK_SIZE) };
-            let free = std::ptr::null_mut();
-            if place
-                .compare_exchange(free, chunk.as_ptr(), Ordering::Release, Ordering::Relaxed)
-                .is_ok()
-            {
-                given += 1;
+            let chunk = unsafe { chunks.add(number * CHUNK_SIZE) };
+            if !self.make_ready(chunk) {
+                spare.push(chunk);
             }
         }
+    }
+
+    /// False when there are enough.
+    fn make_ready(&self, chunk: NonNull<u8>) -> bool {
+        let free = std::ptr::null_mut();
+        let offer = |place: &AtomicPtr<u8>| {
+            // Looked at before, since most are taken.
+            place.load(Ordering::Relaxed).is_null()
+                && place
+                    .compare_exchange(free, chunk.as_ptr(), Ordering::Release, Ordering::Relaxed)
+                    .is_ok()
+        };
+        self.ready.iter().any(offer)
     }
 
     /// A thread has filled a chunk.
@@ -118,8 +144,12 @@ impl Recorder {
         match &self.sink {
             Sink::Memory(_) => self.sealed.add(chunk),
             Sink::File(_) | Sink::Nowhere => {
-                if !self.mail.send(writer::Message::Sealed(chunk as usize)) {
-                    unmap_chunk(chunk);
+                let Some(chunk) = NonNull::new(chunk) else {
+                    return;
+                };
+                let address = chunk.as_ptr().expose_provenance();
+                if !self.mail.send(writer::Message::Sealed(address)) {
+                    unmap(chunk, CHUNK_SIZE);
                 }
             }
         }
@@ -140,14 +170,27 @@ impl Recorder {
             self.lose(count_events(chunk));
             chunk
         };
-        claim(chunk, chunk_kind::EVENTS);
+        let claimed = Claim {
+            kind: chunk_kind::EVENTS,
+            span: 0,
+            fill: 0,
+        };
+        claim(chunk, claimed);
         Some(chunk)
     }
 }
 
+/// What a chunk is to be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Claim {
+    pub(super) kind: u16,
+    pub(super) span: u16,
+    pub(super) fill: u64,
+}
+
 /// Begins an empty chunk: everything but the magic number first, so that a reader never sees an old content under
-/// a new header.
-fn claim(chunk: NonNull<u8>, kind: u16) {
+/// a new header. What it held before is told by another number before it is overwritten.
+pub(super) fn claim(chunk: NonNull<u8>, claim: Claim) {
     let at = |offset: usize| {
         // SAFETY: the offsets are those of fields of the header at the start of the chunk, which the calling
         // thread alone uses now.
@@ -158,17 +201,19 @@ fn claim(chunk: NonNull<u8>, kind: u16) {
         let committed = at(std::mem::offset_of!(ChunkHeader, committed)).cast::<AtomicU64>();
         committed.as_ref().store(0, Ordering::Release);
         let its_kind = at(std::mem::offset_of!(ChunkHeader, kind)).cast::<AtomicU16>();
-        its_kind.as_ref().store(kind, Ordering::Relaxed);
+        its_kind.as_ref().store(claim.kind, Ordering::Relaxed);
+        let span = at(std::mem::offset_of!(ChunkHeader, span)).cast::<AtomicU16>();
+        span.as_ref().store(claim.span, Ordering::Relaxed);
+        let fill = at(std::mem::offset_of!(ChunkHeader, fill)).cast::<AtomicU64>();
+        fill.as_ref().store(claim.fill, Ordering::Relaxed);
         let magic = at(std::mem::offset_of!(ChunkHeader, magic)).cast::<AtomicU32>();
         magic.as_ref().store(CHUNK_MAGIC, Ordering::Release);
     }
 }
 
 /// Lets go of a chunk of a file; the kernel has its content.
-pub(super) fn unmap_chunk(chunk: *mut u8) {
-    if let Some(chunk) = NonNull::new(chunk) {
-        // SAFETY: the chunk is sealed: its thread does not use it any more, and event chunks are read by nobody
-        // else through the mapping.
-        unsafe { sys::release(chunk, CHUNK_SIZE) };
-    }
+pub(super) fn unmap(chunk: NonNull<u8>, size: usize) {
+    // SAFETY: the chunk is sealed: its thread does not use it any more, and event chunks are read by nobody else
+    // through the mapping.
+    unsafe { sys::release(chunk, size) };
 }

@@ -1,12 +1,13 @@
 //! The record stop of an event's way: from a thread's hands into a mapping that outlives the process.
 //!
 //! A [`Recorder`] is one trace. Threads write to `chunks` of their own by a [`pen`]; full ones are sealed. The
-//! writer thread ([`writer`]) makes chunks ahead of need and takes care of the sealed ones; where there is none, as
-//! in a child forked behind our back, a thread makes its own.
+//! writer thread ([`writer`]) makes chunks ahead of need and compresses the sealed ones ([`compress`]), which are used
+//! again then; where there is none, as in a child forked behind our back, a thread makes its own, and they stay as they are.
 //!
 //! **Architecture Invariant:** nothing is lost silently. What cannot be written is counted in the trace's header.
 
 mod chunks;
+mod compress;
 pub mod dump;
 pub mod intern;
 pub mod pen;
@@ -78,6 +79,8 @@ pub struct Recorder {
     header: Option<NonNull<FileHeader>>,
     ready: [AtomicPtr<u8>; READY],
     sealed: Sealed,
+    /// How often a chunk was begun that will be used again.
+    fills: AtomicU64,
     dropped: AtomicU64,
     complained: AtomicBool,
     spoke_of_python: AtomicBool,
@@ -132,6 +135,7 @@ impl Recorder {
             header,
             ready: [const { AtomicPtr::new(std::ptr::null_mut()) }; READY],
             sealed: Sealed::new(places),
+            fills: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
             complained: AtomicBool::new(false),
             spoke_of_python: AtomicBool::new(false),

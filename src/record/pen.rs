@@ -23,15 +23,18 @@ use whofreed_trace::layout::chunk_kind;
 use zerocopy::IntoBytes;
 
 use crate::record::Recorder;
+use crate::record::chunks::unmap;
 
 /// The bytes that a chunk has for content.
 pub const CAPACITY: usize = CHUNK_SIZE - CHUNK_HEADER_SIZE;
 
-/// A chunk that one thread writes to, or none. Valid as zeros: none.
+/// A chunk, or several in a row, that one thread writes to; or none. Valid as zeros: none.
 #[derive(Debug)]
 pub struct Page {
     base: *mut u8,
     used: usize,
+    /// With its header.
+    size: usize,
 }
 
 impl Page {
@@ -39,19 +42,30 @@ impl Page {
     pub const NONE: Self = Self {
         base: ptr::null_mut(),
         used: 0,
+        size: 0,
     };
 
-    /// A chunk that was taken from the recorder, empty.
+    /// What was taken from the recorder, empty.
     #[must_use]
-    pub const fn new(base: NonNull<u8>) -> Self {
+    pub const fn new(base: NonNull<u8>, size: usize) -> Self {
         Self {
             base: base.as_ptr(),
             used: 0,
+            size,
         }
     }
 
-    const fn has_room(&self, len: usize) -> bool {
-        !self.base.is_null() && self.used + len <= CAPACITY
+    /// Whether so many bytes more fit in.
+    #[must_use]
+    pub const fn has_room(&self, len: usize) -> bool {
+        self.used + len + CHUNK_HEADER_SIZE <= self.size
+    }
+
+    /// Lets go of it; the kernel has its content.
+    pub fn unmap(self) {
+        if let Some(base) = NonNull::new(self.base) {
+            unmap(base, self.size);
+        }
     }
 
     /// Forgets what was begun and not committed.
@@ -68,7 +82,7 @@ impl Page {
     }
 
     /// Copies the pieces behind each other to the end of the chunk and commits them. Returns where they lie.
-    fn append(&mut self, pieces: &[&[u8]], padded_len: usize) -> *const u8 {
+    pub fn append(&mut self, pieces: &[&[u8]], padded_len: usize) -> *const u8 {
         debug_assert!(self.has_room(padded_len), "the caller has looked for room");
         // SAFETY: `has_room` holds, so everything up to `used + padded_len` lies inside the chunk, which is mapped
         // and which this thread alone writes to.
@@ -141,7 +155,7 @@ impl Pen {
                 recorder.seal(full, chunk_kind::EVENTS);
             }
             match recorder.take_chunk(chunk_kind::EVENTS) {
-                Some(chunk) => self.events = Page::new(chunk),
+                Some(chunk) => self.events = Page::new(chunk, CHUNK_SIZE),
                 None => return false,
             }
             self.announced = false;
@@ -178,7 +192,7 @@ impl Pen {
         }
         if !self.data.has_room(size) {
             // The old chunk stays mapped: what is in it is compared with later.
-            self.data = Page::new(recorder.take_chunk(chunk_kind::DATA)?);
+            self.data = Page::new(recorder.take_chunk(chunk_kind::DATA)?, CHUNK_SIZE);
         }
         let header = BlobHeader {
             len: u32::try_from(payload.len()).ok()?,

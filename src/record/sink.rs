@@ -155,17 +155,19 @@ fn copy_file(fd: i32, with_events: bool) -> io::Result<Vec<u8>> {
     file.read_exact_at(&mut bytes, 0)?;
     let len = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
     bytes.resize(len.max(HEADER_SIZE), 0);
-    let chunks = &mut bytes[HEADER_SIZE..];
-    for (number, chunk) in chunks.chunks_mut(CHUNK_SIZE).enumerate() {
-        let offset = (HEADER_SIZE + number * CHUNK_SIZE) as u64;
-        let start = chunk.len().min(CHUNK_HEADER_SIZE);
-        file.read_exact_at(&mut chunk[..start], offset)?;
-        let kind = ChunkHeader::read_from_prefix(chunk).map_or(0, |(header, _)| header.kind);
+    let mut at = HEADER_SIZE;
+    while at < bytes.len() {
+        let start = at..bytes.len().min(at + CHUNK_HEADER_SIZE);
+        file.read_exact_at(&mut bytes[start.clone()], at as u64)?;
+        let header = ChunkHeader::read_from_prefix(&bytes[start.clone()]);
+        let (kind, span) = header.map_or((0, 0), |(header, _)| (header.kind, header.span));
+        let end = bytes.len().min(at + usize::from(span.max(1)) * CHUNK_SIZE);
         if with_events || kind == chunk_kind::DATA {
-            file.read_exact_at(chunk, offset)?;
+            file.read_exact_at(&mut bytes[at..end], at as u64)?;
         } else {
-            chunk[..start].fill(0);
+            bytes[start].fill(0);
         }
+        at = end;
     }
     Ok(bytes)
 }

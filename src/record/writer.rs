@@ -1,12 +1,13 @@
 //! The shim's own thread: what an event must not wait for.
 //!
-//! It makes chunks ahead of need, lets go of sealed ones, and does what takes names: it prints excess frees and
+//! It makes chunks ahead of need, compresses sealed ones, and does what takes names: it prints excess frees and
 //! writes reports of the living process. Hooks tell it by a bounded channel and never wait: a message that does
 //! not fit is done without, or done by the sender. It polls, since a receiver that is parked makes the sender take
 //! a lock to wake it.
 
 use std::ffi::c_void;
 use std::ptr;
+use std::ptr::NonNull;
 use std::sync::atomic::AtomicI32;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicU64;
@@ -18,7 +19,7 @@ use crossbeam_channel::Sender;
 use once_cell::race::OnceBox;
 
 use crate::record::Recorder;
-use crate::record::chunks::unmap_chunk;
+use crate::record::compress::Compressor;
 use crate::record::dump;
 use crate::record::dump::ExcessNote;
 use crate::sys;
@@ -182,15 +183,18 @@ fn with_signals_blocked<T>(action: impl FnOnce() -> T) -> T {
 
 fn run(recorder: &'static Recorder, receiver: &Receiver<Message>) -> ! {
     let mut rounds_without_work = 0_u32;
+    let mut compressor = Compressor::default();
     loop {
-        recorder.prepare_chunks();
+        compressor.prepare(recorder);
         let mut worked = false;
         while let Ok(message) = receiver.try_recv() {
             worked = true;
             // A bug in a report must not end the thread that keeps the recording going.
-            let handling = std::panic::AssertUnwindSafe(|| handle(recorder, message));
+            let handling =
+                std::panic::AssertUnwindSafe(|| handle(recorder, &mut compressor, message));
             drop(std::panic::catch_unwind(handling));
             recorder.mail.handled.fetch_add(1, Ordering::Release);
+            compressor.prepare(recorder);
         }
         rounds_without_work = if worked {
             0
@@ -202,9 +206,13 @@ fn run(recorder: &'static Recorder, receiver: &Receiver<Message>) -> ! {
     }
 }
 
-fn handle(recorder: &'static Recorder, message: Message) {
+fn handle(recorder: &'static Recorder, compressor: &mut Compressor, message: Message) {
     match message {
-        Message::Sealed(chunk) => unmap_chunk(ptr::with_exposed_provenance_mut(chunk)),
+        Message::Sealed(chunk) => {
+            if let Some(chunk) = NonNull::new(ptr::with_exposed_provenance_mut(chunk)) {
+                compressor.take(recorder, chunk);
+            }
+        }
         Message::Print(note) => dump::print_excess(recorder, &note),
         Message::Report(errand) => {
             // SAFETY: whoever sent the errand waits until it is done before it lets go of it, or never does.

@@ -7,6 +7,7 @@ mod library;
 mod options;
 mod pipes;
 mod process;
+mod release;
 mod tally;
 
 use std::env;
@@ -276,7 +277,7 @@ fn preload(shim: &Path, hooks: Option<&Path>) -> OsString {
     list
 }
 
-/// Writes into the command's own trace how it ended; the shim could not know.
+/// Writes into the command's own trace how it ended, which the shim could not know, and gives back what it did not use.
 fn note_exit(path: &Path, ended: &Ended) {
     let result = OpenOptions::new()
         .read(true)
@@ -284,6 +285,7 @@ fn note_exit(path: &Path, ended: &Ended) {
         .open(path)
         .and_then(|file| {
             if traces::pid_of(path) == Some(ended.pid) {
+                release::unused(&file);
                 layout::write_exit(&file, ended.exit)
             } else {
                 Ok(())

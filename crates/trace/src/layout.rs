@@ -18,7 +18,7 @@ use crate::Exit;
 /// The first eight bytes of every trace.
 pub const MAGIC: [u8; 8] = *b"WHOFREED";
 /// The version of the format; a reader refuses any other.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Written as it is, read back reversed where the byte order differs.
 pub const BYTE_ORDER_MARK: u32 = 0x0102_0304;
 /// The size of the file header: as much as the largest page, so that chunks can be mapped on every machine.
@@ -27,6 +27,8 @@ pub const HEADER_SIZE: usize = 64 * 1024;
 pub const CHUNK_SIZE: usize = 64 * 1024;
 /// The size of a chunk's header.
 pub const CHUNK_HEADER_SIZE: usize = 64;
+/// How many chunks a segment takes.
+pub const SEGMENT_SPAN: u16 = 16;
 /// The size of an event.
 pub const EVENT_SIZE: usize = 64;
 /// The first four bytes of a chunk in use.
@@ -102,7 +104,8 @@ pub mod chunk_kind {
     pub const EVENTS: u16 = 1;
     /// Blobs; see [`crate::blob`].
     pub const DATA: u16 = 2;
-    /// Reserved for compressed segments. A reader of this version skips them as damage.
+    /// Blocks of events that stand for chunks of them; see [`crate::segment`]. As many chunks long as
+    /// [`super::ChunkHeader::span`] says.
     pub const SEGMENT: u16 = 3;
 }
 
@@ -114,12 +117,14 @@ pub struct ChunkHeader {
     pub magic: u32,
     /// One of [`chunk_kind`].
     pub kind: u16,
-    /// Zero.
-    pub reserved0: u16,
+    /// How many chunks in a row this is, with one header at the start: [`SEGMENT_SPAN`] for segments, 0 for one.
+    pub span: u16,
     /// Bytes behind this header that are whole. Written atomically, after what it covers.
     pub committed: u64,
+    /// The number of this filling of a chunk of events that will be used again once a block stands for it; 0 where it will not.
+    pub fill: u64,
     /// Zero.
-    pub reserved: [u64; 6],
+    pub reserved: [u64; 5],
 }
 
 /// [`EventRecord::kind`] of a record that tells which thread the following ones of the chunk are from.

@@ -9,7 +9,9 @@ mod events;
 pub mod frame;
 pub mod layout;
 pub mod read;
+pub mod segment;
 mod trace;
+mod unused;
 
 pub use events::Events;
 pub use events::FileEvents;
@@ -17,5 +19,6 @@ pub use events::Run;
 pub use frame::Frame;
 pub use frame::Language;
 pub use frame::StackNames;
+pub use unused::unused;
 
 pub use trace::*;

@@ -1,5 +1,7 @@
 //! The reader against whole, cut and broken files.
 
+mod common;
+
 use std::fs;
 use std::fs::File;
 
@@ -22,50 +24,16 @@ use whofreed_trace::blob::pack_python_frame;
 use whofreed_trace::layout;
 use whofreed_trace::layout::CHUNK_HEADER_SIZE;
 use whofreed_trace::layout::CHUNK_SIZE;
-use whofreed_trace::layout::ChunkHeader;
 use whofreed_trace::layout::EventRecord;
 use whofreed_trace::layout::FileHeader;
 use whofreed_trace::layout::HEADER_SIZE;
 use whofreed_trace::layout::chunk_kind;
 use whofreed_trace::read::read;
 use whofreed_trace::read::read_file;
-use zerocopy::FromZeros;
 use zerocopy::IntoBytes;
 
-fn header() -> FileHeader {
-    FileHeader {
-        magic: layout::MAGIC,
-        version: layout::VERSION,
-        byte_order: layout::BYTE_ORDER_MARK,
-        header_size: HEADER_SIZE as u32,
-        chunk_size: CHUNK_SIZE as u32,
-        event_size: layout::EVENT_SIZE as u32,
-        trace_id: 77,
-        session: 5,
-        pid: 4711,
-        flags: layout::FLAG_FORKED | layout::FLAG_UNJUDGED_COUNTED,
-        fork_parent: 3,
-        dropped_events: 2,
-        unjudged_events: 1,
-        chunks: 2,
-        exit_kind: layout::EXIT_SIGNAL,
-        exit_value: 9,
-        ..FileHeader::new_zeroed()
-    }
-}
-
-fn chunk(kind: u16, content: &[u8]) -> Vec<u8> {
-    let header = ChunkHeader {
-        magic: layout::CHUNK_MAGIC,
-        kind,
-        committed: content.len() as u64,
-        ..ChunkHeader::new_zeroed()
-    };
-    let mut bytes = header.as_bytes().to_vec();
-    bytes.extend(content);
-    bytes.resize(CHUNK_SIZE, 0);
-    bytes
-}
+use self::common::chunk;
+use self::common::header;
 
 fn blob(kind: u16, id: u32, write: impl FnOnce(&mut PayloadWriter<'_>)) -> Vec<u8> {
     let mut memory = [0; 4096];
@@ -283,7 +251,7 @@ fn what_is_no_trace_is_refused_with_its_place() {
     other[8] = 9;
     assert_eq!(
         refused(&other),
-        "at offset 8: the trace has format version 9, this whofreed reads version 1"
+        "at offset 8: the trace has format version 9, this whofreed reads version 2"
     );
     let mut swapped = sample();
     swapped[12..16].reverse();
