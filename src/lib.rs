@@ -21,6 +21,8 @@ pub mod abi;
 mod arena;
 #[cfg(not(loom))]
 pub mod client;
+
+mod clock;
 #[cfg(not(loom))]
 pub mod hook;
 pub mod index;

@@ -16,6 +16,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::clock;
 use crate::ledger::Ledger;
 use crate::linkmap;
 use crate::options;
@@ -197,6 +198,7 @@ fn make_world_here(is_nested: bool) -> Option<&'static World> {
             None => return no_memory(),
         },
     };
+    clock::start();
     let Some(recorder) = Recorder::start(options::get(), fork) else {
         return no_memory();
     };

@@ -179,3 +179,53 @@ fn a_trace_that_is_read_while_its_host_records_has_no_event_twice() {
     run.wait().expect("the launcher ends");
     check_steps(&read(&trace));
 }
+
+fn monotonic_ns() -> u64 {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the place is valid.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+#[test]
+fn times_are_those_of_the_monotonic_clock_whatever_clock_was_read() {
+    const LITTLE: u64 = 100_000;
+    let scratch = Scratch::new("clock");
+    let host = churn(&scratch);
+    let before = monotonic_ns();
+    let arguments = ["1", "100000"];
+    let tracked = common::track(&scratch, &["--adapters", "libc"], &host, &arguments);
+    let after = monotonic_ns();
+    let trace = read(&tracked.trace);
+    let mut events = Vec::new();
+    for run in trace.events.runs() {
+        trace
+            .events
+            .read(run.first, run.count as usize, &mut events);
+    }
+    let first = events
+        .iter()
+        .map(|event| event.time_ns)
+        .min()
+        .expect("some");
+    let last = events
+        .iter()
+        .map(|event| event.time_ns)
+        .max()
+        .expect("some");
+    assert!(
+        before < first && last < after,
+        "{before} {first} {last} {after}"
+    );
+    // The host has measured its loop, in which most of the events are.
+    let said = tracked.run.expect_code(0).stdout;
+    let wall = said
+        .split("wall_ns=")
+        .nth(1)
+        .and_then(|rest| rest.split(' ').next());
+    let wall: u64 = wall.and_then(|wall| wall.parse().ok()).expect("it says so");
+    assert!(wall < last - first + LITTLE, "{wall} {first} {last}");
+}

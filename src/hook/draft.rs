@@ -6,11 +6,11 @@ use whofreed_trace::layout;
 use whofreed_trace::layout::EventRecord;
 
 use super::CallSite;
+use crate::clock;
 use crate::ledger::Judged;
 use crate::options;
 use crate::process::World;
 use crate::stack::MAX_FRAMES;
-use crate::sys;
 use crate::thread::MAX_SCOPES;
 use crate::thread::ThreadState;
 
@@ -76,7 +76,7 @@ impl Draft {
         };
         let innermost = state.scope_depth.min(MAX_SCOPES).checked_sub(1);
         self.record.scope = innermost.map_or(0, |index| state.scopes[index]);
-        self.record.time = sys::monotonic_ns();
+        self.record.time = clock::now();
         if !state.pen.event(recorder, state.thread_id, &self.record) {
             recorder.lose(1);
         }

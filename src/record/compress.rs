@@ -24,11 +24,14 @@ use super::chunks::claim;
 use super::chunks::unmap;
 use super::pen::CAPACITY;
 use super::pen::Page;
+use crate::clock;
 
 /// So many chunks make a block: more of them hardly make it shorter, and what waits for others is not used again.
 const CHUNKS_OF_BLOCK: usize = 8;
-/// Times lose so many bits: sixteen nanoseconds are less than the reading of a clock takes.
-const TIME_SHIFT: u32 = 4;
+/// Nanoseconds lose so many bits: sixteen of them are less than the reading of a clock takes.
+const LOST_OF_NANOSECONDS: u32 = 4;
+/// Ticks lose as many as are no more time than that, at two thousand million of them a second.
+const LOST_OF_TICKS: u32 = 5;
 /// So many chunks wait for another time when many are needed, beside those that are ready.
 const MOST_SPARE: usize = 64;
 /// The bytes of a segment.
@@ -117,7 +120,12 @@ impl Compressor {
             records: full.records(),
         });
         let filled: Vec<Filled<'_>> = filled.collect();
-        let Some(block) = self.encoder.encode(&filled, TIME_SHIFT) else {
+        let lost = if clock::is_ticking() {
+            LOST_OF_TICKS
+        } else {
+            LOST_OF_NANOSECONDS
+        };
+        let Some(block) = self.encoder.encode(&filled, lost) else {
             return false;
         };
         if block.len() > filled.len() * CAPACITY / 2 {

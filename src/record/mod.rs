@@ -19,11 +19,13 @@ use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicPtr;
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
 use whofreed_trace::blob::blob_kind;
 use whofreed_trace::layout;
+use whofreed_trace::layout::Anchor;
 use whofreed_trace::layout::CHUNK_SIZE;
 use whofreed_trace::layout::EVENT_SIZE;
 use whofreed_trace::layout::FileHeader;
@@ -32,6 +34,7 @@ use self::chunks::READY;
 use self::intern::Interner;
 use self::sealed::Sealed;
 use self::sink::Sink;
+use crate::clock;
 use crate::options;
 use crate::options::Options;
 use crate::stack::known::Known;
@@ -142,6 +145,7 @@ impl Recorder {
         };
         recorder.write_header(options, fork);
         recorder.write_preamble(options);
+        recorder.tell_clocks();
         Some(recorder)
     }
 
@@ -173,8 +177,15 @@ impl Recorder {
             chunks: 0,
             exit_kind: 0,
             exit_value: 0,
-            reserved: 0,
+            clock: if clock::is_ticking() {
+                layout::CLOCK_TICKS
+            } else {
+                0
+            },
             unjudged_events: 0,
+            anchors: [clock::anchor(); 3],
+            anchor: 0,
+            reserved: 0,
         };
         // SAFETY: the header's mapping is large enough, and no other thread knows the recorder yet.
         unsafe { header.write(content) };
@@ -199,6 +210,31 @@ impl Recorder {
         // SAFETY: the offset is that of a u64 field of the header, which is aligned, mapped for ever, and from now
         // on written by atomics only.
         Some(unsafe { header.cast::<u8>().add(offset).cast::<AtomicU64>().as_ref() })
+    }
+
+    /// Writes down both clocks as they are now. For one thread at a time: who starts the trace, then the writer.
+    fn tell_clocks(&self) {
+        let Some(header) = self.header else {
+            return;
+        };
+        let header = header.cast::<u8>();
+        let word = |offset: usize| {
+            // SAFETY: the offset is that of an aligned u64 of the header, which is mapped for ever, and written by
+            // atomics only.
+            unsafe { header.add(offset).cast::<AtomicU64>().as_ref() }
+        };
+        // SAFETY: as above, for a u32.
+        let which = unsafe {
+            let offset = std::mem::offset_of!(FileHeader, anchor);
+            header.add(offset).cast::<AtomicU32>().as_ref()
+        };
+        let next = 1 - (which.load(Ordering::Relaxed) & 1);
+        let place =
+            std::mem::offset_of!(FileHeader, anchors) + (1 + next as usize) * size_of::<Anchor>();
+        let now = clock::anchor();
+        word(place + std::mem::offset_of!(Anchor, ticks)).store(now.ticks, Ordering::Relaxed);
+        word(place + std::mem::offset_of!(Anchor, ns)).store(now.ns, Ordering::Relaxed);
+        which.store(next, Ordering::Release);
     }
 
     /// Counts events that are judged and not recorded.

@@ -185,6 +185,7 @@ fn run(recorder: &'static Recorder, receiver: &Receiver<Message>) -> ! {
     let mut rounds_without_work = 0_u32;
     let mut compressor = Compressor::default();
     loop {
+        recorder.tell_clocks();
         compressor.prepare(recorder);
         let mut worked = false;
         while let Ok(message) = receiver.try_recv() {

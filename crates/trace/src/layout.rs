@@ -41,6 +41,9 @@ pub const FLAG_FORKED: u64 = 2;
 /// [`FileHeader::flags`]: `unjudged_events` is counted. In older traces any lost event may be one of them.
 pub const FLAG_UNJUDGED_COUNTED: u64 = 4;
 
+/// [`FileHeader::clock`]: ticks of a counter that the processor keeps; [`FileHeader::anchors`] tell what they mean.
+pub const CLOCK_TICKS: u32 = 1;
+
 /// [`FileHeader::exit_kind`]: the process ended by itself, `exit_value` is its code.
 pub const EXIT_CODE: u32 = 1;
 /// [`FileHeader::exit_kind`]: the process was killed, `exit_value` is the signal.
@@ -92,10 +95,26 @@ pub struct FileHeader {
     pub exit_kind: u32,
     /// The code or the signal.
     pub exit_value: i32,
-    /// Zero.
-    pub reserved: u32,
+    /// What the times of events are: 0 nanoseconds on the monotonic clock, or [`CLOCK_TICKS`].
+    pub clock: u32,
     /// Those of `dropped_events` that the ledger knows nothing of. Written atomically while the process lives.
     pub unjudged_events: u64,
+    /// Where times are ticks: both clocks at the start, and twice later. Written while the process lives.
+    pub anchors: [Anchor; 3],
+    /// Which of the last two is whole: 0 or 1. Written atomically, after it.
+    pub anchor: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Both clocks at one moment.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Anchor {
+    /// The processor's counter.
+    pub ticks: u64,
+    /// The monotonic clock, nanoseconds.
+    pub ns: u64,
 }
 
 /// What a chunk holds.
@@ -159,7 +178,7 @@ pub struct EventRecord {
     pub owner: u64,
     /// The size of an allocation, the capacity of a device, or the owner of the root.
     pub extra: u64,
-    /// The monotonic clock in nanoseconds.
+    /// When: see [`FileHeader::clock`].
     pub time: u64,
     /// The event's number at its address, from 1; 0 where there is none.
     pub step: u64,

@@ -5,6 +5,7 @@
 //! symbols are told later. [`Events`] are read a few at a time. The shim uses `layout` and `blob` alone.
 
 pub mod blob;
+mod clock;
 mod events;
 pub mod frame;
 pub mod layout;

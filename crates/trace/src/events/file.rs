@@ -11,6 +11,7 @@ use zerocopy::FromBytes;
 use super::Events;
 use super::Run;
 use crate::Event;
+use crate::clock::Clock;
 use crate::layout::EVENT_SIZE;
 use crate::layout::EventRecord;
 use crate::read::event_of;
@@ -25,6 +26,7 @@ pub struct FileEvents {
     /// Chunks that the host may use again while we read, copied.
     held: Vec<EventRecord>,
     blocks: Mutex<Blocks>,
+    clock: Clock,
 }
 
 /// A run, and where its first event lies.
@@ -59,8 +61,14 @@ struct Blocks {
 }
 
 impl Blocks {
-    /// The events of the block at `offset`.
-    fn at(&mut self, file: &File, offset: u64, size: u32) -> Option<Arc<Vec<EventRecord>>> {
+    /// The events of the block at `offset`, with their times in nanoseconds.
+    fn at(
+        &mut self,
+        file: &File,
+        offset: u64,
+        size: u32,
+        clock: &Clock,
+    ) -> Option<Arc<Vec<EventRecord>>> {
         if let Some(known) = self.kept.iter().rposition(|(of, _)| *of == offset) {
             self.kept[known..].rotate_left(1);
             return self.kept.last().map(|(_, events)| Arc::clone(events));
@@ -72,6 +80,9 @@ impl Blocks {
         self.bytes.resize(size as usize, 0);
         file.read_exact_at(&mut self.bytes, offset).ok()?;
         Block::read(&self.bytes).ok()?.events(events)?;
+        for event in events.iter_mut() {
+            event.time = clock.ns(event.time);
+        }
         let events = Arc::new(std::mem::take(events));
         self.kept.push((offset, Arc::clone(&events)));
         Some(events)
@@ -100,7 +111,8 @@ impl FileEvents {
             let bytes = &mut bytes[..left.min(AT_ONCE) * EVENT_SIZE];
             self.file.read_exact_at(bytes, offset).ok()?;
             for record in bytes.chunks_exact(EVENT_SIZE) {
-                let record = EventRecord::read_from_bytes(record).ok()?;
+                let mut record = EventRecord::read_from_bytes(record).ok()?;
+                record.time = self.clock.ns(record.time);
                 into.push(event_of(&record, thread)?);
             }
             left -= bytes.len() / EVENT_SIZE;
@@ -148,7 +160,7 @@ impl Events for FileEvents {
                 behind,
             } => {
                 let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
-                let events = blocks.at(&self.file, offset, size);
+                let events = blocks.at(&self.file, offset, size, &self.clock);
                 drop(blocks);
                 let start = behind as usize + skipped as usize;
                 let records = events.as_ref().and_then(|events| events.get(start..));
@@ -205,7 +217,7 @@ impl Table {
     }
 
     /// Notes the events of the block at `offset`.
-    pub(crate) fn add_block(&mut self, offset: u64, block: &Block<'_>) {
+    pub(crate) fn add_block(&mut self, offset: u64, block: &Block<'_>, clock: &Clock) {
         let size = block.size() as u32;
         let mut behind = 0;
         for run in block.runs() {
@@ -214,7 +226,7 @@ impl Table {
                 size,
                 behind,
             };
-            self.push(run.time, run.thread, u64::from(run.count), spot);
+            self.push(clock.ns(run.time), run.thread, u64::from(run.count), spot);
             self.count += u64::from(run.count);
             behind += run.count;
         }
@@ -231,13 +243,14 @@ impl Table {
         self.end = 0;
     }
 
-    pub(crate) fn of(mut self, file: File) -> FileEvents {
+    pub(crate) fn of(mut self, file: File, clock: Clock) -> FileEvents {
         self.places.shrink_to_fit();
         FileEvents {
             file,
             places: self.places,
             held: self.held,
             blocks: Mutex::default(),
+            clock,
         }
     }
 }

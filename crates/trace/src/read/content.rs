@@ -19,6 +19,7 @@ use crate::blob::blob_kind;
 use crate::blob::blob_size;
 use crate::blob::checksum;
 use crate::blob::text_of;
+use crate::clock::Clock;
 use crate::events::Table;
 use crate::layout::CHUNK_HEADER_SIZE;
 use crate::layout::CHUNK_MAGIC;
@@ -49,7 +50,7 @@ pub(super) trait Collect: Default {
     fn add_copy(&mut self, events: &[(u32, EventRecord)]);
 
     /// Takes the events of the block at `offset`; `None` where they cannot be read.
-    fn add_block(&mut self, offset: usize, block: &Block<'_>) -> Option<()>;
+    fn add_block(&mut self, offset: usize, block: &Block<'_>, clock: &Clock) -> Option<()>;
 }
 
 impl Collect for Vec<Event> {
@@ -65,9 +66,12 @@ impl Collect for Vec<Event> {
         );
     }
 
-    fn add_block(&mut self, _offset: usize, block: &Block<'_>) -> Option<()> {
+    fn add_block(&mut self, _offset: usize, block: &Block<'_>, clock: &Clock) -> Option<()> {
         let mut records = Vec::new();
         block.events(&mut records)?;
+        for record in &mut records {
+            record.time = clock.ns(record.time);
+        }
         let threads = block
             .runs()
             .flat_map(|run| (0..run.count).map(move |_| run.thread));
@@ -89,8 +93,8 @@ impl Collect for Table {
         }
     }
 
-    fn add_block(&mut self, offset: usize, block: &Block<'_>) -> Option<()> {
-        self.add_block(offset as u64, block);
+    fn add_block(&mut self, offset: usize, block: &Block<'_>, clock: &Clock) -> Option<()> {
+        self.add_block(offset as u64, block, clock);
         Some(())
     }
 }
@@ -106,6 +110,7 @@ pub(super) struct Head {
 
 pub(super) struct Content<E> {
     trace: Trace<()>,
+    clock: Clock,
     events: E,
     faults: usize,
     modules: BTreeMap<u32, crate::Module>,
@@ -122,6 +127,7 @@ impl<E: Collect> Content<E> {
     pub(super) fn new(header: &FileHeader) -> Self {
         Self {
             trace: trace_of(header),
+            clock: Clock::of(header),
             events: E::default(),
             faults: 0,
             modules: BTreeMap::new(),
@@ -218,9 +224,10 @@ impl<E: Collect> Content<E> {
     ) {
         let mut thread = 0;
         for (index, record) in bytes.chunks_exact(EVENT_SIZE).enumerate() {
-            let Ok(record) = EventRecord::read_from_bytes(record) else {
+            let Ok(mut record) = EventRecord::read_from_bytes(record) else {
                 return;
             };
+            record.time = self.clock.ns(record.time);
             if record.kind == KIND_THREAD {
                 thread = record.address as u32;
                 continue;
@@ -248,7 +255,11 @@ impl<E: Collect> Content<E> {
                 .find(|shape| !is_event(shape.kind, shape.verdict));
             if let Some(odd) = odd {
                 self.fault(offset + at, no_event(odd.kind, odd.verdict));
-            } else if self.events.add_block(offset + at, &block).is_none() {
+            } else if self
+                .events
+                .add_block(offset + at, &block, &self.clock)
+                .is_none()
+            {
                 self.fault(offset + at, "the events of a block cannot be read");
             } else {
                 self.replaced.extend(block.fills());

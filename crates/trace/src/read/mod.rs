@@ -21,6 +21,7 @@ use self::content::Content;
 use self::content::Head;
 use crate::Event;
 use crate::Trace;
+use crate::clock::Clock;
 use crate::events::FileEvents;
 use crate::events::Table;
 use crate::layout::CHUNK_HEADER_SIZE;
@@ -81,7 +82,7 @@ pub fn read_file(file: File) -> Result<Trace<FileEvents>, ReadError> {
     };
     let header = read_header(input.bytes(0, HEADER_SIZE)?)?;
     let (trace, events) = read_from::<_, Table>(&header, &mut input)?;
-    Ok(with_events(trace, events.of(file)))
+    Ok(with_events(trace, events.of(file, Clock::of(&header))))
 }
 
 /// Where the bytes of a trace come from.
