@@ -63,6 +63,7 @@ pub struct StackBuffer {
     len: usize,
     truncated: bool,
     python: [RawPythonFrame; MAX_PYTHON_FRAMES],
+    remembered_python: python::Remembered,
     /// The same in words of the trace.
     packed_python: [u64; MAX_PYTHON_FRAMES],
     payload: [u8; MAX_PAYLOAD],
@@ -228,7 +229,12 @@ impl StackBuffer {
         let mut intern_code = |file: &[u8], function: &[u8], first_line: u32| {
             intern_code(recorder, pen, text, file, function, first_line)
         };
-        let python = python::capture(&mut self.python, &mut intern_code);
+        let python = python::capture(
+            &mut self.python,
+            &mut self.remembered_python,
+            recorder.trace_id,
+            &mut intern_code,
+        );
         if python == 0 {
             say_why_no_python(recorder, pen, &mut self.text);
         }

@@ -99,6 +99,24 @@ def recursion(probe):
 
 
 @case
+def code_that_takes_the_place_of_other_code(probe):
+    """What is remembered of an address does not hold for what lies there next."""
+    places = set()
+    for number in range(600):
+        gap = "\n" * (number % 5)
+        name = f"made_{number % 7}"
+        source = f"def {name}(shot, probe):\n{gap} x = 1\n{gap} return shot(probe)\n"
+        scope = {}
+        exec(compile(source, f"/made/{number % 3}.py", "exec"), scope)
+        frames = scope[name](shot, probe)
+        assert frames[2][2] == name.encode(), frames
+        places.add(id(scope[name].__code__))
+        # The function holds its scope, and that holds the function.
+        scope.clear()
+    assert len(places) < 300, "no code took the place of another"
+
+
+@case
 def generators(probe):
     def inner():
         yield shot(probe)

@@ -14,28 +14,37 @@ pub(super) fn line_at(
     table: &[u8],
     first_line: i32,
     offset: i64,
-) -> Option<u32> {
-    if offset < 0 {
-        return u32::try_from(first_line).ok();
-    }
-    let line = match format {
-        LineFormat::Pairs => by_pairs(table, first_line, offset),
-        LineFormat::Locations => by_locations(table, first_line, offset),
+) -> Option<Found> {
+    let (line, read) = if offset < 0 {
+        (first_line, 0)
+    } else {
+        match format {
+            LineFormat::Pairs => by_pairs(table, first_line, offset)?,
+            LineFormat::Locations => by_locations(table, first_line, offset)?,
+        }
     };
-    line.and_then(|line| u32::try_from(line).ok())
+    let line = u32::try_from(line).ok()?;
+    Some(Found { line, read })
+}
+
+/// A line, and how many bytes of the table tell it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) line: u32,
+    pub(super) read: usize,
 }
 
 /// 3.10 (PEP 626): a length in bytes and a signed line delta; delta -128 means no line.
-fn by_pairs(table: &[u8], first_line: i32, offset: i64) -> Option<i32> {
+fn by_pairs(table: &[u8], first_line: i32, offset: i64) -> Option<(i32, usize)> {
     let (mut line, mut end) = (first_line, 0i64);
-    for pair in table.chunks_exact(2) {
+    for (number, pair) in table.chunks_exact(2).enumerate() {
         end += i64::from(pair[0]);
         let delta = pair[1].cast_signed();
         if delta != -128 {
             line = line.wrapping_add(i32::from(delta));
         }
         if end > offset {
-            return (delta != -128).then_some(line);
+            return (delta != -128).then_some((line, 2 * (number + 1)));
         }
     }
     None
@@ -43,7 +52,7 @@ fn by_pairs(table: &[u8], first_line: i32, offset: i64) -> Option<i32> {
 
 /// Since 3.11: entries that begin with a byte whose top bit is set: kind (4 bits) and length in
 /// 2-byte code units less one (3 bits); what follows depends on the kind.
-fn by_locations(table: &[u8], first_line: i32, offset: i64) -> Option<i32> {
+fn by_locations(table: &[u8], first_line: i32, offset: i64) -> Option<(i32, usize)> {
     /// By kind: size in bytes, and lines gone on. What follows a kind of 13 (no columns) or 14 (all
     /// written out) is read from the table.
     const SIZES: [u8; 16] = [2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 2, 2, 1];
@@ -61,13 +70,13 @@ fn by_locations(table: &[u8], first_line: i32, offset: i64) -> Option<i32> {
         if matches!(kind, 13 | 14) {
             line = line.wrapping_add(signed_varint(table.get(at + 1..)?));
         }
-        if end > offset {
-            return (kind != NO_LOCATION).then_some(line);
-        }
         at += usize::from(SIZES[usize::from(kind)]);
         // The bytes of an entry after its first have the top bit clear.
         while table.get(at).is_some_and(|byte| byte & 0x80 == 0) {
             at += 1;
+        }
+        if end > offset {
+            return (kind != NO_LOCATION).then_some((line, at.min(table.len())));
         }
     }
     None
@@ -99,7 +108,7 @@ mod tests {
     fn pairs_of_deltas() {
         // Bytes 0..4 line 10, 4..6 no line, 6..260 line 8 (two entries for a long range).
         let table = [4, 0, 2, 128, 254, 254_u8, 10, 0];
-        let at = |offset| line_at(LineFormat::Pairs, &table, 10, offset);
+        let at = |offset| line_at(LineFormat::Pairs, &table, 10, offset).map(|found| found.line);
         assert_eq!(at(-1), Some(10));
         assert_eq!(at(0), Some(10));
         assert_eq!(at(3), Some(10));
@@ -127,7 +136,18 @@ mod tests {
             0x80 | 3, // short form, same line
             5,
         ];
-        let at = |offset| line_at(LineFormat::Locations, &table, 100, offset);
+        let find = |offset| line_at(LineFormat::Locations, &table, 100, offset);
+        let at = |offset| find(offset).map(|found| found.line);
+        for offset in 0..32 {
+            // What is behind the bytes that tell a line does not change it.
+            if let Some(found) = find(offset) {
+                let start = &table[..found.read];
+                assert_eq!(
+                    line_at(LineFormat::Locations, start, 100, offset),
+                    Some(found)
+                );
+            }
+        }
         assert_eq!(at(-2), Some(100));
         assert_eq!(at(0), Some(103));
         assert_eq!(at(1), Some(103));

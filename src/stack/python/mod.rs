@@ -15,6 +15,7 @@
 mod interpreter;
 mod layout;
 mod lines;
+mod remembered;
 mod text;
 mod verify;
 mod walk;
@@ -22,6 +23,7 @@ mod walk;
 pub use interpreter::Status;
 pub(super) use interpreter::known_status;
 pub use interpreter::status;
+pub use remembered::Remembered;
 
 use crate::linkmap::HIGHEST;
 use crate::linkmap::LOWEST;
@@ -45,17 +47,27 @@ pub struct RawPythonFrame {
 /// Both texts are UTF-8, cut to 512 bytes (of a file name the beginning is cut off).
 pub type InternCode<'a> = dyn FnMut(&[u8], &[u8], u32) -> u32 + 'a;
 
-/// Writes the calling thread's Python frames, innermost first, and returns how many.
+/// Writes the calling thread's Python frames, innermost first, and returns how many. `trace` is the one that
+/// `intern_code` numbers codes for.
 ///
 /// 0 when there is no Python, not on this thread, or none that can be read ([`status`]).
-pub fn capture(frames: &mut [RawPythonFrame], intern_code: &mut InternCode<'_>) -> usize {
-    interpreter::with_current(|interpreter| walk_into(interpreter, frames, intern_code))
-        .unwrap_or(0)
+pub fn capture(
+    frames: &mut [RawPythonFrame],
+    remembered: &mut Remembered,
+    trace: u64,
+    intern_code: &mut InternCode<'_>,
+) -> usize {
+    interpreter::with_current(|interpreter| {
+        remembered.begin(trace);
+        walk_into(interpreter, frames, remembered, intern_code)
+    })
+    .unwrap_or(0)
 }
 
 fn walk_into(
     interpreter: &Interpreter,
     frames: &mut [RawPythonFrame],
+    remembered: &mut Remembered,
     intern_code: &mut InternCode<'_>,
 ) -> usize {
     let Some(thread_state) = interpreter.thread_state() else {
@@ -64,18 +76,14 @@ fn walk_into(
     if interpreter::unverified() && !verify::once(interpreter, thread_state) {
         return 0;
     }
-    let mut known = walk::KnownCodes::default();
     let mut count = 0;
     walk::walk(interpreter, thread_state, &mut |frame| {
         let Some(slot) = frames.get_mut(count) else {
             return false;
         };
-        let code = known.get_or_insert(frame.code, || {
-            walk::with_names(interpreter, frame, &mut *intern_code)
-        });
         *slot = RawPythonFrame {
-            code,
-            line: frame.line,
+            code: remembered.code(interpreter, frame, intern_code),
+            line: remembered.line(interpreter, frame),
             is_entry: frame.is_entry,
         };
         count += 1;

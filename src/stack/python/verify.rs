@@ -11,6 +11,7 @@ use super::interpreter::Interpreter;
 use super::layout::Entry;
 use super::layout::TYPE;
 use super::peek;
+use super::remembered::line_of;
 use super::text::Keep;
 use super::text::MOST_TEXT;
 use super::text::text_of;
@@ -153,7 +154,7 @@ fn globals_of(interpreter: &Interpreter, frame: &Frame) -> Option<usize> {
 }
 
 fn compare_frame(interpreter: &Interpreter, frame: &Frame, public: &Public) -> Option<Difference> {
-    let same_line = |line: c_int| u32::try_from(line).unwrap_or(0) == frame.line;
+    let same_line = |line: c_int| u32::try_from(line).unwrap_or(0) == line_of(interpreter, frame);
     // SAFETY: the GIL is held. The walk gives live frames and codes of this thread, or, were the
     // layout wrong, none at all, by the type of the code. Only the new reference is released.
     let (code, line) = unsafe {

@@ -1,11 +1,9 @@
 //! The walk over the frames of one thread.
 
-use super::InternCode;
 use super::interpreter::Interpreter;
 use super::layout::Entry;
 use super::layout::SIZE;
 use super::layout::TYPE;
-use super::lines::line_at;
 use super::peek;
 use super::text::Keep;
 use super::text::MOST_TEXT;
@@ -28,8 +26,8 @@ pub(super) struct Frame {
     pub first_line: u32,
     /// Byte offset of the instruction being run.
     pub offset: i64,
-    /// 0: none.
-    pub line: u32,
+    /// Where the interpreter keeps the line itself.
+    pub traced_line: Option<u32>,
     pub is_entry: bool,
 }
 
@@ -119,11 +117,13 @@ fn read_frame(interpreter: &Interpreter, address: usize) -> Option<Option<Frame>
             return None;
         }
         let first_line: i32 = peek(code, layout.code.first_line)?;
-        let mut line = None;
+        let mut traced_line = None;
         let (offset, is_entry) = match at.entry {
-            Entry::Every { traced_line } => {
-                let traced: i32 = peek(address, traced_line)?;
-                line = u32::try_from(traced).ok().filter(|line| *line != 0);
+            Entry::Every {
+                traced_line: at_line,
+            } => {
+                let traced: i32 = peek(address, at_line)?;
+                traced_line = u32::try_from(traced).ok().filter(|line| *line != 0);
                 (
                     Some(i64::from(peek::<i32>(address, at.position)?) * 2),
                     true,
@@ -143,16 +143,12 @@ fn read_frame(interpreter: &Interpreter, address: usize) -> Option<Option<Frame>
         let Some(offset) = offset else {
             return Some(None);
         };
-        let line = line.or_else(|| {
-            let table = table_of(interpreter, code)?;
-            line_at(layout.lines, table, first_line, offset)
-        });
         Some(Some(Frame {
             address,
             code,
             first_line: u32::try_from(first_line).unwrap_or(0),
             offset,
-            line: line.unwrap_or(0),
+            traced_line,
             is_entry,
         }))
     }
@@ -182,9 +178,11 @@ unsafe fn offset_in(
     complete.then_some(offset)
 }
 
+/// The line table of a code object.
+///
 /// # Safety
 /// `code` is a live code object.
-unsafe fn table_of<'a>(interpreter: &Interpreter, code: usize) -> Option<&'a [u8]> {
+pub(super) unsafe fn table_of<'a>(interpreter: &Interpreter, code: usize) -> Option<&'a [u8]> {
     let layout = &interpreter.layout;
     // SAFETY: a code object holds its line table, an immutable bytes object, while it lives; the
     // type is checked before the size is believed.
@@ -199,14 +197,14 @@ unsafe fn table_of<'a>(interpreter: &Interpreter, code: usize) -> Option<&'a [u8
     }
 }
 
-/// Calls `intern` with file, name and first line of the frame's code.
-pub(super) fn with_names(
+/// File and name of the frame's code. `buffers` are for what is not plain ASCII.
+pub(super) fn names_of<'a>(
     interpreter: &Interpreter,
     frame: &Frame,
-    intern: &mut InternCode<'_>,
-) -> u32 {
+    buffers: &'a mut [[u8; MOST_TEXT]; 2],
+) -> (&'a [u8], &'a [u8]) {
     let layout = &interpreter.layout;
-    let (mut file_buffer, mut name_buffer) = ([0; MOST_TEXT], [0; MOST_TEXT]);
+    let [file_buffer, name_buffer] = buffers;
     let string = interpreter.string_type;
     // SAFETY: the frame's code is alive (`read_frame`), and holds both strings. Only the import
     // machinery ever replaces a file name, in code that it has just read and nobody runs yet.
@@ -214,29 +212,9 @@ pub(super) fn with_names(
         let file = peek(frame.code, layout.code.file).unwrap_or(0);
         let name = peek(frame.code, layout.code.name).unwrap_or(0);
         (
-            text_of(file, string, &layout.text, Keep::End, &mut file_buffer),
-            text_of(name, string, &layout.text, Keep::Start, &mut name_buffer),
+            text_of(file, string, &layout.text, Keep::End, file_buffer),
+            text_of(name, string, &layout.text, Keep::Start, name_buffer),
         )
     };
-    intern(file.unwrap_or(b"?"), name.unwrap_or(b"?"), frame.first_line)
-}
-
-/// The codes met in one capture, so that recursion asks for each only once.
-///
-/// Within one capture an address names one code: the frames keep all of them alive. Across captures
-/// it does not.
-#[derive(Default)]
-pub(super) struct KnownCodes {
-    slots: [(usize, u32); 16],
-}
-
-impl KnownCodes {
-    pub(super) fn get_or_insert(&mut self, code: usize, make: impl FnOnce() -> u32) -> u32 {
-        // Code objects are 16-byte aligned and some 200 bytes apart.
-        let slot = &mut self.slots[(code >> 4 ^ code >> 9) % 16];
-        if slot.0 != code {
-            *slot = (code, make());
-        }
-        slot.1
-    }
+    (file.unwrap_or(b"?"), name.unwrap_or(b"?"))
 }

@@ -16,11 +16,34 @@ mod stack {
 }
 
 use stack::python::RawPythonFrame;
+use stack::python::Remembered;
 use stack::python::Status;
-use stack::python::capture;
 use stack::python::status;
+use std::cell::RefCell;
 use std::ffi::CStr;
 use std::ffi::c_void;
+use std::mem::MaybeUninit;
+
+/// File, name and first line of a code.
+type Code = (Vec<u8>, Vec<u8>, u32);
+
+thread_local! {
+    /// What each thread remembers, and the codes that it has met.
+    static KEPT: RefCell<(Box<Remembered>, Vec<Code>)> = RefCell::new((nothing(), Vec::new()));
+}
+
+fn nothing() -> Box<Remembered> {
+    // SAFETY: it is valid as zeros.
+    Box::new(unsafe { MaybeUninit::zeroed().assume_init() })
+}
+
+/// A capture by a thread that remembers nothing.
+fn capture(
+    frames: &mut [RawPythonFrame],
+    intern_code: &mut stack::python::InternCode<'_>,
+) -> usize {
+    stack::python::capture(frames, &mut nothing(), 1, intern_code)
+}
 
 /// Copies `text` to `out` and returns its length.
 ///
@@ -39,14 +62,22 @@ unsafe fn put(text: &[u8], out: *mut u8, size: usize) -> usize {
 /// `out` has room for `size` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn probe_capture(out: *mut u8, size: usize) -> usize {
-    let mut codes: Vec<(Vec<u8>, Vec<u8>, u32)> = Vec::new();
     let mut frames = vec![RawPythonFrame::default(); 4096];
-    let count = capture(&mut frames, &mut |file, name, first_line| {
-        codes.push((file.to_vec(), name.to_vec(), first_line));
-        u32::try_from(codes.len() - 1).expect("few codes")
+    let text = KEPT.with_borrow_mut(|(remembered, codes)| {
+        let mut intern = |file: &[u8], name: &[u8], first_line: u32| {
+            codes.push((file.to_vec(), name.to_vec(), first_line));
+            u32::try_from(codes.len() - 1).expect("few codes")
+        };
+        let count = stack::python::capture(&mut frames, remembered, 1, &mut intern);
+        told(&frames[..count], codes)
     });
+    // SAFETY: the caller's promise.
+    unsafe { put(&text, out, size) }
+}
+
+fn told(frames: &[RawPythonFrame], codes: &[Code]) -> Vec<u8> {
     let mut text = Vec::new();
-    for frame in &frames[..count] {
+    for frame in frames {
         let (file, name, first_line) = &codes[frame.code as usize];
         let numbers = format!(
             "{}\t{}\t{first_line}\t",
@@ -59,8 +90,7 @@ pub unsafe extern "C" fn probe_capture(out: *mut u8, size: usize) -> usize {
         text.extend_from_slice(file);
         text.push(b'\n');
     }
-    // SAFETY: the caller's promise.
-    unsafe { put(&text, out, size) }
+    text
 }
 
 /// `status()` as text.
@@ -96,13 +126,15 @@ pub unsafe extern "C" fn probe_many(times: u64, most: usize, nanoseconds: *mut f
     let mut frames = vec![RawPythonFrame::default(); most];
     let mut total = 0u64;
     let mut sum = 0usize;
+    let mut remembered = nothing();
     let begin = thread_seconds();
     for _ in 0..times {
-        total += capture(&mut frames, &mut |file, name, first_line| {
+        let mut intern = |file: &[u8], name: &[u8], first_line: u32| {
             // As cheap as an interner can be, but it touches what it is given.
             sum = sum.wrapping_add(usize::from(*file.last().unwrap_or(&0)) + name.len());
             first_line
-        }) as u64;
+        };
+        total += stack::python::capture(&mut frames, &mut remembered, 1, &mut intern) as u64;
     }
     let cost = (thread_seconds() - begin) * 1e9 / (times.max(1)) as f64;
     std::hint::black_box(sum);
