@@ -14,8 +14,10 @@ use whofreed_trace::layout::ChunkHeader;
 use whofreed_trace::layout::EventRecord;
 use whofreed_trace::layout::SEGMENT_SPAN;
 use whofreed_trace::layout::chunk_kind;
+use whofreed_trace::segment::CHUNKS_OF_BLOCK;
 use whofreed_trace::segment::Encoder;
 use whofreed_trace::segment::Filled;
+use whofreed_trace::segment::lost_time_bits;
 use zerocopy::FromBytes;
 
 use super::Recorder;
@@ -26,12 +28,6 @@ use super::pen::CAPACITY;
 use super::pen::Page;
 use crate::clock;
 
-/// So many chunks make a block: more of them hardly make it shorter, and what waits for others is not used again.
-const CHUNKS_OF_BLOCK: usize = 8;
-/// Nanoseconds lose so many bits: sixteen of them are less than the reading of a clock takes.
-const LOST_OF_NANOSECONDS: u32 = 4;
-/// Ticks lose as many as are no more time than that, at two thousand million of them a second.
-const LOST_OF_TICKS: u32 = 5;
 /// So many chunks wait for another time when many are needed, beside those that are ready.
 const MOST_SPARE: usize = 64;
 /// The bytes of a segment.
@@ -120,11 +116,7 @@ impl Compressor {
             records: full.records(),
         });
         let filled: Vec<Filled<'_>> = filled.collect();
-        let lost = if clock::is_ticking() {
-            LOST_OF_TICKS
-        } else {
-            LOST_OF_NANOSECONDS
-        };
+        let lost = lost_time_bits(clock::is_ticking());
         let Some(block) = self.encoder.encode(&filled, lost) else {
             return false;
         };

@@ -2,12 +2,12 @@
 
 mod command;
 mod files;
+mod finish;
 mod hooks;
 mod library;
 mod options;
 mod pipes;
 mod process;
-mod release;
 mod tally;
 
 use std::env;
@@ -277,7 +277,7 @@ fn preload(shim: &Path, hooks: Option<&Path>) -> OsString {
     list
 }
 
-/// Writes into the command's own trace how it ended, which the shim could not know, and gives back what it did not use.
+/// Writes into the command's own trace how it ended, which the shim could not know, and makes it as short as it can be.
 fn note_exit(path: &Path, ended: &Ended) {
     let result = OpenOptions::new()
         .read(true)
@@ -285,7 +285,7 @@ fn note_exit(path: &Path, ended: &Ended) {
         .open(path)
         .and_then(|file| {
             if traces::pid_of(path) == Some(ended.pid) {
-                release::unused(&file);
+                finish::finish(path, &file);
                 layout::write_exit(&file, ended.exit)
             } else {
                 Ok(())

@@ -7,19 +7,20 @@
 pub mod blob;
 mod clock;
 mod events;
+mod finish;
 pub mod frame;
 pub mod layout;
 pub mod read;
 pub mod segment;
 mod trace;
-mod unused;
 
 pub use events::Events;
 pub use events::FileEvents;
 pub use events::Run;
+pub use finish::compress_rest;
+pub use finish::unused;
 pub use frame::Frame;
 pub use frame::Language;
 pub use frame::StackNames;
-pub use unused::unused;
 
 pub use trace::*;

@@ -10,6 +10,7 @@ use tempfile::NamedTempFile;
 use whofreed_trace::Event;
 use whofreed_trace::EventKind;
 use whofreed_trace::Events;
+use whofreed_trace::compress_rest;
 use whofreed_trace::layout;
 use whofreed_trace::layout::CHUNK_SIZE;
 use whofreed_trace::layout::ChunkHeader;
@@ -21,6 +22,7 @@ use whofreed_trace::read::read;
 use whofreed_trace::read::read_file;
 use whofreed_trace::segment::Encoder;
 use whofreed_trace::segment::Filled;
+use whofreed_trace::unused;
 use zerocopy::FromZeros;
 use zerocopy::IntoBytes;
 
@@ -231,4 +233,51 @@ proptest! {
             prop_assert!(trace.events.len() <= 140);
         }
     }
+}
+
+/// A file of these bytes, and what it is after its process has ended.
+fn finished(bytes: &[u8]) -> Vec<u8> {
+    let mut written = NamedTempFile::new().expect("a folder for files");
+    written.write_all(bytes).expect("room for it");
+    compress_rest(written.as_file()).expect("it can be written");
+    let mut finished = std::fs::read(written.path()).expect("it is there");
+    for part in unused(written.as_file()).expect("it can be read") {
+        finished[part.start as usize..part.end as usize].fill(0);
+    }
+    finished
+}
+
+#[test]
+fn what_was_left_when_a_process_ended_is_compressed_and_what_is_unused_is_given_back() {
+    let bytes = file(&[
+        filled(1, &records(7, 0, 500)),
+        segment(&[&[(1, records(7, 0, 500))]]),
+        filled(2, &records(7, 500, 900)),
+        chunk(chunk_kind::EVENTS, records(9, 0, 20).as_bytes()),
+        filled(3, &records(8, 0, 600)),
+    ]);
+    let before = owners(&bytes);
+    let finished = finished(&bytes);
+    assert_eq!(owners(&finished), before);
+    assert_eq!(read(&finished).expect("a trace").damage, []);
+    let in_use = |bytes: &[u8]| {
+        bytes
+            .chunks(4096)
+            .filter(|page| page.iter().any(|byte| *byte != 0))
+            .count()
+    };
+    let (was, is) = (in_use(&bytes), in_use(&finished));
+    assert!(is < was / 3, "{is} pages instead of {was}");
+}
+
+#[test]
+fn a_trace_without_anything_left_stays_as_it_is() {
+    let whole = file(&[segment(&[&[(1, records(7, 0, 500))]])]);
+    assert_eq!(finished(&whole), whole);
+    // Of one that was cut, nothing is known.
+    let cut = &file(&[
+        filled(2, &records(7, 500, 900)),
+        filled(3, &records(8, 0, 600)),
+    ])[..HEADER_SIZE + CHUNK_SIZE + 50_000];
+    assert_eq!(finished(cut), cut);
 }

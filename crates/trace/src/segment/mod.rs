@@ -32,6 +32,8 @@ pub const ALIGN: usize = 8;
 pub const BLOCK_MAGIC: u32 = u32::from_le_bytes(*b"WFSG");
 /// The size of a [`BlockHeader`].
 pub const BLOCK_HEADER_SIZE: usize = size_of::<BlockHeader>();
+/// So many chunks make a block: more of them hardly make it shorter, and what waits for others is not used again.
+pub const CHUNKS_OF_BLOCK: usize = 8;
 /// A block has no more events than this.
 pub const MOST_EVENTS: usize = 1 << 16;
 
@@ -113,6 +115,13 @@ enum Field {
 
 /// How many columns a shape has.
 const FIELDS: usize = 9;
+
+/// How many of their lowest bits times lose: sixteen nanoseconds are less than the reading of a clock takes, and so are ticks
+/// that take no longer at two thousand million of them a second.
+#[must_use]
+pub const fn lost_time_bits(is_ticking: bool) -> u32 {
+    if is_ticking { 5 } else { 4 }
+}
 
 /// The bytes that a block with `len` bytes behind its header takes.
 #[must_use]
