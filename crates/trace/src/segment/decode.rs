@@ -5,9 +5,11 @@ use zerocopy::FromBytes;
 use super::BLOCK_HEADER_SIZE;
 use super::BLOCK_MAGIC;
 use super::BlockHeader;
+use super::EXTRA_IS_ZERO;
 use super::FIELDS;
 use super::Field;
 use super::MOST_EVENTS;
+use super::OWNER_IS_ZERO;
 use super::RunRecord;
 use super::Shape;
 use super::column;
@@ -164,16 +166,17 @@ fn columns(shape: Shape, bytes: &mut &[u8]) -> Option<Columns> {
     let count = shape.count as usize;
     let mut values: [Vec<u64>; FIELDS] = Default::default();
     let mut counts = [count; FIELDS];
+    let has_owner = usize::from(shape.zeros & OWNER_IS_ZERO == 0);
+    counts[Field::Extra as usize] *= usize::from(shape.zeros & EXTRA_IS_ZERO == 0);
     for field in 0..FIELDS {
         column::take(bytes, counts[field], &mut values[field])?;
         if field == Field::Back as usize {
             let known = values[field].iter().filter(|back| **back != 0).count();
-            for field in [Field::Address, Field::Step, Field::Owner] {
-                counts[field as usize] = count - known;
-            }
-            for field in [Field::StepSince, Field::OwnerSince] {
-                counts[field as usize] = known;
-            }
+            counts[Field::Address as usize] = count - known;
+            counts[Field::Step as usize] = count - known;
+            counts[Field::Owner as usize] = (count - known) * has_owner;
+            counts[Field::StepSince as usize] = known;
+            counts[Field::OwnerSince as usize] = known * has_owner;
         }
     }
     Some(Columns {
@@ -186,6 +189,7 @@ fn columns(shape: Shape, bytes: &mut &[u8]) -> Option<Columns> {
 /// The next event of a shape, but for its time.
 fn event(columns: &mut Columns, before: &[EventRecord]) -> Option<EventRecord> {
     let shape = columns.shape;
+    let has_owner = shape.zeros & OWNER_IS_ZERO == 0;
     let mut event = EventRecord {
         kind: shape.kind,
         verdict: shape.verdict,
@@ -200,7 +204,9 @@ fn event(columns: &mut Columns, before: &[EventRecord]) -> Option<EventRecord> {
         0 => {
             event.address = columns.take(Field::Address)?;
             event.step = columns.take(Field::Step)?;
-            event.owner = columns.take(Field::Owner)?;
+            if has_owner {
+                event.owner = columns.take(Field::Owner)?;
+            }
         }
         back => {
             let known = before.get(before.len().checked_sub(usize::try_from(back).ok()?)?)?;
@@ -209,10 +215,15 @@ fn event(columns: &mut Columns, before: &[EventRecord]) -> Option<EventRecord> {
                 .step
                 .wrapping_add(1)
                 .wrapping_add(columns.take(Field::StepSince)?);
-            event.owner = known.owner.wrapping_add(columns.take(Field::OwnerSince)?);
+            if has_owner {
+                let since = columns.take(Field::OwnerSince)?;
+                event.owner = known.owner.wrapping_add(since);
+            }
         }
     }
-    event.extra = columns.take(Field::Extra)?;
+    if shape.zeros & EXTRA_IS_ZERO == 0 {
+        event.extra = columns.take(Field::Extra)?;
+    }
     event.stack = u32::try_from(columns.take(Field::Stack)?).ok()?;
     Some(event)
 }

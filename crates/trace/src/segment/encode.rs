@@ -58,6 +58,7 @@ impl Columns {
 pub struct Encoder {
     runs: Vec<RunRecord>,
     shapes: Vec<Shape>,
+    keys: Vec<[u64; 3]>,
     columns: Vec<Columns>,
     /// The shape of each event, 0 where it is the one that followed the last shape before, else its number plus 1.
     sequence: Vec<u64>,
@@ -94,6 +95,7 @@ impl Encoder {
             columns.clear();
         }
         self.shapes.clear();
+        self.keys.clear();
         self.sequence.clear();
         self.next.clear();
         self.last = usize::MAX;
@@ -138,45 +140,29 @@ impl Encoder {
     /// The number of an event's shape, noted in the sequence.
     fn shape(&mut self, record: &EventRecord) -> Option<usize> {
         let before = self.last;
-        let is_like = |shape: &Shape| {
-            shape.kind == record.kind
-                && shape.verdict == record.verdict
-                && shape.flags == record.flags
-                && shape.device == record.device
-                && shape.epoch == record.epoch
-                && shape.label == record.label
-                && shape.scope == record.scope
-        };
+        let shape = Shape::of(record);
+        let key = shape.key();
         let expected = self.next.get(before).map(|next| *next as usize);
         if let Some(number) = expected
-            && self.shapes.get(number).is_some_and(is_like)
+            && self.keys.get(number) == Some(&key)
         {
             self.sequence.push(0);
             self.last = number;
             return Some(number);
         }
-        let known = self.shapes.iter().rposition(is_like);
-        let number = self.shapes.len();
+        let known = self.keys.iter().rposition(|known| *known == key);
+        let number = known.unwrap_or(self.shapes.len());
         if known.is_none() {
             if number == MOST_SHAPES {
                 return None;
             }
-            self.shapes.push(Shape {
-                kind: record.kind,
-                verdict: record.verdict,
-                flags: record.flags,
-                device: record.device,
-                epoch: record.epoch,
-                label: record.label,
-                scope: record.scope,
-                count: 0,
-            });
+            self.shapes.push(shape);
+            self.keys.push(key);
             self.next.push(u32::MAX);
             if self.columns.len() < self.shapes.len() {
                 self.columns.push(Columns::default());
             }
         }
-        let number = known.unwrap_or(number);
         if let Some(next) = self.next.get_mut(before) {
             *next = number as u32;
         }
@@ -195,20 +181,24 @@ impl Encoder {
             Some(known) => {
                 let before = self.before[known];
                 columns.push(Field::Back, (number - known) as u64);
-                columns.push(
-                    Field::StepSince,
-                    record.step.wrapping_sub(before.step).wrapping_sub(1),
-                );
-                columns.push(Field::OwnerSince, record.owner.wrapping_sub(before.owner));
+                let steps = record.step.wrapping_sub(before.step);
+                columns.push(Field::StepSince, steps.wrapping_sub(1));
+                if record.owner != 0 {
+                    columns.push(Field::OwnerSince, record.owner.wrapping_sub(before.owner));
+                }
             }
             None => {
                 columns.push(Field::Back, 0);
                 columns.push(Field::Address, record.address);
                 columns.push(Field::Step, record.step);
-                columns.push(Field::Owner, record.owner);
+                if record.owner != 0 {
+                    columns.push(Field::Owner, record.owner);
+                }
             }
         }
-        columns.push(Field::Extra, record.extra);
+        if record.extra != 0 {
+            columns.push(Field::Extra, record.extra);
+        }
         columns.push(Field::Stack, u64::from(record.stack));
         self.before.push(Before {
             address: record.address,

@@ -26,6 +26,8 @@ pub use self::decode::Block;
 pub use self::encode::Encoder;
 pub use self::encode::Filled;
 
+use crate::layout::EventRecord;
+
 /// Blocks start at multiples of this many bytes.
 pub const ALIGN: usize = 8;
 /// The first four bytes of a block.
@@ -71,6 +73,11 @@ pub struct RunRecord {
     pub count: u32,
 }
 
+/// [`Shape::zeros`]: the owner.
+pub const OWNER_IS_ZERO: u32 = 1;
+/// [`Shape::zeros`]: [`crate::layout::EventRecord::extra`].
+pub const EXTRA_IS_ZERO: u32 = 2;
+
 /// What events of one shape have in common; see [`crate::layout::EventRecord`] for the fields.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable,
@@ -85,8 +92,38 @@ pub struct Shape {
     pub epoch: u32,
     pub label: u32,
     pub scope: u32,
+    /// What is 0 in all of them, and has no columns: [`OWNER_IS_ZERO`], [`EXTRA_IS_ZERO`].
+    pub zeros: u32,
     /// How many events of the block have this shape.
     pub count: u32,
+}
+
+impl Shape {
+    /// That of an event, which is counted nowhere yet.
+    fn of(record: &EventRecord) -> Self {
+        let zero = |value: u64, flag: u32| if value == 0 { flag } else { 0 };
+        Self {
+            kind: record.kind,
+            verdict: record.verdict,
+            flags: record.flags,
+            device: record.device,
+            epoch: record.epoch,
+            label: record.label,
+            scope: record.scope,
+            zeros: zero(record.owner, OWNER_IS_ZERO) | zero(record.extra, EXTRA_IS_ZERO),
+            count: 0,
+        }
+    }
+
+    /// All that events of this shape share, in few words.
+    const fn key(&self) -> [u64; 3] {
+        let start = self.kind as u64 | (self.verdict as u64) << 8 | (self.flags as u64) << 16;
+        [
+            start | (self.device as u64) << 32,
+            self.epoch as u64 | (self.label as u64) << 32,
+            self.scope as u64 | (self.zeros as u64) << 32,
+        ]
+    }
 }
 
 /// The columns of a shape, in this order.
@@ -130,4 +167,4 @@ pub const fn block_size(len: usize) -> usize {
 }
 
 const _: () =
-    assert!(BLOCK_HEADER_SIZE == 32 && size_of::<RunRecord>() == 16 && size_of::<Shape>() == 24);
+    assert!(BLOCK_HEADER_SIZE == 32 && size_of::<RunRecord>() == 16 && size_of::<Shape>() == 28);
