@@ -224,7 +224,10 @@ macro_rules! call_thunk {
             "cmp qword ptr [rbp - {size} + {ticket}], 0",
             "je 3f",
             // The stack arguments, as far from a multiple of the alignment as they are: vectors among them have it.
+            // Mostly there are none, and a copy of nothing takes longer than everything else here.
             "mov rcx, [rbp - {size} + {stack_words}]",
+            "test rcx, rcx",
+            "je 4f",
             "lea rax, [rcx * 8]",
             "sub rsp, rax",
             "lea rsi, [rbp + 16]",
@@ -234,6 +237,7 @@ macro_rules! call_thunk {
             "sub rsp, rax",
             "mov rdi, rsp",
             "rep movsq",
+            "4:",
             $load,
             restore!("rbp - {size}"),
             "call r11",
