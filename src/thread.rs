@@ -62,6 +62,7 @@ pub struct Counters {
 }
 
 /// Adds one without a locked instruction: there is one writer.
+#[inline]
 pub fn count(counter: &AtomicU64) {
     counter.store(
         counter.load(Ordering::Relaxed).wrapping_add(1),
@@ -136,6 +137,7 @@ pub enum Refused {
 ///
 /// # Errors
 /// Why not.
+#[inline]
 pub fn try_enter(slot: usize) -> Result<Inside, Refused> {
     let innermost = 0_u8;
     let (mark, slot) = (slot, tls::slot());
@@ -157,7 +159,7 @@ pub fn try_enter(slot: usize) -> Result<Inside, Refused> {
     // The signal handlers of this thread must see the flag before anything below happens.
     compiler_fence(Ordering::SeqCst);
     // SAFETY: errno's place is valid for the thread's life.
-    let errno = unsafe { *sys::errno_location() };
+    let errno = unsafe { *errno_of(slot) };
     // SAFETY: the slot holds null or a seat, and seats are never given back to the kernel.
     let seat = match unsafe { place.get().as_ref() } {
         Some(seat) => seat,
@@ -188,6 +190,15 @@ pub fn enter() -> Option<Inside> {
     try_enter(0).ok()
 }
 
+/// Where the thread's errno lies. The C library is asked once.
+#[inline]
+fn errno_of(slot: &Slot) -> *mut libc::c_int {
+    if slot.errno.get().is_null() {
+        slot.errno.set(sys::errno_location());
+    }
+    slot.errno.get()
+}
+
 /// Where the slot keeps where the event lies that begins when it says `before`.
 const fn mark_of(slot: &Slot, before: usize) -> &Cell<usize> {
     if before == OUTSIDE {
@@ -200,6 +211,7 @@ const fn mark_of(slot: &Slot, before: usize) -> &Cell<usize> {
 /// Forgets events that a signal handler has jumped out of: those of calls that began where the frames of a new call are.
 /// Two that are alive cannot, whatever stacks there are, coroutines' and handlers' included.
 #[cold]
+#[inline(never)]
 fn forget_left(slot: &Slot, frames: RangeInclusive<usize>) {
     let is_left = |mark: &Cell<usize>| frames.contains(&mark.get());
     let forget = |mark: &Cell<usize>, place: &Cell<*mut Seat>| {
@@ -229,6 +241,7 @@ fn forget_left(slot: &Slot, frames: RangeInclusive<usize>) {
 
 impl Inside {
     /// The thread's state.
+    #[inline]
     pub fn state(&mut self) -> &mut ThreadState {
         // SAFETY: `taken` makes the state this thread's alone, the busy flag makes this `Inside` the only one with
         // this seat, and the borrow of `self` makes this reference the only one.
@@ -276,10 +289,11 @@ pub fn is_nested() -> bool {
 }
 
 impl Drop for Inside {
+    #[inline]
     fn drop(&mut self) {
-        // SAFETY: errno's place is valid for the thread's life.
-        unsafe { *sys::errno_location() = self.errno };
         let slot = tls::slot();
+        // SAFETY: errno's place is valid for the thread's life.
+        unsafe { *errno_of(slot) = self.errno };
         // Nobody will tell of the end of a thread that is ending: each event gives back what it borrowed, but for one in
         // the middle of a hooked call.
         if slot.ending.get() != 0 && self.before == OUTSIDE && self.state().preload.is_idle() {
@@ -317,6 +331,8 @@ fn all_seats() -> impl Iterator<Item = &'static Seat> {
 }
 
 /// A seat for the calling thread; its first one is given back when the thread ends, and takes the other along.
+#[cold]
+#[inline(never)]
 fn take_seat(is_first: bool) -> Option<&'static Seat> {
     let free = all_seats().find(|seat| {
         // Acquire: what the thread before left in the state is seen.
@@ -375,6 +391,7 @@ unsafe extern "C" fn give_back(_seat: *mut libc::c_void) {
     give_seats_back();
 }
 
+#[cold]
 fn give_seats_back() {
     let slot = tls::slot();
     for place in [&slot.seat, &slot.nested] {

@@ -122,7 +122,7 @@ static HANDLES: Memory = Memory::new();
 impl Session<'_> {
     /// Before the real function is called.
     pub(super) fn begin_attempt(&mut self, frame: &mut Frame) -> Forward {
-        let expressions = &self.hooked.hook;
+        let expressions = &self.hooked.expressions;
         let call = self.call(frame, false);
         if !self.is_event(&call) {
             return Forward::Yes;
@@ -169,7 +169,7 @@ impl Session<'_> {
         // The handle believes that it holds the buffer. When the ledger knows better, the attempt is stopped here:
         // what it leads to may be seen only by a notification, too late.
         if self.hooked.has(flags::CAN_GUARD)
-            && hook::guard_holds_inside(&mut self.inside, device, address, owner)
+            && hook::guard_holds_inside(self.inside, device, address, owner)
         {
             return self.freed(frame, bound, true);
         }
@@ -201,7 +201,7 @@ impl Session<'_> {
             device,
             ..
         } = attempt;
-        match self.call(frame, true).value(self.hooked.hook.live) {
+        match self.call(frame, true).value(self.hooked.expressions.live) {
             Some(0) => {
                 self.freed(
                     frame,
@@ -215,7 +215,7 @@ impl Session<'_> {
             }
             Some(_) => {
                 self.inside.state().preload.answer(slot, owner);
-                hook::declined_inside(&mut self.inside, device, address, owner, site(frame));
+                hook::declined_inside(self.inside, device, address, owner, site(frame));
             }
             None => self.unreadable(),
         }

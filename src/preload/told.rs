@@ -32,6 +32,7 @@ impl Told {
     }
 
     /// True once in each process, for each thing: it is to be told now.
+    #[inline]
     pub(super) fn is_first(&self, thing: usize) -> bool {
         let (Some(told_by), Some(world)) = (self.0.get(thing), process::world()) else {
             return false;
