@@ -95,25 +95,31 @@ pub struct Seat {
     next: AtomicPtr<Seat>,
     taken: AtomicBool,
     counters: Counters,
+    way_out: UnsafeCell<WayOut>,
     state: UnsafeCell<ThreadState>,
 }
 
-// SAFETY: everything but `state` is atomic; `state` is used by the thread that has won `taken`, alone.
+/// What whoever is inside with a seat gives back on the way out.
+#[derive(Clone, Copy, Debug)]
+struct WayOut {
+    errno: libc::c_int,
+    /// What the slot said before.
+    before: usize,
+    /// And where an event lay then.
+    mark: usize,
+}
+
+// SAFETY: everything but `way_out` and `state` is atomic; those are used by the thread that has won `taken`, alone.
 unsafe impl Sync for Seat {}
 
 static SEATS: AtomicPtr<Seat> = AtomicPtr::new(ptr::null_mut());
 /// The key whose destructor gives a thread's state back, plus one; 0 before [`start`].
 static EXIT_KEY: AtomicU32 = AtomicU32::new(0);
 
-/// The permission to be inside the shim, on this thread.
+/// The permission to be inside the shim, on this thread. One word: it is handed on in a register.
 #[derive(Debug)]
 pub struct Inside {
     seat: &'static Seat,
-    errno: libc::c_int,
-    /// What the slot said before.
-    before: usize,
-    /// And where an event lay then.
-    mark_before: usize,
     not_send: PhantomData<*mut ()>,
 }
 
@@ -175,11 +181,15 @@ pub fn try_enter(slot: usize) -> Result<Inside, Refused> {
             }
         },
     };
-    Ok(Inside {
-        seat,
+    let way_out = WayOut {
         errno,
         before,
-        mark_before,
+        mark: mark_before,
+    };
+    // SAFETY: as in `Inside::state`, for the only one who is inside with this seat from now on.
+    unsafe { seat.way_out.get().write(way_out) };
+    Ok(Inside {
+        seat,
         not_send: PhantomData,
     })
 }
@@ -292,21 +302,23 @@ impl Drop for Inside {
     #[inline]
     fn drop(&mut self) {
         let slot = tls::slot();
+        // SAFETY: as in `state`; it was written on the way in.
+        let way_out = unsafe { self.seat.way_out.get().read() };
         // SAFETY: errno's place is valid for the thread's life.
-        unsafe { *errno_of(slot) = self.errno };
+        unsafe { *errno_of(slot) = way_out.errno };
         // Nobody will tell of the end of a thread that is ending: each event gives back what it borrowed, but for one in
         // the middle of a hooked call.
-        if slot.ending.get() != 0 && self.before == OUTSIDE && self.state().preload.is_idle() {
+        if slot.ending.get() != 0 && way_out.before == OUTSIDE && self.state().preload.is_idle() {
             give_seats_back();
         }
-        if self.before == OUTSIDE {
+        if way_out.before == OUTSIDE {
             // One that a handler jumped out of to another handler, which has returned.
             slot.handler.set(0);
         }
         compiler_fence(Ordering::SeqCst);
-        slot.busy.set(self.before);
+        slot.busy.set(way_out.before);
         compiler_fence(Ordering::SeqCst);
-        mark_of(slot, self.before).set(self.mark_before);
+        mark_of(slot, way_out.before).set(way_out.mark);
     }
 }
 

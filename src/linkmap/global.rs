@@ -31,15 +31,26 @@ pub(super) fn global() -> impl Iterator<Item = Object> {
     entries.chain(fallback.into_iter().flat_map(closure))
 }
 
-/// How many objects are loaded: it changes whenever one is opened. One load, where the linker's own record is known.
+/// How many objects are loaded: it changes whenever one is opened. A few loads, where the linker's own record is known.
+#[inline]
 pub fn loaded() -> u32 {
-    let counted = linkers_record().map(|[_, loaded, _]| loaded & 0xffff_ffff);
-    let counted = counted.unwrap_or_else(|| objects().count());
-    u32::try_from(counted).unwrap_or(u32::MAX)
+    counted().unwrap_or_else(walked)
+}
+
+#[cold]
+fn walked() -> u32 {
+    u32::try_from(objects().count()).unwrap_or(u32::MAX)
+}
+
+/// The same, only where the linker's own record is known.
+#[inline]
+pub fn counted() -> Option<u32> {
+    linkers_record().map(|[_, loaded, _]| loaded as u32)
 }
 
 /// The linker's own record of the base namespace, where it is what it seems to be: its list of objects, their number in the
 /// lower half of a word, and a pointer to the main program's search list.
+#[inline]
 fn linkers_record() -> Option<[usize; 3]> {
     let first = first_object()?;
     let record = Some(rtld_global()?).filter(is_plausible)?;
@@ -49,6 +60,7 @@ fn linkers_record() -> Option<[usize; 3]> {
     (record[0] == first.link_map()).then_some(record)
 }
 
+#[inline]
 fn is_plausible(at: &usize) -> bool {
     (LOWEST..HIGHEST).contains(at) && at.is_multiple_of(8)
 }
@@ -66,25 +78,30 @@ fn global_list() -> Option<(usize, usize)> {
     ((1..=MOST_OBJECTS).contains(&count) && begins == loaded).then_some((list, count))
 }
 
-/// Where the linker's record of itself is.
-fn rtld_global() -> Option<usize> {
-    const UNKNOWN: usize = 0;
-    const ABSENT: usize = 1;
-    static ADDRESS: AtomicUsize = AtomicUsize::new(UNKNOWN);
+/// Where the linker's record of itself is, as far as somebody has looked.
+static RTLD_GLOBAL: AtomicUsize = AtomicUsize::new(UNKNOWN);
+const UNKNOWN: usize = 0;
+const ABSENT: usize = 1;
 
+/// Where the linker's record of itself is.
+#[inline]
+fn rtld_global() -> Option<usize> {
     // Relaxed: the address is the whole message, and every thread would find the same one.
-    let address = match ADDRESS.load(Ordering::Relaxed) {
-        UNKNOWN => {
-            let query = Query::new(b"_rtld_global", Version::Default);
-            let mut linkers = objects().filter(|object| object.matches(b"ld-linux*|ld.so*|ld64*"));
-            let found = linkers.find_map(|object| object.tables()?.find(&query));
-            let address = found.unwrap_or(ABSENT);
-            ADDRESS.store(address, Ordering::Relaxed);
-            address
-        }
+    let address = match RTLD_GLOBAL.load(Ordering::Relaxed) {
+        UNKNOWN => look_for_rtld_global(),
         address => address,
     };
     (address != ABSENT).then_some(address)
+}
+
+#[cold]
+fn look_for_rtld_global() -> usize {
+    let query = Query::new(b"_rtld_global", Version::Default);
+    let mut linkers = objects().filter(|object| object.matches(b"ld-linux*|ld.so*|ld64*"));
+    let found = linkers.find_map(|object| object.tables()?.find(&query));
+    let address = found.unwrap_or(ABSENT);
+    RTLD_GLOBAL.store(address, Ordering::Relaxed);
+    address
 }
 
 #[cfg(test)]

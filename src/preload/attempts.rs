@@ -121,6 +121,7 @@ static HANDLES: Memory = Memory::new();
 
 impl Session<'_> {
     /// Before the real function is called.
+    #[inline(never)]
     pub(super) fn begin_attempt(&mut self, frame: &mut Frame) -> Forward {
         let expressions = &self.hooked.expressions;
         let call = self.call(frame, false);

@@ -46,10 +46,10 @@ pub(super) const KIND_SHIFT: u32 = 32;
 pub unsafe extern "C" fn enter(number: u32, frame: *mut Frame) -> usize {
     // SAFETY: the thunk made the frame on its own stack, for us alone.
     let frame = unsafe { &mut *frame };
-    let mut place = None;
-    let Some(called) = Called::of(number as usize, &mut place) else {
-        return 0;
-    };
+    Called::with(number as usize, enter_called, frame).unwrap_or(0)
+}
+
+fn enter_called(called: Called<'_>, frame: &mut Frame) -> usize {
     let original = before(called, frame);
     // Without a ticket nothing is copied.
     let most = called.hooked.hook.stack_words;
@@ -80,6 +80,7 @@ fn words_there(start: usize, most: u64, may_be_readable: impl Fn(usize) -> bool)
 }
 
 /// Before a call of what makes no event.
+#[inline(never)]
 fn before_no_event(called: Called<'_>, frame: &mut Frame) -> usize {
     let hooked = called.hooked;
     if hooked.event == Some(Event::LibraryClose) {
@@ -172,10 +173,10 @@ fn look_up(hooked: &Hooked, frame: &mut Frame, inside: &mut Option<Inside>) -> u
 pub unsafe extern "C" fn leave(number: u32, frame: *mut Frame) {
     // SAFETY: the thunk made the frame on its own stack, for us alone.
     let frame = unsafe { &mut *frame };
-    let mut place = None;
-    let Some(Called { hooked, .. }) = Called::of(number as usize, &mut place) else {
-        return;
-    };
+    Called::with(number as usize, leave_called, frame);
+}
+
+fn leave_called(Called { hooked, .. }: Called<'_>, frame: &mut Frame) {
     match frame.ticket & ((1 << TICKET_BITS) - 1) {
         CLOSED => closed(&hooked.table),
         RESOLVED => resolver::after(hooked, frame),
@@ -194,10 +195,10 @@ pub unsafe extern "C" fn leave(number: u32, frame: *mut Frame) {
 pub unsafe extern "C" fn left(number: u32, frame: *mut Frame) {
     // SAFETY: the thunk made the frame on its own stack, for us alone.
     let frame = unsafe { &mut *frame };
-    let mut place = None;
-    let Some(Called { hooked, .. }) = Called::of(number as usize, &mut place) else {
-        return;
-    };
+    Called::with(number as usize, left_called, frame);
+}
+
+fn left_called(Called { hooked, .. }: Called<'_>, frame: &mut Frame) {
     match frame.ticket & ((1 << TICKET_BITS) - 1) {
         0 | RESOLVED => {}
         CLOSED => closed(&hooked.table),

@@ -66,7 +66,8 @@ impl Call<'_> {
         Some(value & mask == u64::from(constant))
     }
 
-    /// The value of the expression whose code begins at an offset.
+    /// The value of the expression whose code begins at an offset. The machine has its place on the stack only here.
+    #[inline(never)]
     fn run(&self, offset: u32) -> Option<u64> {
         Machine {
             call: self,

@@ -16,6 +16,7 @@ use crate::hook;
 
 impl Session<'_> {
     /// Before the real function is called.
+    #[inline(never)]
     pub(super) fn begin_realloc(&mut self, frame: &mut Frame) -> Forward {
         let call = self.call(frame, false);
         match call.holds(self.hooked.expressions.when) {

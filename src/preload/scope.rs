@@ -76,7 +76,15 @@ impl Scopes {
 
 impl Session<'_> {
     /// Leaves the scopes that ended without a word.
+    #[inline]
     pub(super) fn leave_scopes(&mut self, frame: &Frame) {
+        if !self.inside.state().preload.scopes.is_idle() {
+            self.leave_ended(frame);
+        }
+    }
+
+    #[inline(never)]
+    fn leave_ended(&mut self, frame: &Frame) {
         let scopes = &mut self.inside.state().preload.scopes;
         if let Some(number) = scopes.forget_left(frame.return_address_slot) {
             hook::scope_leave_inside(self.inside, number);
@@ -84,6 +92,7 @@ impl Session<'_> {
     }
 
     /// Before the real function is called.
+    #[inline(never)]
     pub(super) fn begin_scope(&mut self, frame: &mut Frame) -> Forward {
         let call = self.call(frame, false);
         if !self.is_event(&call) || self.inside.state().preload.scopes.depth == MAX_DEPTH {

@@ -14,6 +14,7 @@ use whofreed_hooktable::MAX_DEVICE_PARTS;
 use whofreed_hooktable::Stub;
 use whofreed_hooktable::Table;
 
+use super::Frame;
 use super::devices;
 use super::expression::Expressions;
 use super::machine;
@@ -66,21 +67,33 @@ pub(super) struct Called<'hooked> {
 }
 
 impl<'hooked> Called<'hooked> {
-    /// What the stub that was called stands for, without a copy. `place` is for one that is not remembered.
+    /// Calls `then` with what the stub that was called stands for, if it stands for something.
     #[inline]
-    pub(super) fn of(number: usize, place: &'hooked mut Option<Hooked>) -> Option<Self> {
+    pub(super) fn with<T>(
+        number: usize,
+        then: fn(Called<'_>, &mut Frame) -> T,
+        frame: &mut Frame,
+    ) -> Option<T> {
         match REMEMBERED_STUBS.get(number).and_then(Remembered::get) {
-            Some(hooked) => Some(Self {
-                hooked,
-                bound: None,
-            }),
-            None => Self::anew(number, place),
+            Some(hooked) => Some(then(
+                Called {
+                    hooked,
+                    bound: None,
+                },
+                frame,
+            )),
+            None => Self::with_other(number, then, frame),
         }
     }
 
-    #[cold]
+    /// As [`Called::with`], of a stub that is not remembered: a spare one, or one that was never called. What is read of the
+    /// table has no place in the frame of those that are.
     #[inline(never)]
-    fn anew(number: usize, place: &'hooked mut Option<Hooked>) -> Option<Self> {
+    fn with_other<T>(
+        number: usize,
+        then: fn(Called<'_>, &mut Frame) -> T,
+        frame: &mut Frame,
+    ) -> Option<T> {
         let table = table()?;
         let (own, bound) = match number.checked_sub(table.stub_count()) {
             None => (number, None),
@@ -89,11 +102,11 @@ impl<'hooked> Called<'hooked> {
                 (own, Some(original))
             }
         };
-        let hooked = match REMEMBERED_STUBS.get(own).and_then(Remembered::get) {
-            Some(known) => known,
-            None => place.insert(Hooked::find(own)?),
-        };
-        Some(Self { hooked, bound })
+        if let Some(hooked) = REMEMBERED_STUBS.get(own).and_then(Remembered::get) {
+            return Some(then(Called { hooked, bound }, frame));
+        }
+        let hooked = &Hooked::find(own)?;
+        Some(then(Called { hooked, bound }, frame))
     }
 }
 
