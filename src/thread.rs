@@ -70,32 +70,35 @@ pub fn count(counter: &AtomicU64) {
     );
 }
 
-/// Everything that an event needs of its thread. Valid as zeros: it begins as fresh memory.
+/// Everything that an event needs of its thread. Valid as zeros: it begins as fresh memory. What every event looks at lies
+/// together at the beginning: each page more is one that the processor has to find.
 #[derive(Debug)]
+#[repr(C)]
 pub struct ThreadState {
     /// The kernel's id of the thread.
     pub thread_id: u32,
-    /// Where it writes.
-    pub pen: Pen,
-    /// The labels of the scopes that it is in, the innermost last.
-    pub scopes: [u32; MAX_SCOPES],
     /// How many scopes it is in, those beyond [`MAX_SCOPES`] included.
     pub scope_depth: usize,
-    /// The ledger's memory to think in.
-    pub scratch: Scratch,
-    /// The last captured stack.
-    pub stack: StackBuffer,
+    /// Where it writes.
+    pub pen: Pen,
     /// What the hooks of adapters keep.
     pub preload: PerThread,
+    /// The labels of the scopes that it is in, the innermost last.
+    pub scopes: [u32; MAX_SCOPES],
+    /// The last captured stack.
+    pub stack: StackBuffer,
+    /// The ledger's memory to think in.
+    pub scratch: Scratch,
 }
 
 /// A state that can be borrowed, and what stays visible to everybody while it is.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Seat {
     next: AtomicPtr<Seat>,
     taken: AtomicBool,
-    counters: Counters,
     way_out: UnsafeCell<WayOut>,
+    counters: Counters,
     state: UnsafeCell<ThreadState>,
 }
 

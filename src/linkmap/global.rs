@@ -14,6 +14,10 @@ use super::first_object;
 use super::objects;
 use super::peek;
 use super::scope::closure;
+use std::ptr;
+use std::ptr::with_exposed_provenance_mut;
+use std::sync::atomic::AtomicPtr;
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
@@ -45,12 +49,30 @@ fn walked() -> u32 {
 /// The same, only where the linker's own record is known.
 #[inline]
 pub fn counted() -> Option<u32> {
-    linkers_record().map(|[_, loaded, _]| loaded as u32)
+    static COUNT: AtomicPtr<u32> = AtomicPtr::new(ptr::null_mut());
+
+    // Relaxed: as for the record's address.
+    let count = COUNT.load(Ordering::Relaxed);
+    if count.is_null() {
+        return look_for_count(&COUNT);
+    }
+    // SAFETY: this was found to be the linker's count of the objects of the base namespace, aligned, and is never unmapped.
+    Some(unsafe { AtomicU32::from_ptr(count) }.load(Ordering::Relaxed))
+}
+
+/// Reads the count, and remembers where it is once the linker's record has been found to be what it seems to be.
+#[cold]
+fn look_for_count(place: &AtomicPtr<u32>) -> Option<u32> {
+    let [_, loaded, _] = linkers_record()?;
+    // The low half of the second word.
+    let half = if cfg!(target_endian = "big") { 4 } else { 0 };
+    let count = rtld_global()? + size_of::<usize>() + half;
+    place.store(with_exposed_provenance_mut(count), Ordering::Relaxed);
+    Some(loaded as u32)
 }
 
 /// The linker's own record of the base namespace, where it is what it seems to be: its list of objects, their number in the
 /// lower half of a word, and a pointer to the main program's search list.
-#[inline]
 fn linkers_record() -> Option<[usize; 3]> {
     let first = first_object()?;
     let record = Some(rtld_global()?).filter(is_plausible)?;
@@ -60,7 +82,6 @@ fn linkers_record() -> Option<[usize; 3]> {
     (record[0] == first.link_map()).then_some(record)
 }
 
-#[inline]
 fn is_plausible(at: &usize) -> bool {
     (LOWEST..HIGHEST).contains(at) && at.is_multiple_of(8)
 }
@@ -78,30 +99,25 @@ fn global_list() -> Option<(usize, usize)> {
     ((1..=MOST_OBJECTS).contains(&count) && begins == loaded).then_some((list, count))
 }
 
-/// Where the linker's record of itself is, as far as somebody has looked.
-static RTLD_GLOBAL: AtomicUsize = AtomicUsize::new(UNKNOWN);
-const UNKNOWN: usize = 0;
-const ABSENT: usize = 1;
-
 /// Where the linker's record of itself is.
-#[inline]
 fn rtld_global() -> Option<usize> {
+    const UNKNOWN: usize = 0;
+    const ABSENT: usize = 1;
+    static ADDRESS: AtomicUsize = AtomicUsize::new(UNKNOWN);
+
     // Relaxed: the address is the whole message, and every thread would find the same one.
-    let address = match RTLD_GLOBAL.load(Ordering::Relaxed) {
-        UNKNOWN => look_for_rtld_global(),
+    let address = match ADDRESS.load(Ordering::Relaxed) {
+        UNKNOWN => {
+            let query = Query::new(b"_rtld_global", Version::Default);
+            let mut linkers = objects().filter(|object| object.matches(b"ld-linux*|ld.so*|ld64*"));
+            let found = linkers.find_map(|object| object.tables()?.find(&query));
+            let address = found.unwrap_or(ABSENT);
+            ADDRESS.store(address, Ordering::Relaxed);
+            address
+        }
         address => address,
     };
     (address != ABSENT).then_some(address)
-}
-
-#[cold]
-fn look_for_rtld_global() -> usize {
-    let query = Query::new(b"_rtld_global", Version::Default);
-    let mut linkers = objects().filter(|object| object.matches(b"ld-linux*|ld.so*|ld64*"));
-    let found = linkers.find_map(|object| object.tables()?.find(&query));
-    let address = found.unwrap_or(ABSENT);
-    RTLD_GLOBAL.store(address, Ordering::Relaxed);
-    address
 }
 
 #[cfg(test)]

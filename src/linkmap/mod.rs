@@ -134,7 +134,6 @@ pub fn objects() -> impl Iterator<Item = Object> {
 }
 
 /// The executable.
-#[inline]
 fn first_object() -> Option<Object> {
     // SAFETY: ld.so fills `_r_debug` before it runs any other code; `map` is one aligned word, and
     // reading it through a volatile read never tears.
@@ -182,7 +181,6 @@ pub fn name_of(found: &FoundObject) -> &CStr {
 }
 
 impl Object {
-    #[inline]
     fn at(link_map: usize) -> Option<Object> {
         let plausible =
             (LOWEST..HIGHEST).contains(&link_map) && link_map.is_multiple_of(align_of::<LinkMap>());

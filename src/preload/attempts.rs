@@ -35,13 +35,14 @@ pub(super) struct Attempt {
 
 /// What the hooks keep for each thread.
 #[derive(Debug)]
+#[repr(C)]
 pub struct PerThread {
-    attempts: [Attempt; MAX_DEPTH],
     depth: usize,
     /// The calls of layers.
     pub(super) layers: Layers,
     /// The scopes that calls are.
     pub(super) scopes: Scopes,
+    attempts: [Attempt; MAX_DEPTH],
 }
 
 impl PerThread {

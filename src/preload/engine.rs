@@ -104,7 +104,12 @@ fn before(called: Called<'_>, frame: &mut Frame) -> usize {
         return before_no_event(called, frame);
     }
     // None when this thread asks the host for something: what the shim's own getters cause are no events.
-    let mut inside = begin(&hooked.table, frame.return_address_slot, || is_hosts(frame));
+    let mut inside = hook::enter_for_hook_of(frame.return_address_slot, || is_hosts(frame));
+    // The adapters are told of before what is bound. Who is not inside may be making the trace.
+    let is_new = inside.is_some() && !told::BOUND.is_told(hooked.number);
+    if is_new && let Some(inside) = &mut inside {
+        announce_once(inside, &hooked.table);
+    }
     let original = original(called, frame, &mut inside);
     if original == 0 {
         return 0;
@@ -118,7 +123,8 @@ fn before(called: Called<'_>, frame: &mut Frame) -> usize {
         }
         return original;
     }
-    if let Some(inside) = &mut inside
+    if is_new
+        && let Some(inside) = &mut inside
         && told::BOUND.is_first(hooked.number)
     {
         tell_bound(inside, hooked, original);
@@ -239,10 +245,14 @@ pub(super) fn begin(
     is_hosts: impl FnOnce() -> bool,
 ) -> Option<Inside> {
     let mut inside = hook::enter_for_hook_of(slot, is_hosts)?;
-    if told::ADAPTERS.is_first(0) {
-        announce(&mut inside, table);
-    }
+    announce_once(&mut inside, table);
     Some(inside)
+}
+
+fn announce_once(inside: &mut Inside, table: &Table<'_>) {
+    if told::ADAPTERS.is_first(0) {
+        announce(inside, table);
+    }
 }
 
 /// Says which adapters there is something to hook for. Of the others nobody wants to read; they come when they are used.

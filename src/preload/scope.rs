@@ -25,9 +25,10 @@ struct Open {
 
 /// The scopes that a thread is in by hooked calls, the innermost last.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Scopes {
-    open: [Open; MAX_DEPTH],
     depth: usize,
+    open: [Open; MAX_DEPTH],
 }
 
 impl Scopes {

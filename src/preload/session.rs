@@ -146,6 +146,7 @@ impl<'stay> Session<'stay> {
     }
 
     /// Whether the adapter's conditions hold.
+    #[inline]
     pub(super) fn is_event(&mut self, call: &Call<'_>) -> bool {
         for condition in [self.hooked.expressions.when, self.hooked.expressions.ok] {
             match call.holds(condition) {
@@ -278,6 +279,7 @@ impl<'stay> Session<'stay> {
     }
 
     /// The number of the device that a call is about; a device that is seen for the first time is named.
+    #[inline]
     pub(super) fn device(&mut self, call: &Call<'_>) -> Option<u32> {
         let mut parts = devices::Parts::default();
         let place = match self.hooked.only_device {
@@ -290,6 +292,7 @@ impl<'stay> Session<'stay> {
         Some(devices::number(place))
     }
 
+    #[inline(never)]
     fn device_by_parts(&self, call: &Call<'_>, parts: &mut devices::Parts) -> Option<usize> {
         let expressions = self.hooked.expressions.device;
         let has_parts = self.hooked.adapter.parts_count > 0;
@@ -316,6 +319,8 @@ impl<'stay> Session<'stay> {
     }
 
     /// A call was seen, but what it is about could not be read: said once per hook, never silently.
+    #[cold]
+    #[inline(never)]
     pub(super) fn unreadable(&mut self) {
         if told::UNOBSERVABLE.is_first(self.hooked.number) {
             let why = b"called, but the adapter's expressions have no value";

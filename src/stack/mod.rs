@@ -50,6 +50,7 @@ const MAX_PAYLOAD: usize = COUNT_BYTES + 8 * (MAX_FRAMES + MAX_PYTHON_FRAMES);
 
 /// A thread's memory for one stack. Valid as zeros.
 #[derive(Debug)]
+#[repr(C)]
 pub struct StackBuffer {
     /// The stack is the remembered one, of which at most `depth` frames are wanted. `frames` is filled when it is asked
     /// for.
@@ -224,17 +225,10 @@ impl StackBuffer {
 
     /// Adds the Python stack to the captured one and interns both. 0 when there is no room for it.
     pub fn intern(&mut self, recorder: &Recorder, pen: &mut Pen) -> u32 {
-        let text = &mut self.text;
-        let mut intern_code = |file: &[u8], function: &[u8], first_line: u32| {
-            intern_code(recorder, pen, text, file, function, first_line)
+        let python = match python::is_absent() {
+            true => 0,
+            false => self.capture_python(recorder, pen),
         };
-        let python = python::capture(&mut self.python, &mut intern_code);
-        if python == 0 {
-            say_why_no_python(recorder, pen, &mut self.text);
-        }
-        for (place, frame) in self.packed_python.iter_mut().zip(&self.python[..python]) {
-            *place = pack_python_frame(frame.code, frame.line, frame.is_entry);
-        }
         if let Some((key, epoch)) = self.key(python)
             && let Some(number) = recorder.known.find(key, epoch)
         {
@@ -249,6 +243,25 @@ impl StackBuffer {
         number
     }
 
+    /// Captures the Python stack, and returns how many frames it has.
+    #[inline(never)]
+    fn capture_python(&mut self, recorder: &Recorder, pen: &mut Pen) -> usize {
+        let text = &mut self.text;
+        let mut intern_code = |file: &[u8], function: &[u8], first_line: u32| {
+            intern_code(recorder, pen, text, file, function, first_line)
+        };
+        let python = python::capture(&mut self.python, &mut intern_code);
+        if python == 0 {
+            say_why_no_python(recorder, pen, &mut self.text);
+        }
+        for (place, frame) in self.packed_python.iter_mut().zip(&self.python[..python]) {
+            *place = pack_python_frame(frame.code, frame.line, frame.is_entry);
+        }
+        python
+    }
+
+    #[cold]
+    #[inline(never)]
     fn intern_anew(&mut self, recorder: &Recorder, pen: &mut Pen, python: usize) -> u32 {
         self.fill();
         let mut payload = Payload {

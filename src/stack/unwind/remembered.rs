@@ -21,6 +21,7 @@ const WORD: usize = size_of::<usize>();
 
 /// Valid as zeros: nothing is remembered.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Remembered {
     len: usize,
     hash: u64,
