@@ -8,6 +8,7 @@ use super::Frame;
 use super::devices;
 use super::engine;
 use super::expression::Call;
+use super::expression::Expression;
 use super::memory::Bound;
 use super::memory::Memory;
 use super::table::Hooked;
@@ -148,17 +149,17 @@ impl<'stay> Session<'stay> {
     /// Whether the adapter's conditions hold.
     #[inline]
     pub(super) fn is_event(&mut self, call: &Call<'_>) -> bool {
-        for condition in [self.hooked.expressions.when, self.hooked.expressions.ok] {
-            match call.holds(condition) {
-                Some(true) => {}
-                Some(false) => return false,
-                None => {
-                    self.unreadable();
-                    return false;
-                }
-            }
+        let expressions = &self.hooked.expressions;
+        self.holds(call, expressions.when) && self.holds(call, expressions.ok)
+    }
+
+    #[inline]
+    fn holds(&mut self, call: &Call<'_>, condition: Expression) -> bool {
+        let holds = call.holds(condition);
+        if holds.is_none() {
+            self.unreadable();
         }
-        true
+        holds == Some(true)
     }
 
     pub(super) fn allocate(&mut self, call: &Call<'_>) {
@@ -281,6 +282,14 @@ impl<'stay> Session<'stay> {
     /// The number of the device that a call is about; a device that is seen for the first time is named.
     #[inline]
     pub(super) fn device(&mut self, call: &Call<'_>) -> Option<u32> {
+        match self.hooked.only_device {
+            Some(place) if told::DEVICES.is_told(place) => Some(devices::number(place)),
+            _ => self.device_anew(call),
+        }
+    }
+
+    #[inline(never)]
+    fn device_anew(&mut self, call: &Call<'_>) -> Option<u32> {
         let mut parts = devices::Parts::default();
         let place = match self.hooked.only_device {
             Some(place) => place,
@@ -292,7 +301,6 @@ impl<'stay> Session<'stay> {
         Some(devices::number(place))
     }
 
-    #[inline(never)]
     fn device_by_parts(&self, call: &Call<'_>, parts: &mut devices::Parts) -> Option<usize> {
         let expressions = self.hooked.expressions.device;
         let has_parts = self.hooked.adapter.parts_count > 0;
