@@ -77,12 +77,14 @@ unsafe extern "C" fn in_child() {
     }
 }
 
+#[inline]
 fn mark() -> Option<&'static AtomicU32> {
     // SAFETY: null, or a page that is never given back and holds an atomic.
     unsafe { MARK.load(Ordering::Acquire).as_ref() }
 }
 
 /// Ledger and trace of this process; made if there are none yet. `None` when the host grants no memory.
+#[inline]
 pub fn world() -> Option<&'static World> {
     let world = WORLD.load(Ordering::Acquire);
     let is_marked = mark().is_none_or(|mark| mark.load(Ordering::Relaxed) != 0);
@@ -152,6 +154,7 @@ pub fn lost() -> u64 {
 }
 
 #[cold]
+#[inline(never)]
 fn make_world() -> Option<&'static World> {
     let is_nested = thread::is_nested();
     thread::setting_up(|| make_world_here(is_nested))

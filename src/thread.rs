@@ -8,18 +8,20 @@
 //! half-full chunks waits for the next one. There is no Rust destructor in thread-local storage; events that come
 //! after the state has been given back borrow one for themselves alone.
 
+mod seats;
+
 use std::cell::Cell;
-use std::cell::UnsafeCell;
 use std::marker::PhantomData;
 use std::ops::RangeInclusive;
 use std::ptr;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::AtomicPtr;
-use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::sync::atomic::compiler_fence;
 
+use self::seats::WayOut;
+use self::seats::all_seats;
+use self::seats::give_seats_back;
+use self::seats::take_seat;
 use crate::ledger::Scratch;
 use crate::preload::PerThread;
 use crate::process;
@@ -28,6 +30,8 @@ use crate::stack::StackBuffer;
 use crate::sys;
 use crate::tls;
 use crate::tls::Slot;
+
+pub use self::seats::Seat;
 
 /// The slot says: outside.
 const OUTSIDE: usize = 0;
@@ -62,6 +66,7 @@ pub struct Counters {
 }
 
 /// Adds one without a locked instruction: there is one writer.
+#[inline]
 pub fn count(counter: &AtomicU64) {
     counter.store(
         counter.load(Ordering::Relaxed).wrapping_add(1),
@@ -69,50 +74,31 @@ pub fn count(counter: &AtomicU64) {
     );
 }
 
-/// Everything that an event needs of its thread. Valid as zeros: it begins as fresh memory.
+/// Everything that an event needs of its thread. Valid as zeros: it begins as fresh memory. What every event looks at lies
+/// together at the beginning: each page more is one that the processor has to find.
 #[derive(Debug)]
+#[repr(C)]
 pub struct ThreadState {
     /// The kernel's id of the thread.
     pub thread_id: u32,
-    /// Where it writes.
-    pub pen: Pen,
-    /// The labels of the scopes that it is in, the innermost last.
-    pub scopes: [u32; MAX_SCOPES],
     /// How many scopes it is in, those beyond [`MAX_SCOPES`] included.
     pub scope_depth: usize,
-    /// The ledger's memory to think in.
-    pub scratch: Scratch,
-    /// The last captured stack.
-    pub stack: StackBuffer,
+    /// Where it writes.
+    pub pen: Pen,
     /// What the hooks of adapters keep.
     pub preload: PerThread,
+    /// The labels of the scopes that it is in, the innermost last.
+    pub scopes: [u32; MAX_SCOPES],
+    /// The last captured stack.
+    pub stack: StackBuffer,
+    /// The ledger's memory to think in.
+    pub scratch: Scratch,
 }
 
-/// A state that can be borrowed, and what stays visible to everybody while it is.
-#[derive(Debug)]
-pub struct Seat {
-    next: AtomicPtr<Seat>,
-    taken: AtomicBool,
-    counters: Counters,
-    state: UnsafeCell<ThreadState>,
-}
-
-// SAFETY: everything but `state` is atomic; `state` is used by the thread that has won `taken`, alone.
-unsafe impl Sync for Seat {}
-
-static SEATS: AtomicPtr<Seat> = AtomicPtr::new(ptr::null_mut());
-/// The key whose destructor gives a thread's state back, plus one; 0 before [`start`].
-static EXIT_KEY: AtomicU32 = AtomicU32::new(0);
-
-/// The permission to be inside the shim, on this thread.
+/// The permission to be inside the shim, on this thread. One word: it is handed on in a register.
 #[derive(Debug)]
 pub struct Inside {
     seat: &'static Seat,
-    errno: libc::c_int,
-    /// What the slot said before.
-    before: usize,
-    /// And where an event lay then.
-    mark_before: usize,
     not_send: PhantomData<*mut ()>,
 }
 
@@ -136,6 +122,7 @@ pub enum Refused {
 ///
 /// # Errors
 /// Why not.
+#[inline]
 pub fn try_enter(slot: usize) -> Result<Inside, Refused> {
     let innermost = 0_u8;
     let (mark, slot) = (slot, tls::slot());
@@ -157,7 +144,7 @@ pub fn try_enter(slot: usize) -> Result<Inside, Refused> {
     // The signal handlers of this thread must see the flag before anything below happens.
     compiler_fence(Ordering::SeqCst);
     // SAFETY: errno's place is valid for the thread's life.
-    let errno = unsafe { *sys::errno_location() };
+    let errno = unsafe { *errno_of(slot) };
     // SAFETY: the slot holds null or a seat, and seats are never given back to the kernel.
     let seat = match unsafe { place.get().as_ref() } {
         Some(seat) => seat,
@@ -173,11 +160,15 @@ pub fn try_enter(slot: usize) -> Result<Inside, Refused> {
             }
         },
     };
-    Ok(Inside {
-        seat,
+    let way_out = WayOut {
         errno,
         before,
-        mark_before,
+        mark: mark_before,
+    };
+    // SAFETY: as in `Inside::state`, for the only one who is inside with this seat from now on.
+    unsafe { seat.way_out.get().write(way_out) };
+    Ok(Inside {
+        seat,
         not_send: PhantomData,
     })
 }
@@ -186,6 +177,15 @@ pub fn try_enter(slot: usize) -> Result<Inside, Refused> {
 #[must_use]
 pub fn enter() -> Option<Inside> {
     try_enter(0).ok()
+}
+
+/// Where the thread's errno lies. The C library is asked once.
+#[inline]
+fn errno_of(slot: &Slot) -> *mut libc::c_int {
+    if slot.errno.get().is_null() {
+        slot.errno.set(sys::errno_location());
+    }
+    slot.errno.get()
 }
 
 /// Where the slot keeps where the event lies that begins when it says `before`.
@@ -200,6 +200,7 @@ const fn mark_of(slot: &Slot, before: usize) -> &Cell<usize> {
 /// Forgets events that a signal handler has jumped out of: those of calls that began where the frames of a new call are.
 /// Two that are alive cannot, whatever stacks there are, coroutines' and handlers' included.
 #[cold]
+#[inline(never)]
 fn forget_left(slot: &Slot, frames: RangeInclusive<usize>) {
     let is_left = |mark: &Cell<usize>| frames.contains(&mark.get());
     let forget = |mark: &Cell<usize>, place: &Cell<*mut Seat>| {
@@ -229,6 +230,7 @@ fn forget_left(slot: &Slot, frames: RangeInclusive<usize>) {
 
 impl Inside {
     /// The thread's state.
+    #[inline]
     pub fn state(&mut self) -> &mut ThreadState {
         // SAFETY: `taken` makes the state this thread's alone, the busy flag makes this `Inside` the only one with
         // this seat, and the borrow of `self` makes this reference the only one.
@@ -276,23 +278,26 @@ pub fn is_nested() -> bool {
 }
 
 impl Drop for Inside {
+    #[inline]
     fn drop(&mut self) {
-        // SAFETY: errno's place is valid for the thread's life.
-        unsafe { *sys::errno_location() = self.errno };
         let slot = tls::slot();
+        // SAFETY: as in `state`; it was written on the way in.
+        let way_out = unsafe { self.seat.way_out.get().read() };
+        // SAFETY: errno's place is valid for the thread's life.
+        unsafe { *errno_of(slot) = way_out.errno };
         // Nobody will tell of the end of a thread that is ending: each event gives back what it borrowed, but for one in
         // the middle of a hooked call.
-        if slot.ending.get() != 0 && self.before == OUTSIDE && self.state().preload.is_idle() {
+        if slot.ending.get() != 0 && way_out.before == OUTSIDE && self.state().preload.is_idle() {
             give_seats_back();
         }
-        if self.before == OUTSIDE {
+        if way_out.before == OUTSIDE {
             // One that a handler jumped out of to another handler, which has returned.
             slot.handler.set(0);
         }
         compiler_fence(Ordering::SeqCst);
-        slot.busy.set(self.before);
+        slot.busy.set(way_out.before);
         compiler_fence(Ordering::SeqCst);
-        mark_of(slot, self.before).set(self.mark_before);
+        mark_of(slot, way_out.before).set(way_out.mark);
     }
 }
 
@@ -306,93 +311,8 @@ pub fn all_counters() -> impl Iterator<Item = &'static Counters> {
     all_seats().map(|seat| &seat.counters)
 }
 
-fn all_seats() -> impl Iterator<Item = &'static Seat> {
-    let mut next = SEATS.load(Ordering::Acquire);
-    std::iter::from_fn(move || {
-        // SAFETY: the list holds seats alone, which are never given back to the kernel.
-        let seat = unsafe { next.as_ref() }?;
-        next = seat.next.load(Ordering::Relaxed);
-        Some(seat)
-    })
-}
-
-/// A seat for the calling thread; its first one is given back when the thread ends, and takes the other along.
-fn take_seat(is_first: bool) -> Option<&'static Seat> {
-    let free = all_seats().find(|seat| {
-        // Acquire: what the thread before left in the state is seen.
-        let taken = seat
-            .taken
-            .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed);
-        taken.is_ok()
-    });
-    let seat = match free {
-        Some(seat) => seat,
-        None => add_seat()?,
-    };
-    adopt(seat, is_first);
-    Some(seat)
-}
-
-fn add_seat() -> Option<&'static Seat> {
-    // SAFETY: fresh zeroed memory of the right size, aligned to a page, and a seat is valid as zeros.
-    let seat: &'static Seat = unsafe { sys::reserve(size_of::<Seat>())?.cast().as_ref() };
-    seat.taken.store(true, Ordering::Relaxed);
-    let mut head = SEATS.load(Ordering::Relaxed);
-    let place = ptr::from_ref(seat).cast_mut();
-    loop {
-        seat.next.store(head, Ordering::Relaxed);
-        // Release: whoever finds the seat sees it taken.
-        match SEATS.compare_exchange(head, place, Ordering::Release, Ordering::Relaxed) {
-            Ok(_) => return Some(seat),
-            Err(now) => head = now,
-        }
-    }
-}
-
-/// Makes a seat that has just been taken the calling thread's.
-fn adopt(seat: &'static Seat, is_first: bool) {
-    // SAFETY: `taken` has just been won, so nobody else uses the state.
-    let state = unsafe { &mut *seat.state.get() };
-    state.thread_id = sys::thread_id();
-    state.scope_depth = 0;
-    state.pen.begin_anew();
-    state.stack.begin_anew();
-    state.preload.forget();
-    let key = EXIT_KEY.load(Ordering::Relaxed);
-    let is_ending = tls::slot().ending.get() != 0;
-    if is_first
-        && !is_ending
-        && let Some(key) = key.checked_sub(1)
-    {
-        // SAFETY: the key was made in `start`; its destructor takes any value that is not null.
-        unsafe { libc::pthread_setspecific(key, ptr::from_ref(seat).cast()) };
-    }
-}
-
-/// Runs when a thread ends: its seats are for the next one.
-unsafe extern "C" fn give_back(_seat: *mut libc::c_void) {
-    tls::slot().ending.set(1);
-    give_seats_back();
-}
-
-fn give_seats_back() {
-    let slot = tls::slot();
-    for place in [&slot.seat, &slot.nested] {
-        // SAFETY: the slot holds null or a seat, and seats are never given back to the kernel.
-        if let Some(seat) = unsafe { place.replace(ptr::null_mut()).as_ref() } {
-            // Release: the next thread sees the state whole.
-            seat.taken.store(false, Ordering::Release);
-        }
-    }
-}
-
-/// Prepares for threads that end. Called once, when the library is loaded.
+/// Prepares for threads that end and for forks. Called once, when the library is loaded.
 pub fn start() {
-    let mut key = 0;
-    // SAFETY: `key` is a valid place, and the destructor is one that takes any value.
-    let made = unsafe { libc::pthread_key_create(&raw mut key, Some(give_back)) };
-    if made == 0 {
-        EXIT_KEY.store(key + 1, Ordering::Relaxed);
-    }
+    seats::start();
     process::start();
 }

@@ -1,8 +1,8 @@
-//! Six words per thread, reached without a call: the thread's states and how it stands to the shim.
+//! Seven words per thread, reached without a call: the thread's states and how it stands to the shim.
 //!
 //! Rust's `thread_local!` in a shared library goes through `__tls_get_addr`, which may allocate on the host's
 //! heap at a thread's first touch. Initial-exec storage does not; glibc keeps a little of it free even for
-//! libraries that are opened late, and this takes 48 bytes. Stable Rust cannot ask for that model, hence the
+//! libraries that are opened late, and this takes 56 bytes. Stable Rust cannot ask for that model, hence the
 //! assembly; other machines use `thread_local!` with a constant, which needs no destructor either.
 
 use std::cell::Cell;
@@ -25,7 +25,11 @@ pub struct Slot {
     pub event: Cell<usize>,
     /// The same of an event of a signal handler that interrupts one.
     pub handler: Cell<usize>,
+    /// Where the thread's errno lies; null before that was asked.
+    pub errno: Cell<*mut libc::c_int>,
 }
+
+const _: () = assert!(size_of::<Slot>() == 7 * size_of::<usize>());
 
 #[cfg(target_arch = "x86_64")]
 mod storage {
@@ -37,11 +41,12 @@ mod storage {
         ".globl whofreed_tls_slot",
         ".hidden whofreed_tls_slot",
         ".type whofreed_tls_slot,@object",
-        ".size whofreed_tls_slot,48",
-        "whofreed_tls_slot: .zero 48",
+        ".size whofreed_tls_slot,56",
+        "whofreed_tls_slot: .zero 56",
         ".popsection",
     );
 
+    #[inline]
     pub fn address() -> *const Slot {
         let address: *const Slot;
         // SAFETY: the two instructions are the initial-exec sequence of the x86-64 TLS ABI; they read the global
@@ -74,6 +79,7 @@ mod storage {
                 ending: Cell::new(0),
                 event: Cell::new(0),
                 handler: Cell::new(0),
+                errno: Cell::new(ptr::null_mut()),
             }
         };
     }
@@ -84,6 +90,7 @@ mod storage {
 }
 
 /// The calling thread's slot.
+#[inline]
 pub fn slot<'thread>() -> &'thread Slot {
     // SAFETY: the storage lives as long as the thread, `Slot` is valid as zeros, it is shared with nobody but the
     // signal handlers of the same thread, and Cell makes their plain stores sound on one thread.

@@ -14,23 +14,35 @@ pub(super) fn enter_for_event(device: u32, address: u64) -> Option<Inside> {
 
 /// Goes inside for a hook, which has to look at the host's objects before it knows what the event is.
 /// `slot` is where the return address of the call lies.
+#[inline]
 pub fn enter_for_hook(slot: usize) -> Option<Inside> {
     enter_for_hook_of(slot, || false)
 }
 
 /// As [`enter_for_hook`], at the beginning of a call; `is_hosts` tells it from one of our own while ledger and trace are
 /// being made.
+#[inline]
 pub fn enter_for_hook_of(slot: usize, is_hosts: impl FnOnce() -> bool) -> Option<Inside> {
-    let is_lost = match thread::try_enter(slot) {
-        Ok(inside) => return Some(inside),
-        Err(Refused::Silent | Refused::Asking) => false,
-        Err(Refused::SettingUp) => is_hosts(),
-        Err(Refused::Interrupted | Refused::NoMemory) => true,
+    match thread::try_enter(slot) {
+        Ok(inside) => Some(inside),
+        Err(why) => {
+            refused(why, is_hosts);
+            None
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn refused(why: Refused, is_hosts: impl FnOnce() -> bool) {
+    let is_lost = match why {
+        Refused::Silent | Refused::Asking => false,
+        Refused::SettingUp => is_hosts(),
+        Refused::Interrupted | Refused::NoMemory => true,
     };
     if is_lost {
         process::lose_blindly();
     }
-    None
 }
 
 /// Goes inside for what concerns no address; what cannot be had is counted.

@@ -14,6 +14,10 @@ use super::first_object;
 use super::objects;
 use super::peek;
 use super::scope::closure;
+use std::ptr;
+use std::ptr::with_exposed_provenance_mut;
+use std::sync::atomic::AtomicPtr;
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
@@ -31,11 +35,40 @@ pub(super) fn global() -> impl Iterator<Item = Object> {
     entries.chain(fallback.into_iter().flat_map(closure))
 }
 
-/// How many objects are loaded: it changes whenever one is opened. One load, where the linker's own record is known.
+/// How many objects are loaded: it changes whenever one is opened. A few loads, where the linker's own record is known.
+#[inline]
 pub fn loaded() -> u32 {
-    let counted = linkers_record().map(|[_, loaded, _]| loaded & 0xffff_ffff);
-    let counted = counted.unwrap_or_else(|| objects().count());
-    u32::try_from(counted).unwrap_or(u32::MAX)
+    counted().unwrap_or_else(walked)
+}
+
+#[cold]
+fn walked() -> u32 {
+    u32::try_from(objects().count()).unwrap_or(u32::MAX)
+}
+
+/// The same, only where the linker's own record is known.
+#[inline]
+pub fn counted() -> Option<u32> {
+    static COUNT: AtomicPtr<u32> = AtomicPtr::new(ptr::null_mut());
+
+    // Relaxed: as for the record's address.
+    let count = COUNT.load(Ordering::Relaxed);
+    if count.is_null() {
+        return look_for_count(&COUNT);
+    }
+    // SAFETY: this was found to be the linker's count of the objects of the base namespace, aligned, and is never unmapped.
+    Some(unsafe { AtomicU32::from_ptr(count) }.load(Ordering::Relaxed))
+}
+
+/// Reads the count, and remembers where it is once the linker's record has been found to be what it seems to be.
+#[cold]
+fn look_for_count(place: &AtomicPtr<u32>) -> Option<u32> {
+    let [_, loaded, _] = linkers_record()?;
+    // The low half of the second word.
+    let half = if cfg!(target_endian = "big") { 4 } else { 0 };
+    let count = rtld_global()? + size_of::<usize>() + half;
+    place.store(with_exposed_provenance_mut(count), Ordering::Relaxed);
+    Some(loaded as u32)
 }
 
 /// The linker's own record of the base namespace, where it is what it seems to be: its list of objects, their number in the

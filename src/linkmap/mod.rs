@@ -27,6 +27,7 @@ mod versions;
 pub use bindings::Reference;
 pub use bindings::is_program;
 pub use bindings::objects_apart;
+pub use global::counted;
 pub use global::loaded;
 pub use scope::Choice;
 pub use scope::Definition;

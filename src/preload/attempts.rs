@@ -35,13 +35,14 @@ pub(super) struct Attempt {
 
 /// What the hooks keep for each thread.
 #[derive(Debug)]
+#[repr(C)]
 pub struct PerThread {
-    attempts: [Attempt; MAX_DEPTH],
     depth: usize,
     /// The calls of layers.
     pub(super) layers: Layers,
     /// The scopes that calls are.
     pub(super) scopes: Scopes,
+    attempts: [Attempt; MAX_DEPTH],
 }
 
 impl PerThread {
@@ -121,8 +122,9 @@ static HANDLES: Memory = Memory::new();
 
 impl Session<'_> {
     /// Before the real function is called.
+    #[inline(never)]
     pub(super) fn begin_attempt(&mut self, frame: &mut Frame) -> Forward {
-        let expressions = &self.hooked.hook;
+        let expressions = &self.hooked.expressions;
         let call = self.call(frame, false);
         if !self.is_event(&call) {
             return Forward::Yes;
@@ -169,7 +171,7 @@ impl Session<'_> {
         // The handle believes that it holds the buffer. When the ledger knows better, the attempt is stopped here:
         // what it leads to may be seen only by a notification, too late.
         if self.hooked.has(flags::CAN_GUARD)
-            && hook::guard_holds_inside(&mut self.inside, device, address, owner)
+            && hook::guard_holds_inside(self.inside, device, address, owner)
         {
             return self.freed(frame, bound, true);
         }
@@ -201,7 +203,7 @@ impl Session<'_> {
             device,
             ..
         } = attempt;
-        match self.call(frame, true).value(self.hooked.hook.live) {
+        match self.call(frame, true).value(self.hooked.expressions.live) {
             Some(0) => {
                 self.freed(
                     frame,
@@ -215,7 +217,7 @@ impl Session<'_> {
             }
             Some(_) => {
                 self.inside.state().preload.answer(slot, owner);
-                hook::declined_inside(&mut self.inside, device, address, owner, site(frame));
+                hook::declined_inside(self.inside, device, address, owner, site(frame));
             }
             None => self.unreadable(),
         }

@@ -23,9 +23,9 @@ pub(super) type Parts = [u64; MAX_DEVICE_PARTS];
 /// Hashes of the devices that were seen; a device's place gives its number.
 static DEVICES: [AtomicU64; MAX_DEVICES] = [const { AtomicU64::new(0) }; MAX_DEVICES];
 
-/// The place of a device among all; none when there are too many.
-pub(super) fn place(hooked: &Hooked, parts: &Parts) -> Option<usize> {
-    let hash = hash(hooked, parts);
+/// The place among all of a device of the adapter with this seed; none when there are too many.
+pub(super) fn place(seed: u64, parts: &Parts) -> Option<usize> {
+    let hash = hash(seed, parts);
     let start = usize::try_from(hash >> 32).unwrap_or(0);
     let mut places = (0..MAX_DEVICES).map(|step| (start + step) % MAX_DEVICES);
     places.find(|place| {
@@ -44,8 +44,8 @@ pub(super) fn number(place: usize) -> u32 {
 }
 
 /// 64 bits of the adapter's name and the parts; never 0.
-fn hash(hooked: &Hooked, parts: &Parts) -> u64 {
-    parts.iter().copied().fold(hooked.device_seed, mix) | 1
+fn hash(seed: u64, parts: &Parts) -> u64 {
+    parts.iter().copied().fold(seed, mix) | 1
 }
 
 /// What the hashes of an adapter's devices begin with.
@@ -135,10 +135,14 @@ static MEMBERS: [Member; MAX_GROUPS] = [const {
 }; MAX_GROUPS];
 
 /// Notes that a device belongs to what is released at once under the value `group`; 0 is none.
+#[inline]
 pub(super) fn join(group: u64, device: u32) {
-    if group == 0 {
-        return;
+    if group != 0 {
+        join_group(group, device);
     }
+}
+
+fn join_group(group: u64, device: u32) {
     for member in &MEMBERS {
         let known = member.group.load(Ordering::Relaxed);
         if known == group && member.device.load(Ordering::Relaxed) == device {

@@ -11,6 +11,7 @@ use super::resolver;
 use super::session::Forward;
 use super::session::Session;
 use super::session::kind_number;
+use super::table::Called;
 use super::table::Hooked;
 use super::told;
 use crate::hook;
@@ -45,16 +46,16 @@ pub(super) const KIND_SHIFT: u32 = 32;
 pub unsafe extern "C" fn enter(number: u32, frame: *mut Frame) -> usize {
     // SAFETY: the thunk made the frame on its own stack, for us alone.
     let frame = unsafe { &mut *frame };
-    let mut place = None;
-    let Some(hooked) = Hooked::of_call(number as usize, &mut place) else {
-        return 0;
-    };
-    let original = before(hooked, frame);
+    Called::with(number as usize, enter_called, frame).unwrap_or(0)
+}
+
+fn enter_called(called: Called<'_>, frame: &mut Frame) -> usize {
+    let original = before(called, frame);
     // Without a ticket nothing is copied.
-    if original != 0 && frame.ticket != 0 {
+    let most = called.hooked.hook.stack_words;
+    if most != 0 && original != 0 && frame.ticket != 0 {
         let arguments = frame.return_address_slot + size_of::<u64>();
-        let most = u64::from(hooked.hook.stack_words);
-        frame.stack_words = words_there(arguments, most, sys::may_be_readable);
+        frame.stack_words = words_there(arguments, u64::from(most), sys::may_be_readable);
     }
     original
 }
@@ -78,10 +79,12 @@ fn words_there(start: usize, most: u64, may_be_readable: impl Fn(usize) -> bool)
     most
 }
 
-fn before(hooked: &Hooked, frame: &mut Frame) -> usize {
-    let event = hooked.hook.event;
-    if event == Event::LibraryClose as u32 {
-        let original = original(hooked, frame, &mut None);
+/// Before a call of what makes no event.
+#[inline(never)]
+fn before_no_event(called: Called<'_>, frame: &mut Frame) -> usize {
+    let hooked = called.hooked;
+    if hooked.event == Some(Event::LibraryClose) {
+        let original = original(called, frame, &mut None);
         originals::forget(&hooked.table);
         stack::forget_code();
         if original != 0 {
@@ -91,13 +94,23 @@ fn before(hooked: &Hooked, frame: &mut Frame) -> usize {
         }
         return original;
     }
-    if event == Event::Resolver as u32 || event == Event::SymbolLookup as u32 {
-        resolver::before(hooked, frame);
-        return original(hooked, frame, &mut None);
+    resolver::before(hooked, frame);
+    original(called, frame, &mut None)
+}
+
+fn before(called: Called<'_>, frame: &mut Frame) -> usize {
+    let hooked = called.hooked;
+    if let Some(Event::LibraryClose | Event::Resolver | Event::SymbolLookup) = hooked.event {
+        return before_no_event(called, frame);
     }
     // None when this thread asks the host for something: what the shim's own getters cause are no events.
-    let mut inside = begin(&hooked.table, frame.return_address_slot, || is_hosts(frame));
-    let original = original(hooked, frame, &mut inside);
+    let mut inside = hook::enter_for_hook_of(frame.return_address_slot, || is_hosts(frame));
+    // The adapters are told of before what is bound. Who is not inside may be making the trace.
+    let is_new = inside.is_some() && !told::BOUND.is_told(hooked.number);
+    if is_new && let Some(inside) = &mut inside {
+        announce_once(inside, &hooked.table);
+    }
+    let original = original(called, frame, &mut inside);
     if original == 0 {
         return 0;
     }
@@ -110,12 +123,13 @@ fn before(hooked: &Hooked, frame: &mut Frame) -> usize {
         }
         return original;
     }
-    if let Some(inside) = &mut inside
+    if is_new
+        && let Some(inside) = &mut inside
         && told::BOUND.is_first(hooked.number)
     {
         tell_bound(inside, hooked, original);
     }
-    let Some(inside) = inside else {
+    let Some(inside) = &mut inside else {
         return original;
     };
     match Session::new(hooked, inside).before(frame) {
@@ -128,7 +142,16 @@ fn before(hooked: &Hooked, frame: &mut Frame) -> usize {
 }
 
 /// The real function; 0, and what to return instead, when nobody defines it. Who is not inside does not tell of it.
-fn original(hooked: &Hooked, frame: &mut Frame, inside: &mut Option<Inside>) -> usize {
+fn original(called: Called<'_>, frame: &mut Frame, inside: &mut Option<Inside>) -> usize {
+    if let Some(address) = originals::known(called) {
+        return address;
+    }
+    look_up(called.hooked, frame, inside)
+}
+
+#[cold]
+#[inline(never)]
+fn look_up(hooked: &Hooked, frame: &mut Frame, inside: &mut Option<Inside>) -> usize {
     let Some(original) = originals::original(hooked, frame) else {
         // A probe by a weak reference found our stub, and calls it: the host must not die of it.
         if let Some(inside) = inside
@@ -156,15 +179,15 @@ fn original(hooked: &Hooked, frame: &mut Frame, inside: &mut Option<Inside>) -> 
 pub unsafe extern "C" fn leave(number: u32, frame: *mut Frame) {
     // SAFETY: the thunk made the frame on its own stack, for us alone.
     let frame = unsafe { &mut *frame };
-    let mut place = None;
-    let Some(hooked) = Hooked::of_call(number as usize, &mut place) else {
-        return;
-    };
+    Called::with(number as usize, leave_called, frame);
+}
+
+fn leave_called(Called { hooked, .. }: Called<'_>, frame: &mut Frame) {
     match frame.ticket & ((1 << TICKET_BITS) - 1) {
         CLOSED => closed(&hooked.table),
         RESOLVED => resolver::after(hooked, frame),
         _ => {
-            if let Some(inside) = hook::enter_for_hook(frame.return_address_slot) {
+            if let Some(inside) = &mut hook::enter_for_hook(frame.return_address_slot) {
                 Session::new(hooked, inside).after(frame);
             }
         }
@@ -178,15 +201,15 @@ pub unsafe extern "C" fn leave(number: u32, frame: *mut Frame) {
 pub unsafe extern "C" fn left(number: u32, frame: *mut Frame) {
     // SAFETY: the thunk made the frame on its own stack, for us alone.
     let frame = unsafe { &mut *frame };
-    let mut place = None;
-    let Some(hooked) = Hooked::of_call(number as usize, &mut place) else {
-        return;
-    };
+    Called::with(number as usize, left_called, frame);
+}
+
+fn left_called(Called { hooked, .. }: Called<'_>, frame: &mut Frame) {
     match frame.ticket & ((1 << TICKET_BITS) - 1) {
         0 | RESOLVED => {}
         CLOSED => closed(&hooked.table),
         _ => {
-            if let Some(inside) = hook::enter_for_hook(frame.return_address_slot) {
+            if let Some(inside) = &mut hook::enter_for_hook(frame.return_address_slot) {
                 Session::new(hooked, inside).left(frame);
             }
         }
@@ -222,13 +245,18 @@ pub(super) fn begin(
     is_hosts: impl FnOnce() -> bool,
 ) -> Option<Inside> {
     let mut inside = hook::enter_for_hook_of(slot, is_hosts)?;
-    if told::ADAPTERS.is_first(0) {
-        announce(&mut inside, table);
-    }
+    announce_once(&mut inside, table);
     Some(inside)
 }
 
+fn announce_once(inside: &mut Inside, table: &Table<'_>) {
+    if told::ADAPTERS.is_first(0) {
+        announce(inside, table);
+    }
+}
+
 /// Says which adapters there is something to hook for. Of the others nobody wants to read; they come when they are used.
+#[cold]
 fn announce(inside: &mut Inside, table: &Table<'_>) {
     let _held = linkmap::hold();
     for place in 0..table.adapter_count() {
@@ -260,6 +288,7 @@ fn announce_one(inside: &mut Inside, table: &Table<'_>, place: usize) {
     }
 }
 
+#[cold]
 fn tell_bound(inside: &mut Inside, hooked: &Hooked, address: usize) {
     let library = linkmap::object_of(address);
     let library = library

@@ -1,13 +1,20 @@
-//! The machine that runs an adapter's expressions over the registers of a call.
+//! The values of an adapter's expressions over the registers of a call: of the short ones at once ([`short`]), of all
+//! others by a machine that runs their code.
 
 use whofreed_hooktable::code;
 use whofreed_hooktable::code::MAX_STACK;
 use whofreed_hooktable::code::MAX_TRIES;
 
+use self::short::Operand;
 use super::Frame;
 use super::machine;
 use super::originals;
 use super::table::Hooked;
+
+mod short;
+
+pub(super) use self::short::Expression;
+pub(super) use self::short::Expressions;
 
 /// Where nothing that a host points to can be: the null pages, and what the kernel keeps for itself.
 const LOWEST: u64 = 64 * 1024;
@@ -23,25 +30,48 @@ pub(super) struct Call<'call> {
 }
 
 impl Call<'_> {
-    /// The value of the expression at an offset; none when there is none, or when it cannot be had.
-    pub(super) fn value(&self, offset: u32) -> Option<u64> {
-        if offset == 0 {
-            return None;
+    /// The value of an expression; none when there is none, or when it cannot be had.
+    #[inline]
+    pub(super) fn value(&self, expression: Expression) -> Option<u64> {
+        match expression {
+            Expression::Absent => None,
+            Expression::Plain(operand) => self.operand(operand),
+            Expression::Constant(constant) => Some(u64::from(constant)),
+            Expression::Is {
+                operand,
+                half,
+                constant,
+            } => self.is(operand, half, constant).map(u64::from),
+            Expression::IsNot {
+                operand,
+                half,
+                constant,
+            } => self.is(operand, half, constant).map(|is| u64::from(!is)),
+            Expression::Code(offset) => self.run(offset),
         }
-        let code = self.hooked.table.code(offset);
-        // Most are as short as that.
-        match *code {
-            [code::RESULT, code::END, ..] if self.has_returned => return Some(self.frame.result),
-            [code::ARGUMENT, number, code::END, ..] => {
-                if let Some(argument) = self.frame.arguments.get(usize::from(number)) {
-                    return Some(*argument);
-                }
-            }
-            _ => {}
+    }
+
+    #[inline]
+    fn operand(&self, operand: Operand) -> Option<u64> {
+        match operand {
+            Operand::Argument(number) => self.frame.arguments.get(usize::from(number)).copied(),
+            Operand::Result => self.has_returned.then_some(self.frame.result),
         }
+    }
+
+    #[inline]
+    fn is(&self, operand: Operand, half: bool, constant: u32) -> Option<bool> {
+        let mask = if half { u64::from(u32::MAX) } else { u64::MAX };
+        let value = self.operand(operand)?;
+        Some(value & mask == u64::from(constant))
+    }
+
+    /// The value of the expression whose code begins at an offset. The machine has its place on the stack only here.
+    #[inline(never)]
+    fn run(&self, offset: u32) -> Option<u64> {
         Machine {
             call: self,
-            code,
+            code: self.hooked.table.code(offset),
             at: 0,
             stack: [0; MAX_STACK],
             depth: 0,
@@ -52,16 +82,18 @@ impl Call<'_> {
     }
 
     /// Like [`Call::value`], where none means 0.
-    pub(super) fn value_or_zero(&self, offset: u32) -> u64 {
-        self.value(offset).unwrap_or(0)
+    #[inline]
+    pub(super) fn value_or_zero(&self, expression: Expression) -> u64 {
+        self.value(expression).unwrap_or(0)
     }
 
     /// Whether a condition holds; one that is not given does. None when it cannot be had.
-    pub(super) fn holds(&self, offset: u32) -> Option<bool> {
-        if offset == 0 {
+    #[inline]
+    pub(super) fn holds(&self, condition: Expression) -> Option<bool> {
+        if condition.is_absent() {
             return Some(true);
         }
-        self.value(offset).map(|value| value != 0)
+        self.value(condition).map(|value| value != 0)
     }
 }
 

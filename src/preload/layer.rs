@@ -28,19 +28,21 @@ struct Told {
 }
 
 #[derive(Clone, Copy, Debug)]
+#[repr(C)]
 struct Running {
     /// Where its return address lies: its identity while it lasts.
     slot: usize,
     layer: u32,
-    told: [Told; MAX_TOLD],
     count: usize,
+    told: [Told; MAX_TOLD],
 }
 
 /// The outermost calls that are under way.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Layers {
-    calls: [Running; MAX_CALLS],
     count: usize,
+    calls: [Running; MAX_CALLS],
 }
 
 impl Running {

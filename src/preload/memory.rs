@@ -104,10 +104,14 @@ impl Memory {
     }
 
     /// Binds a key; what it was bound to before is forgotten.
+    #[inline]
     pub(super) fn remember(&self, key: u64, bound: Bound) {
-        if key == 0 {
-            return;
+        if key != 0 {
+            self.bind(key, bound);
         }
+    }
+
+    fn bind(&self, key: u64, bound: Bound) {
         let set = self.set(key);
         let is_room = |wanted: u8| {
             move |entry: &&Entry| match entry.read() {
@@ -135,19 +139,30 @@ impl Memory {
     }
 
     /// What a key is bound to.
+    #[inline]
     pub(super) fn recall(&self, key: u64) -> Option<Bound> {
+        if key == 0 { None } else { self.find(key) }
+    }
+
+    fn find(&self, key: u64) -> Option<Bound> {
         let mut found = self.set(key).iter().filter_map(Entry::read);
         found
-            .find(|(known, ..)| *known == key && key != 0)
+            .find(|(known, ..)| *known == key)
             .map(|(.., bound)| bound)
     }
 
     /// Says that a key's buffer is freed: it is remembered as long as nobody needs the room.
+    #[inline]
     pub(super) fn retire(&self, key: u64) {
+        if key != 0 {
+            self.mark_retired(key);
+        }
+    }
+
+    fn mark_retired(&self, key: u64) {
         for entry in self.set(key) {
             if let Some((known, device, bound)) = entry.read()
                 && known == key
-                && key != 0
             {
                 entry.write(key, device | RETIRED, bound);
             }

@@ -16,6 +16,7 @@ use super::Frame;
 use super::machine;
 use super::memory::Bound;
 use super::memory::Memory;
+use super::table::Called;
 use super::table::Hooked;
 use crate::linkmap;
 use crate::linkmap::Choice;
@@ -49,15 +50,18 @@ pub(super) struct Original {
     pub(super) doubt: Option<&'static [u8]>,
 }
 
-/// The real function behind a stub, for the caller of this frame.
+/// The real function behind a stub, where it is the same for every caller and known.
+#[inline]
+pub(super) fn known(called: Called<'_>) -> Option<usize> {
+    called.bound.or_else(|| remembered(called.hooked))
+}
+
+/// The real function behind a stub, for the caller of this frame, where it is not [`known`].
 pub(super) fn original(hooked: &Hooked, frame: &Frame) -> Option<Original> {
     let sure = |address| Original {
         address,
         doubt: None,
     };
-    if let Some(address) = hooked.bound.or_else(|| remembered(hooked)) {
-        return Some(sure(address));
-    }
     // It may be the first byte behind a function, of a call that does not return.
     let caller = linkmap::object_of(return_address(frame).wrapping_sub(1));
     let key = key(hooked.number, caller);
@@ -132,6 +136,7 @@ fn loaded_bits(loaded: u32) -> usize {
     bits << ADDRESS_BITS
 }
 
+#[inline]
 fn remembered(hooked: &Hooked) -> Option<usize> {
     let word = ORIGINALS.get(hooked.number)?.load(Ordering::Relaxed);
     let address = word & ((1 << ADDRESS_BITS) - 1);
@@ -181,7 +186,12 @@ pub(super) fn forget(table: &Table<'_>) {
 }
 
 /// Whether the hook is for the build of the library that defines `original`.
+#[inline]
 pub(super) fn is_of_build(hooked: &Hooked, original: usize) -> bool {
+    hooked.hook.build_id == 0 || is_of_wanted_build(hooked, original)
+}
+
+fn is_of_wanted_build(hooked: &Hooked, original: usize) -> bool {
     let wanted = hooked.table.text(hooked.hook.build_id);
     if wanted.is_empty() {
         return true;

@@ -16,9 +16,10 @@ use crate::hook;
 
 impl Session<'_> {
     /// Before the real function is called.
+    #[inline(never)]
     pub(super) fn begin_realloc(&mut self, frame: &mut Frame) -> Forward {
         let call = self.call(frame, false);
-        match call.holds(self.hooked.hook.when) {
+        match call.holds(self.hooked.expressions.when) {
             Some(true) => {}
             Some(false) => return Forward::Yes,
             None => {
@@ -27,8 +28,8 @@ impl Session<'_> {
             }
         }
         let (from, owner) = (
-            call.value(self.hooked.hook.from),
-            call.value_or_zero(self.hooked.hook.owner),
+            call.value(self.hooked.expressions.from),
+            call.value_or_zero(self.hooked.expressions.owner),
         );
         let device = self.device(&call);
         let (Some(address), Some(device)) = (from, device) else {
@@ -61,10 +62,10 @@ impl Session<'_> {
             return;
         }
         let call = self.call(frame, true);
-        match call.holds(self.hooked.hook.ok) {
+        match call.holds(self.hooked.expressions.ok) {
             Some(true) => self.allocate(&call),
             // A call that asks for nothing and gets nothing has freed: that is what it did.
-            Some(false) if call.value(self.hooked.hook.size) == Some(0) => {}
+            Some(false) if call.value(self.hooked.expressions.size) == Some(0) => {}
             Some(false) => self.undo_realloc(frame),
             None => self.unreadable(),
         }
@@ -76,13 +77,14 @@ impl Session<'_> {
             return;
         }
         let call = self.call(frame, false);
-        let owner = call.value_or_zero(self.hooked.hook.owner);
-        let (Some(address), Some(device)) = (call.value(self.hooked.hook.from), self.device(&call))
+        let owner = call.value_or_zero(self.hooked.expressions.owner);
+        let (Some(address), Some(device)) =
+            (call.value(self.hooked.expressions.from), self.device(&call))
         else {
             return self.unreadable();
         };
         let kind = u32::try_from(frame.ticket >> engine::KIND_SHIFT).unwrap_or(0);
         let at = site(frame);
-        hook::allocate_inside(&mut self.inside, device, address, 0, kind, owner, at);
+        hook::allocate_inside(self.inside, device, address, 0, kind, owner, at);
     }
 }

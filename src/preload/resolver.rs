@@ -78,9 +78,11 @@ pub(super) fn before(hooked: &Hooked, frame: &mut Frame) {
             frame,
             has_returned: false,
         };
-        match call.holds(hooked.hook.when) {
+        match call.holds(hooked.expressions.when) {
             Some(false) => None,
-            Some(true) => call.value(hooked.hook.name).or_else(|| unreadable(hooked)),
+            Some(true) => call
+                .value(hooked.expressions.name)
+                .or_else(|| unreadable(hooked)),
             None => unreadable(hooked),
         }
     };
@@ -118,7 +120,7 @@ pub(super) fn after(hooked: &Hooked, frame: &mut Frame) {
         frame,
         has_returned: true,
     };
-    match call.holds(hooked.hook.ok) {
+    match call.holds(hooked.expressions.ok) {
         Some(true) => {}
         Some(false) => return,
         None => {
@@ -131,7 +133,7 @@ pub(super) fn after(hooked: &Hooked, frame: &mut Frame) {
         return;
     }
     match call
-        .value(hooked.hook.out)
+        .value(hooked.expressions.out)
         .filter(|out| is_plausible(*out, 8))
     {
         Some(out) => {

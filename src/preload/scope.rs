@@ -25,9 +25,10 @@ struct Open {
 
 /// The scopes that a thread is in by hooked calls, the innermost last.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Scopes {
-    open: [Open; MAX_DEPTH],
     depth: usize,
+    open: [Open; MAX_DEPTH],
 }
 
 impl Scopes {
@@ -76,14 +77,23 @@ impl Scopes {
 
 impl Session<'_> {
     /// Leaves the scopes that ended without a word.
+    #[inline]
     pub(super) fn leave_scopes(&mut self, frame: &Frame) {
+        if !self.inside.state().preload.scopes.is_idle() {
+            self.leave_ended(frame);
+        }
+    }
+
+    #[inline(never)]
+    fn leave_ended(&mut self, frame: &Frame) {
         let scopes = &mut self.inside.state().preload.scopes;
         if let Some(number) = scopes.forget_left(frame.return_address_slot) {
-            hook::scope_leave_inside(&mut self.inside, number);
+            hook::scope_leave_inside(self.inside, number);
         }
     }
 
     /// Before the real function is called.
+    #[inline(never)]
     pub(super) fn begin_scope(&mut self, frame: &mut Frame) -> Forward {
         let call = self.call(frame, false);
         if !self.is_event(&call) || self.inside.state().preload.scopes.depth == MAX_DEPTH {
@@ -91,15 +101,15 @@ impl Session<'_> {
         }
         let number = if self.hooked.hook.label_at == 0 {
             let label = self.hooked.table.text(self.hooked.hook.label);
-            hook::scope_enter_inside(&mut self.inside, |room| write(room, label.iter().copied()))
+            hook::scope_enter_inside(self.inside, |room| write(room, label.iter().copied()))
         } else {
-            let Some(at) = call.value(self.hooked.hook.label_at) else {
+            let Some(at) = call.value(self.hooked.expressions.label_at) else {
                 self.unreadable();
                 return Forward::Yes;
             };
             let bytes = (at..).map_while(|place| load(place, 1));
             let bytes = bytes.map_while(|byte| u8::try_from(byte).ok().filter(|byte| *byte != 0));
-            hook::scope_enter_inside(&mut self.inside, |room| write(room, bytes))
+            hook::scope_enter_inside(self.inside, |room| write(room, bytes))
         };
         if number != 0 {
             let slot = frame.return_address_slot;
@@ -117,7 +127,7 @@ impl Session<'_> {
     pub(super) fn end_scope(&mut self, frame: &Frame) {
         let scopes = &mut self.inside.state().preload.scopes;
         if let Some(number) = scopes.pop(frame.return_address_slot) {
-            hook::scope_leave_inside(&mut self.inside, number);
+            hook::scope_leave_inside(self.inside, number);
         }
     }
 }

@@ -8,6 +8,7 @@ use super::Frame;
 use super::devices;
 use super::engine;
 use super::expression::Call;
+use super::expression::Expression;
 use super::memory::Bound;
 use super::memory::Memory;
 use super::table::Hooked;
@@ -45,13 +46,13 @@ pub(super) enum Forward {
 }
 
 #[derive(Debug)]
-pub(super) struct Session<'hooked> {
-    pub(super) hooked: &'hooked Hooked,
-    pub(super) inside: Inside,
+pub(super) struct Session<'stay> {
+    pub(super) hooked: &'stay Hooked,
+    pub(super) inside: &'stay mut Inside,
 }
 
-impl<'hooked> Session<'hooked> {
-    pub(super) fn new(hooked: &'hooked Hooked, inside: Inside) -> Self {
+impl<'stay> Session<'stay> {
+    pub(super) fn new(hooked: &'stay Hooked, inside: &'stay mut Inside) -> Self {
         Self { hooked, inside }
     }
 
@@ -67,14 +68,11 @@ impl<'hooked> Session<'hooked> {
     }
 
     fn begin(&mut self, frame: &mut Frame) -> Forward {
-        if self.hooked.hook.event == Event::Attempt as u32 {
-            return self.begin_attempt(frame);
-        }
-        if self.hooked.hook.event == Event::Realloc as u32 {
-            return self.begin_realloc(frame);
-        }
-        if self.hooked.hook.event == Event::Scope as u32 {
-            return self.begin_scope(frame);
+        match self.hooked.event {
+            Some(Event::Attempt) => return self.begin_attempt(frame),
+            Some(Event::Realloc) => return self.begin_realloc(frame),
+            Some(Event::Scope) => return self.begin_scope(frame),
+            _ => {}
         }
         if self.hooked.has(flags::REPORT_AFTER) {
             frame.ticket |= engine::REPORT;
@@ -85,9 +83,9 @@ impl<'hooked> Session<'hooked> {
 
     /// After the real function returned.
     pub(super) fn after(&mut self, frame: &Frame) {
-        if self.hooked.hook.event == Event::Realloc as u32 {
+        if self.hooked.event == Some(Event::Realloc) {
             self.end_realloc(frame);
-        } else if self.hooked.hook.event == Event::Scope as u32 {
+        } else if self.hooked.event == Some(Event::Scope) {
             self.end_scope(frame);
         } else if frame.ticket & engine::ATTEMPT != 0 {
             self.end_attempt(frame);
@@ -99,9 +97,9 @@ impl<'hooked> Session<'hooked> {
 
     /// After the real function was left by an exception.
     pub(super) fn left(&mut self, frame: &Frame) {
-        if self.hooked.hook.event == Event::Realloc as u32 {
+        if self.hooked.event == Some(Event::Realloc) {
             self.undo_realloc(frame);
-        } else if self.hooked.hook.event == Event::Scope as u32 {
+        } else if self.hooked.event == Some(Event::Scope) {
             self.end_scope(frame);
         }
         self.end_layer(frame);
@@ -109,7 +107,7 @@ impl<'hooked> Session<'hooked> {
 
     pub(super) fn call<'call>(&self, frame: &'call Frame, has_returned: bool) -> Call<'call>
     where
-        'hooked: 'call,
+        'stay: 'call,
     {
         Call {
             hooked: self.hooked,
@@ -119,11 +117,11 @@ impl<'hooked> Session<'hooked> {
     }
 
     fn report(&mut self, call: &Call<'_>) -> Forward {
-        let expressions = &self.hooked.hook;
+        let expressions = &self.hooked.expressions;
         if !self.is_event(call) {
             return Forward::Yes;
         }
-        match Event::from_number(expressions.event) {
+        match self.hooked.event {
             Some(Event::Allocate) => self.allocate(call),
             Some(Event::Deallocate | Event::Release) => return self.deallocate(call),
             Some(event @ (Event::Retain | Event::View)) => self.refer(call, event),
@@ -149,22 +147,23 @@ impl<'hooked> Session<'hooked> {
     }
 
     /// Whether the adapter's conditions hold.
+    #[inline]
     pub(super) fn is_event(&mut self, call: &Call<'_>) -> bool {
-        for condition in [self.hooked.hook.when, self.hooked.hook.ok] {
-            match call.holds(condition) {
-                Some(true) => {}
-                Some(false) => return false,
-                None => {
-                    self.unreadable();
-                    return false;
-                }
-            }
+        let expressions = &self.hooked.expressions;
+        self.holds(call, expressions.when) && self.holds(call, expressions.ok)
+    }
+
+    #[inline]
+    fn holds(&mut self, call: &Call<'_>, condition: Expression) -> bool {
+        let holds = call.holds(condition);
+        if holds.is_none() {
+            self.unreadable();
         }
-        true
+        holds == Some(true)
     }
 
     pub(super) fn allocate(&mut self, call: &Call<'_>) {
-        let expressions = &self.hooked.hook;
+        let expressions = &self.hooked.expressions;
         let (Some(address), Some(device)) = (call.value(expressions.address), self.device(call))
         else {
             return self.unreadable();
@@ -188,11 +187,11 @@ impl<'hooked> Session<'hooked> {
             },
         );
         let at = site(call.frame);
-        hook::allocate_inside(&mut self.inside, device, address, size, kind, owner, at);
+        hook::allocate_inside(self.inside, device, address, size, kind, owner, at);
     }
 
     fn deallocate(&mut self, call: &Call<'_>) -> Forward {
-        let expressions = &self.hooked.hook;
+        let expressions = &self.hooked.expressions;
         let owner = call.value_or_zero(expressions.owner);
         let remembered = || OWNERS.recall(owner).map(|bound| bound.device);
         let device = self.device(call).or_else(remembered);
@@ -238,13 +237,13 @@ impl<'hooked> Session<'hooked> {
             .answer(frame.return_address_slot, owner);
         let at = site(frame);
         if !self.hooked.has(flags::CAN_GUARD) || !can_block {
-            return hook::deallocate_told_inside(&mut self.inside, device, address, owner, at);
+            return hook::deallocate_told_inside(self.inside, device, address, owner, at);
         }
-        hook::deallocate_inside(&mut self.inside, device, address, owner, at)
+        hook::deallocate_inside(self.inside, device, address, owner, at)
     }
 
     fn refer(&mut self, call: &Call<'_>, event: Event) {
-        let expressions = &self.hooked.hook;
+        let expressions = &self.hooked.expressions;
         let owner = call.value_or_zero(expressions.owner);
         let (Some(address), Some(device)) = (call.value(expressions.address), self.device(call))
         else {
@@ -255,16 +254,16 @@ impl<'hooked> Session<'hooked> {
         }
         let at = site(call.frame);
         if event == Event::Retain {
-            hook::retain_inside(&mut self.inside, device, address, owner, at);
+            hook::retain_inside(self.inside, device, address, owner, at);
         } else {
             let parent = call.value_or_zero(expressions.parent);
-            hook::view_inside(&mut self.inside, device, address, owner, parent, at);
+            hook::view_inside(self.inside, device, address, owner, parent, at);
         }
     }
 
     fn release_all(&mut self, call: &Call<'_>, event: Event) {
-        let group = call.value_or_zero(self.hooked.hook.group);
-        let alone = if self.hooked.hook.group == 0 {
+        let group = call.value_or_zero(self.hooked.expressions.group);
+        let alone = if self.hooked.expressions.group.is_absent() {
             self.device(call)
         } else {
             None
@@ -274,48 +273,66 @@ impl<'hooked> Session<'hooked> {
                 continue;
             }
             match event {
-                Event::DeviceClose => hook::device_close_inside(&mut self.inside, device),
-                _ => hook::device_reset_inside(&mut self.inside, device),
+                Event::DeviceClose => hook::device_close_inside(self.inside, device),
+                _ => hook::device_reset_inside(self.inside, device),
             }
         }
     }
 
     /// The number of the device that a call is about; a device that is seen for the first time is named.
+    #[inline]
     pub(super) fn device(&mut self, call: &Call<'_>) -> Option<u32> {
-        let expressions = self.hooked.hook.device();
+        match self.hooked.only_device {
+            Some(place) if told::DEVICES.is_told(place) => Some(devices::number(place)),
+            _ => self.device_anew(call),
+        }
+    }
+
+    #[inline(never)]
+    fn device_anew(&mut self, call: &Call<'_>) -> Option<u32> {
+        let mut parts = devices::Parts::default();
+        let place = match self.hooked.only_device {
+            Some(place) => place,
+            None => self.device_by_parts(call, &mut parts)?,
+        };
+        if told::DEVICES.is_first(place) {
+            self.name_device(call, place, &parts);
+        }
+        Some(devices::number(place))
+    }
+
+    fn device_by_parts(&self, call: &Call<'_>, parts: &mut devices::Parts) -> Option<usize> {
+        let expressions = self.hooked.expressions.device;
         let has_parts = self.hooked.adapter.parts_count > 0;
-        if has_parts && expressions[0] == 0 {
+        if has_parts && expressions[0].is_absent() {
             return None;
         }
-        let mut parts = devices::Parts::default();
         for (part, expression) in parts.iter_mut().zip(expressions) {
-            if expression != 0 {
+            if !expression.is_absent() {
                 *part = call.value(expression)?;
             }
         }
-        let place = devices::place(self.hooked, &parts)?;
+        devices::place(self.hooked.device_seed, parts)
+    }
+
+    #[cold]
+    fn name_device(&mut self, call: &Call<'_>, place: usize, parts: &devices::Parts) {
+        let name = devices::name(self.hooked, parts);
+        let capacity = match self.hooked.event {
+            Some(Event::DeviceOpen) => call.value_or_zero(self.hooked.expressions.size),
+            _ => 0,
+        };
         let device = devices::number(place);
-        if told::DEVICES.is_first(place) {
-            let name = devices::name(self.hooked, &parts);
-            let is_opened = self.hooked.hook.event == Event::DeviceOpen as u32;
-            let size = if is_opened { self.hooked.hook.size } else { 0 };
-            let capacity = call.value_or_zero(size);
-            hook::device_open_inside(&mut self.inside, device, name.as_bytes(), capacity);
-        }
-        Some(device)
+        hook::device_open_inside(self.inside, device, name.as_bytes(), capacity);
     }
 
     /// A call was seen, but what it is about could not be read: said once per hook, never silently.
+    #[cold]
+    #[inline(never)]
     pub(super) fn unreadable(&mut self) {
         if told::UNOBSERVABLE.is_first(self.hooked.number) {
             let why = b"called, but the adapter's expressions have no value";
-            hook::coverage_unobservable_inside(
-                &mut self.inside,
-                self.hooked.symbol(),
-                why,
-                b"",
-                true,
-            );
+            hook::coverage_unobservable_inside(self.inside, self.hooked.symbol(), why, b"", true);
         }
     }
 }

@@ -7,12 +7,16 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
 
 use whofreed_hooktable::Adapter;
+use whofreed_hooktable::Event;
 use whofreed_hooktable::HEADER_LEN;
 use whofreed_hooktable::Hook;
+use whofreed_hooktable::MAX_DEVICE_PARTS;
 use whofreed_hooktable::Stub;
 use whofreed_hooktable::Table;
 
+use super::Frame;
 use super::devices;
+use super::expression::Expressions;
 use super::machine;
 use super::resolver;
 
@@ -34,70 +38,112 @@ pub(super) fn table() -> Option<Table<'static>> {
     Table::new(unsafe { slice::from_raw_parts(start, length) })
 }
 
-/// One symbol of a table and what belongs to it, as the stub that was called says.
+/// One symbol of a table and what belongs to it: all that does not depend on the call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hooked {
-    pub(super) table: Table<'static>,
-    pub(super) adapter_place: u32,
-    pub(super) adapter: Adapter,
-    pub(super) hook: Hook,
-    pub(super) stub: Stub,
     /// The number of the symbol's own stub.
     pub(super) number: usize,
+    /// What a call is; none for what a later launcher may know.
+    pub(super) event: Option<Event>,
+    pub(super) expressions: Expressions,
+    pub(super) hook: Hook,
+    pub(super) adapter_place: u32,
+    pub(super) adapter: Adapter,
     /// What the numbers of the adapter's devices begin with.
     pub(super) device_seed: u64,
+    /// The place of the only device that there is, where devices have no parts.
+    pub(super) only_device: Option<usize>,
+    pub(super) stub: Stub,
+    pub(super) table: Table<'static>,
+}
+
+/// A stub that was called.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Called<'hooked> {
+    /// The hook that it is of.
+    pub(super) hooked: &'hooked Hooked,
     /// The real function, where the stub is a spare one and stands for that one alone.
     pub(super) bound: Option<usize>,
 }
 
-impl Hooked {
-    /// What the stub that was called stands for, without a copy. `place` is for one that is not remembered.
+impl<'hooked> Called<'hooked> {
+    /// Calls `then` with what the stub that was called stands for, if it stands for something.
     #[inline]
-    pub(super) fn of_call(number: usize, place: &mut Option<Self>) -> Option<&Self> {
-        if let Some(known) = REMEMBERED_STUBS.get(number).and_then(Remembered::get) {
-            return Some(known);
+    pub(super) fn with<T>(
+        number: usize,
+        then: fn(Called<'_>, &mut Frame) -> T,
+        frame: &mut Frame,
+    ) -> Option<T> {
+        match REMEMBERED_STUBS.get(number).and_then(Remembered::get) {
+            Some(hooked) => Some(then(
+                Called {
+                    hooked,
+                    bound: None,
+                },
+                frame,
+            )),
+            None => Self::with_other(number, then, frame),
         }
-        *place = Self::find(number);
-        place.as_ref()
     }
 
-    /// What the stub with this number stands for.
-    pub(super) fn find(number: usize) -> Option<Self> {
+    /// As [`Called::with`], of a stub that is not remembered: a spare one, or one that was never called. What is read of the
+    /// table has no place in the frame of those that are.
+    #[inline(never)]
+    fn with_other<T>(
+        number: usize,
+        then: fn(Called<'_>, &mut Frame) -> T,
+        frame: &mut Frame,
+    ) -> Option<T> {
         let table = table()?;
-        let Some(spare) = number.checked_sub(table.stub_count()) else {
-            return Self::own(table, number);
+        let (own, bound) = match number.checked_sub(table.stub_count()) {
+            None => (number, None),
+            Some(spare) => {
+                let (own, original) = resolver::spare(spare)?;
+                (own, Some(original))
+            }
         };
-        let (number, original) = resolver::spare(spare)?;
-        let bound = Some(original);
-        Some(Self {
-            bound,
-            ..Self::own(table, number)?
-        })
+        if let Some(hooked) = REMEMBERED_STUBS.get(own).and_then(Remembered::get) {
+            return Some(then(Called { hooked, bound }, frame));
+        }
+        let hooked = &Hooked::find(own)?;
+        Some(then(Called { hooked, bound }, frame))
     }
+}
 
+impl Hooked {
     /// What a symbol's own stub stands for.
-    fn own(table: Table<'static>, number: usize) -> Option<Self> {
+    pub(super) fn find(number: usize) -> Option<Self> {
         let place = REMEMBERED_STUBS.get(number);
         if let Some(known) = place.and_then(Remembered::get) {
             return Some(*known);
         }
-        let stub = table.stub(number)?;
-        let hook = table.hook(stub.hook as usize)?;
-        let adapter = table.adapter(hook.adapter as usize)?;
-        let read = Self {
-            table,
-            adapter_place: hook.adapter,
-            adapter,
-            hook,
-            stub,
-            number,
-            device_seed: devices::seed(table.text(adapter.name)),
-            bound: None,
-        };
+        let read = Self::read(table()?, number)?;
         if let Some(place) = place {
             place.set(read);
         }
         Some(read)
+    }
+
+    /// The same, as the table says.
+    pub(super) fn read(table: Table<'static>, number: usize) -> Option<Self> {
+        let stub = table.stub(number)?;
+        let hook = table.hook(stub.hook as usize)?;
+        let adapter = table.adapter(hook.adapter as usize)?;
+        let device_seed = devices::seed(table.text(adapter.name));
+        let has_parts = adapter.parts_count > 0 || hook.device() != [0; MAX_DEVICE_PARTS];
+        let only = || devices::place(device_seed, &devices::Parts::default());
+        Some(Self {
+            only_device: (!has_parts).then(only).flatten(),
+            event: Event::from_number(hook.event),
+            expressions: Expressions::read(&table, &hook),
+            hook,
+            number,
+            adapter_place: hook.adapter,
+            adapter,
+            device_seed,
+            stub,
+            table,
+        })
     }
 
     pub(super) fn symbol(&self) -> &'static [u8] {

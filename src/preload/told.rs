@@ -31,7 +31,17 @@ impl Told {
         Self([const { AtomicU32::new(0) }; MOST])
     }
 
+    /// Whether a thing has been told in this process.
+    #[inline]
+    pub(super) fn is_told(&self, thing: usize) -> bool {
+        let (Some(told_by), Some(world)) = (self.0.get(thing), process::world()) else {
+            return false;
+        };
+        told_by.load(Ordering::Relaxed) == world.recorder.pid
+    }
+
     /// True once in each process, for each thing: it is to be told now.
+    #[inline]
     pub(super) fn is_first(&self, thing: usize) -> bool {
         let (Some(told_by), Some(world)) = (self.0.get(thing), process::world()) else {
             return false;

@@ -57,12 +57,13 @@ unsafe impl ZeroInit for Entry {}
 pub struct Known {
     entries: Arena<Entry>,
     index: Index<MappedSlots>,
-    words: NonNull<AtomicU64>,
+    words: NonNull<u64>,
     len: usize,
     next: AtomicUsize,
 }
 
-// SAFETY: the words are shared as atomics alone, and never given back.
+// SAFETY: words are written by the one thread that was given their place, and read only once it has offered them to the
+// index; they are never given back.
 unsafe impl Send for Known {}
 // SAFETY: as above.
 unsafe impl Sync for Known {}
@@ -73,7 +74,7 @@ impl Known {
     pub fn new() -> Option<Self> {
         let most = sys::affordable(MOST);
         let len = sys::affordable(WORDS) as usize;
-        let (words, len) = sys::reserve_items(len, 1, size_of::<AtomicU64>())?;
+        let (words, len) = sys::reserve_items(len, 1, size_of::<u64>())?;
         Some(Self {
             entries: Arena::new(most)?,
             index: Index::new(MappedSlots::new(most as usize)?),
@@ -117,8 +118,9 @@ impl Known {
         };
         let native = key.native.iter().map(|&word| word as u64);
         let all = native.chain(key.interpreted.iter().copied());
-        for (place, word) in self.words(start, len).iter().zip(all) {
-            place.store(word, Ordering::Relaxed);
+        for (place, word) in (start..start + len).zip(all) {
+            // SAFETY: there was room, and nobody else was given this place.
+            unsafe { self.words.add(place).write(word) };
         }
         let entry = self.entries.get(new);
         entry.shape.store(key.shape, Ordering::Relaxed);
@@ -132,7 +134,8 @@ impl Known {
         }
     }
 
-    #[inline]
+    /// Not inlined: the index looks at many places in a row, and asks this of one.
+    #[inline(never)]
     fn is(&self, entry: u32, key: Key<'_>) -> bool {
         let entry = self.entries.get(entry);
         // Relaxed: the index was read with Acquire, and all of it was there before.
@@ -144,21 +147,23 @@ impl Known {
         let start = entry.start.load(Ordering::Relaxed) as usize;
         let (native, interpreted) = (key.native.len(), key.interpreted.len());
         let (of_native, others) = self.words(start, native + interpreted).split_at(native);
+        // All of them, without a branch at each: they do not differ, as good as always.
         let mut differ = 0;
-        for (place, &word) in of_native.iter().zip(key.native) {
-            differ |= place.load(Ordering::Relaxed) ^ word as u64;
+        for (known, &word) in of_native.iter().zip(key.native) {
+            differ |= known ^ word as u64;
         }
-        for (place, &word) in others.iter().zip(key.interpreted) {
-            differ |= place.load(Ordering::Relaxed) ^ word;
+        for (known, &word) in others.iter().zip(key.interpreted) {
+            differ |= known ^ word;
         }
         differ == 0
     }
 
+    /// The words of an entry that the index has led to.
     #[inline]
-    fn words(&self, start: usize, len: usize) -> &[AtomicU64] {
+    fn words(&self, start: usize, len: usize) -> &[u64] {
         debug_assert!(start + len <= self.len, "the caller has looked for room");
-        // SAFETY: `start` and `len` are those of an entry, for which there was room; zeroed memory is valid as atomics,
-        // and the mapping is never given back.
+        // SAFETY: `start` and `len` are those of an entry, for which there was room; its words were written before it was
+        // offered to the index and are not changed afterwards, and the mapping is never given back.
         unsafe { std::slice::from_raw_parts(self.words.as_ptr().add(start), len) }
     }
 }

@@ -50,6 +50,7 @@ const MAX_PAYLOAD: usize = COUNT_BYTES + 8 * (MAX_FRAMES + MAX_PYTHON_FRAMES);
 
 /// A thread's memory for one stack. Valid as zeros.
 #[derive(Debug)]
+#[repr(C)]
 pub struct StackBuffer {
     /// The stack is the remembered one, of which at most `depth` frames are wanted. `frames` is filled when it is asked
     /// for.
@@ -225,6 +226,27 @@ impl StackBuffer {
 
     /// Adds the Python stack to the captured one and interns both. 0 when there is no room for it.
     pub fn intern(&mut self, recorder: &Recorder, pen: &mut Pen) -> u32 {
+        let python = match python::is_absent() {
+            true => 0,
+            false => self.capture_python(recorder, pen),
+        };
+        if let Some((key, epoch)) = self.key(python)
+            && let Some(number) = recorder.known.find(key, epoch)
+        {
+            return number;
+        }
+        let number = self.intern_anew(recorder, pen, python);
+        if number != 0
+            && let Some((key, epoch)) = self.key(python)
+        {
+            recorder.known.insert(key, epoch, number);
+        }
+        number
+    }
+
+    /// Captures the Python stack, and returns how many frames it has.
+    #[inline(never)]
+    fn capture_python(&mut self, recorder: &Recorder, pen: &mut Pen) -> usize {
         let text = &mut self.text;
         let mut intern_code = |file: &[u8], function: &[u8], first_line: u32| {
             intern_code(recorder, pen, text, file, function, first_line)
@@ -241,20 +263,11 @@ impl StackBuffer {
         for (place, frame) in self.packed_python.iter_mut().zip(&self.python[..python]) {
             *place = pack_python_frame(frame.code, frame.line, frame.is_entry);
         }
-        if let Some((key, epoch)) = self.key(python)
-            && let Some(number) = recorder.known.find(key, epoch)
-        {
-            return number;
-        }
-        let number = self.intern_anew(recorder, pen, python);
-        if number != 0
-            && let Some((key, epoch)) = self.key(python)
-        {
-            recorder.known.insert(key, epoch, number);
-        }
-        number
+        python
     }
 
+    #[cold]
+    #[inline(never)]
     fn intern_anew(&mut self, recorder: &Recorder, pen: &mut Pen, python: usize) -> u32 {
         self.fill();
         let mut payload = Payload {

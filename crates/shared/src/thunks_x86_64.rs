@@ -13,10 +13,11 @@ use host::preload;
 use host::preload::Frame;
 use host::preload::offset;
 
-/// Makes the frame of `whofreed::preload` at `$base`, from the registers at a function's entry. `$entry` is how far
-/// above the base the return address lies.
+/// Makes the frame of `whofreed::preload` at `$base`, from the registers at a function's entry; `$wide` stores the whole
+/// vectors. They are stored before their lower parts, and loaded after them: processors take long over an instruction for
+/// narrow vectors while the upper parts of wide ones are in use.
 macro_rules! save {
-    ($base:literal) => {
+    ($base:literal, $wide:expr) => {
         concat!(
             "mov [",
             $base,
@@ -55,6 +56,7 @@ macro_rules! save {
             "mov [",
             $base,
             " + {ticket}], rax\n",
+            $wide,
             "movaps [",
             $base,
             " + {vectors}], xmm0\n",
@@ -85,32 +87,8 @@ macro_rules! save {
 
 /// Gives all of them back.
 macro_rules! restore {
-    ($base:literal) => {
+    ($base:literal, $wide:expr) => {
         concat!(
-            "mov rdi, [",
-            $base,
-            "]\n",
-            "mov rsi, [",
-            $base,
-            " + 8]\n",
-            "mov rdx, [",
-            $base,
-            " + 16]\n",
-            "mov rcx, [",
-            $base,
-            " + 24]\n",
-            "mov r8, [",
-            $base,
-            " + 32]\n",
-            "mov r9, [",
-            $base,
-            " + 40]\n",
-            "mov rax, [",
-            $base,
-            " + {variadic}]\n",
-            "mov r10, [",
-            $base,
-            " + {chain}]\n",
             "movaps xmm0, [",
             $base,
             " + {vectors}]\n",
@@ -135,6 +113,31 @@ macro_rules! restore {
             "movaps xmm7, [",
             $base,
             " + {vectors} + 112]\n",
+            $wide,
+            "mov rdi, [",
+            $base,
+            "]\n",
+            "mov rsi, [",
+            $base,
+            " + 8]\n",
+            "mov rdx, [",
+            $base,
+            " + 16]\n",
+            "mov rcx, [",
+            $base,
+            " + 24]\n",
+            "mov r8, [",
+            $base,
+            " + 32]\n",
+            "mov r9, [",
+            $base,
+            " + 40]\n",
+            "mov rax, [",
+            $base,
+            " + {variadic}]\n",
+            "mov r10, [",
+            $base,
+            " + {chain}]\n",
         )
     };
 }
@@ -149,8 +152,7 @@ macro_rules! tail_thunk {
             // The return address lies at an odd multiple of 8; the frame is to be aligned to 16.
             "sub rsp, {size} + {wide} + 8",
             ".cfi_adjust_cfa_offset {size} + {wide} + 8",
-            save!("rsp"),
-            $store,
+            save!("rsp", $store),
             "lea rax, [rsp + {size} + {wide} + 8]",
             "mov [rsp + {slot}], rax",
             "mov [rsp + {frame_pointer}], rbp",
@@ -160,8 +162,7 @@ macro_rules! tail_thunk {
             "mov r11, rax",
             "test rax, rax",
             "je 2f",
-            $load,
-            restore!("rsp"),
+            restore!("rsp", $load),
             "add rsp, {size} + {wide} + 8",
             ".cfi_remember_state",
             ".cfi_adjust_cfa_offset -({size} + {wide} + 8)",
@@ -208,8 +209,7 @@ macro_rules! call_thunk {
             ".cfi_def_cfa_register rbp",
             // The frame, below it 16 bytes for the stub's number, and then the vectors.
             "sub rsp, {size} + {wide} + 16",
-            save!("rbp - {size}"),
-            $store,
+            save!("rbp - {size}", $store),
             "lea rax, [rbp + 8]",
             "mov [rbp - {size} + {slot}], rax",
             "mov rax, [rbp]",
@@ -224,7 +224,10 @@ macro_rules! call_thunk {
             "cmp qword ptr [rbp - {size} + {ticket}], 0",
             "je 3f",
             // The stack arguments, as far from a multiple of the alignment as they are: vectors among them have it.
+            // Mostly there are none, and a copy of nothing takes longer than everything else here.
             "mov rcx, [rbp - {size} + {stack_words}]",
+            "test rcx, rcx",
+            "je 4f",
             "lea rax, [rcx * 8]",
             "sub rsp, rax",
             "lea rsi, [rbp + 16]",
@@ -234,21 +237,21 @@ macro_rules! call_thunk {
             "sub rsp, rax",
             "mov rdi, rsp",
             "rep movsq",
-            $load,
-            restore!("rbp - {size}"),
+            "4:",
+            restore!("rbp - {size}", $load),
             "call r11",
             "mov [rbp - {size} + {result}], rax",
             "mov [rbp - {size} + {result_high}], rdx",
+            $store_result,
             "movaps [rbp - {size} + {vectors}], xmm0",
             "movaps [rbp - {size} + {vectors} + 16], xmm1",
-            $store_result,
             "lea rsp, [rbp - {size} - {wide} - 16]",
             "mov edi, [rbp - {size} - 16]",
             "lea rsi, [rbp - {size}]",
             "call {leave}",
-            $load_result,
             "movaps xmm0, [rbp - {size} + {vectors}]",
             "movaps xmm1, [rbp - {size} + {vectors} + 16]",
+            $load_result,
             "2:",
             "mov rax, [rbp - {size} + {result}]",
             "mov rdx, [rbp - {size} + {result_high}]",
@@ -258,8 +261,7 @@ macro_rules! call_thunk {
             "ret",
             ".cfi_restore_state",
             "3:",
-            $load,
-            restore!("rbp - {size}"),
+            restore!("rbp - {size}", $load),
             "leave",
             ".cfi_def_cfa rsp, 8",
             "jmp r11",

@@ -22,16 +22,7 @@ fn hooked(code: &[u8]) -> Hooked {
     });
     builder.stub(Stub::default());
     let table = Table::new(Box::leak(builder.build().into())).expect("a table");
-    Hooked {
-        table,
-        adapter_place: 0,
-        adapter: table.adapter(0).expect("an adapter"),
-        hook: table.hook(0).expect("a hook"),
-        stub: Stub::default(),
-        number: 0,
-        device_seed: 0,
-        bound: None,
-    }
+    Hooked::read(table, 0).expect("a stub")
 }
 
 fn run(code: &[u8], has_returned: bool) -> Option<u64> {
@@ -54,7 +45,10 @@ fn run(code: &[u8], has_returned: bool) -> Option<u64> {
         frame: &frame,
         has_returned,
     };
-    call.value(hooked.hook.when)
+    // The short way says what the long one does.
+    let value = call.value(hooked.expressions.when);
+    assert_eq!(value, call.value(Expression::Code(hooked.hook.when)));
+    value
 }
 
 fn constant(value: u64) -> Vec<u8> {

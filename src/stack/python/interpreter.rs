@@ -80,8 +80,12 @@ static VERIFIED: AtomicU32 = AtomicU32::new(NOT_YET);
 /// How many objects were loaded at the last search that found nothing; events since then.
 static OBJECTS_SEEN: AtomicUsize = AtomicUsize::new(0);
 static ASKED: AtomicUsize = AtomicUsize::new(0);
-/// A host without Python pays for a count of its objects only at every so many events.
+/// Where the linker's own count of its objects is not known, a host without Python pays for a walk only at every so many
+/// events.
 const ASKED_PER_COUNT: usize = 16;
+/// The linker's own count at the last search that found nothing, where it looked into all objects; else 0. An event that
+/// comes from the middle of an opening sees objects that cannot be looked into yet, and nothing changes the count again.
+static COUNTED: AtomicU32 = AtomicU32::new(0);
 
 /// Written by the thread that holds LOOKING, read once STATE is past it.
 struct Slot<T>(UnsafeCell<MaybeUninit<T>>);
@@ -94,6 +98,12 @@ static FOUND: Slot<Interpreter> = Slot(UnsafeCell::new(MaybeUninit::uninit()));
 static REFUSAL: Slot<(u32, &'static str)> = Slot(UnsafeCell::new(MaybeUninit::uninit()));
 static DIFFERENCE: AtomicU32 = AtomicU32::new(0);
 
+/// Whether there is no interpreter to look at. False where that is not known.
+#[inline]
+pub(in crate::stack) fn is_absent() -> bool {
+    STATE.load(Ordering::Relaxed) == UNKNOWN && is_as_searched()
+}
+
 /// Calls `use_it` with the interpreter whose frames can be read, if there is one.
 pub(super) fn with_current<R>(use_it: impl FnOnce(&Interpreter) -> R) -> Option<R> {
     match STATE.load(Ordering::Acquire) {
@@ -102,6 +112,13 @@ pub(super) fn with_current<R>(use_it: impl FnOnce(&Interpreter) -> R) -> Option<
         REFUSED | MISMATCH => None,
         state => look(state, false).as_ref().map(use_it),
     }
+}
+
+/// Whether nothing was loaded since the last search that found nothing.
+#[inline]
+fn is_as_searched() -> bool {
+    let counted = COUNTED.load(Ordering::Relaxed);
+    counted != 0 && linkmap::counted() == Some(counted)
 }
 
 /// `at_once`: even if nothing seems to have been loaded since the last search.
@@ -120,8 +137,16 @@ fn look(state: u64, at_once: bool) -> Option<Interpreter> {
         // This much would be read of libraries that may be gone; the next one who asks may be luckier.
         return None;
     }
-    let loaded = linkmap::objects().count();
-    if searched && loaded == seen {
+    let counted = linkmap::counted();
+    let (mut loaded, mut all_seen) = (0, true);
+    for object in linkmap::objects() {
+        loaded += 1;
+        all_seen = all_seen && object.found().is_some();
+    }
+    // What was in the middle of being opened may be there now.
+    let counted = counted.filter(|_| all_seen).unwrap_or(0);
+    let is_news = counted != 0 && counted != COUNTED.load(Ordering::Relaxed);
+    if searched && loaded == seen && !is_news {
         return None;
     }
     // SAFETY: getpid only asks the kernel.
@@ -138,6 +163,7 @@ fn look(state: u64, at_once: bool) -> Option<Interpreter> {
         let next = match found {
             None => {
                 OBJECTS_SEEN.store(loaded, Ordering::Relaxed);
+                COUNTED.store(counted, Ordering::Relaxed);
                 UNKNOWN
             }
             Some(Ok(found)) => {
@@ -314,4 +340,21 @@ pub(in crate::stack) fn known_status() -> Status {
 fn found_version() -> u32 {
     // SAFETY: only called past READY, which follows the write of the slot.
     unsafe { (*FOUND.0.get()).assume_init_ref() }.version
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_without_python_is_searched_again_only_when_something_was_loaded() {
+        let search = || is_absent() || with_current(|_| ()).is_none();
+        // Other tests load libraries, too.
+        let settles = || (0..10_000).any(|_| search() && is_absent());
+        assert!(settles(), "all that is loaded can be looked into");
+        let counted = COUNTED.load(Ordering::Relaxed);
+        COUNTED.store(counted - 1, Ordering::Relaxed);
+        assert!(!is_absent());
+        assert!(settles());
+    }
 }

@@ -21,6 +21,7 @@ mod verify;
 mod walk;
 
 pub use interpreter::Status;
+pub(super) use interpreter::is_absent;
 pub(super) use interpreter::known_status;
 pub use interpreter::status;
 pub use remembered::Remembered;

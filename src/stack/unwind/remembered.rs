@@ -21,6 +21,7 @@ const WORD: usize = size_of::<usize>();
 
 /// Valid as zeros: nothing is remembered.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Remembered {
     len: usize,
     hash: u64,
@@ -155,10 +156,6 @@ impl Remembered {
     /// # Safety
     /// As for [`Remembered::capture`].
     unsafe fn update(&mut self, start: Start) -> Option<()> {
-        let mut frame_pointer = FramePointer {
-            register: start.frame_pointer,
-            saved_at: 0,
-        };
         // Those of calls that have returned.
         let mut known = self.len;
         while known > 0 && self.slots[known - 1] < start.slot {
@@ -170,7 +167,7 @@ impl Remembered {
         let mut right = known;
         if known == 0 || self.slots[known - 1] != start.slot {
             // SAFETY: the caller's promise.
-            right = unsafe { self.unwind(known, start.slot, &mut frame_pointer)? };
+            right = unsafe { self.unwind(known, start)? };
         }
         while right > 0 {
             let index = right - 1;
@@ -180,10 +177,7 @@ impl Remembered {
             if address == self.addresses[index] {
                 let rule = self.rules[index];
                 // SAFETY: as above.
-                if unsafe { self.leads_on(index, rule, frame_pointer) } {
-                    if self.saved_at[index] != 0 {
-                        frame_pointer.saved_at = self.saved_at[index];
-                    }
+                if rule.leads_by_itself() || unsafe { self.leads_on(index, rule, start) } {
                     right = index;
                     continue;
                 }
@@ -194,26 +188,36 @@ impl Remembered {
                     let (next, saved_at) = unsafe { step(rule, slot, 0) };
                     if next == self.slots[index - 1] {
                         self.replace(index, address, rule, saved_at);
-                        if saved_at != 0 {
-                            frame_pointer.saved_at = saved_at;
-                        }
                         right = index;
                         continue;
                     }
                 }
             }
             // SAFETY: as above.
-            right = unsafe { self.unwind(right, slot, &mut frame_pointer)? };
+            right = unsafe { self.unwind(right, Start { slot, ..start })? };
         }
         Some(())
     }
 
-    /// Whether the rule of a frame whose return address is the remembered one leads to where it led.
+    /// The frame pointer of the frame before the one `right`, where the frames from that on are right: the innermost of them
+    /// that has saved its caller's has it. Few frames ask for it, so it is not carried along.
+    #[inline]
+    fn frame_pointer(&self, right: usize, start: Start) -> FramePointer {
+        let mut saved = self.saved_at[right..self.len].iter();
+        FramePointer {
+            register: start.frame_pointer,
+            saved_at: saved.find(|at| **at != 0).copied().unwrap_or(0),
+        }
+    }
+
+    /// Whether the rule of a frame whose return address is the remembered one leads to where it led, if it does not by
+    /// itself.
     ///
     /// # Safety
     /// Every frame further in is right.
     #[inline]
-    unsafe fn leads_on(&self, index: usize, rule: Rule, frame_pointer: FramePointer) -> bool {
+    unsafe fn leads_on(&self, index: usize, rule: Rule, start: Start) -> bool {
+        let frame_pointer = self.frame_pointer(index + 1, start);
         match rule.kind() {
             Kind::StackPointer | Kind::End => true,
             // SAFETY: where it was saved lies in a frame that is right.
@@ -243,20 +247,17 @@ impl Remembered {
         self.hashes[index] = hash;
     }
 
-    /// Unwinds by rules from `slot` until a remembered slot further out than the frame `right` is met, or to the end,
+    /// Unwinds by rules from the slot of `start` until a remembered slot further out than the frame `right` is met, or to the end,
     /// and puts what was found between that and the frames from `right` on. Returns from which frame on all are right
     /// then.
     ///
     /// # Safety
-    /// `slot` is that of a frame of the stack, to which the frames from `right` on lead.
+    /// It is that of a frame of the stack, to which the frames from `right` on lead.
     #[cold]
     #[inline(never)]
-    unsafe fn unwind(
-        &mut self,
-        right: usize,
-        mut slot: usize,
-        frame_pointer: &mut FramePointer,
-    ) -> Option<usize> {
+    unsafe fn unwind(&mut self, right: usize, start: Start) -> Option<usize> {
+        let mut frame_pointer = self.frame_pointer(right, start);
+        let mut slot = start.slot;
         let inner = self.len - right;
         let mut met = right;
         if met > 0 && self.slots[met - 1] == slot {

@@ -10,13 +10,13 @@ pub enum Kind {
     /// From the stack pointer.
     StackPointer = 2,
     /// From the frame pointer.
-    FramePointer = 3,
+    FramePointer = 4,
     /// It is stored, at a distance from the frame pointer: where a function aligns its stack itself.
-    Stored = 4,
+    Stored = 5,
     /// A signal handler returns here: registers are those that the kernel saved.
-    Signal = 5,
+    Signal = 6,
     /// In a form that is not among these.
-    Other = 6,
+    Other = 7,
 }
 
 /// A rule with the epoch that it is from. The word 0 is none.
@@ -25,6 +25,8 @@ pub enum Kind {
 pub struct Rule(u64);
 
 const KIND: u64 = 7;
+/// In the kinds that need more than the frame's own place to lead on.
+const NEEDS_MORE: u64 = 4;
 const SAVES: u64 = 1 << 3;
 const EPOCH_AT: u32 = 4;
 const EPOCH_BITS: u32 = 12;
@@ -65,11 +67,17 @@ impl Rule {
         match self.0 & KIND {
             1 => Kind::End,
             2 => Kind::StackPointer,
-            3 => Kind::FramePointer,
-            4 => Kind::Stored,
-            5 => Kind::Signal,
+            4 => Kind::FramePointer,
+            5 => Kind::Stored,
+            6 => Kind::Signal,
             _ => Kind::Other,
         }
+    }
+
+    /// Whether it leads from the same frame to the same caller each time ([`Kind::End`], [`Kind::StackPointer`]).
+    #[inline]
+    pub const fn leads_by_itself(self) -> bool {
+        self.0 & NEEDS_MORE == 0
     }
 
     /// How far the CFA lies from that, in bytes.
@@ -118,6 +126,22 @@ mod tests {
             let word = rule.of_epoch(epoch);
             prop_assert_eq!(Rule::of_word(word, epoch), Some(rule));
             prop_assert_eq!(Rule::of_word(word, epoch.wrapping_add(1)), None);
+        }
+    }
+
+    #[test]
+    fn an_end_and_what_goes_by_the_stack_pointer_lead_by_themselves() {
+        let kinds = [
+            (Kind::End, true),
+            (Kind::StackPointer, true),
+            (Kind::FramePointer, false),
+            (Kind::Stored, false),
+            (Kind::Signal, false),
+            (Kind::Other, false),
+        ];
+        for (kind, leads) in kinds {
+            assert_eq!(Rule::plain(kind).kind(), kind);
+            assert_eq!(Rule::plain(kind).leads_by_itself(), leads, "{kind:?}");
         }
     }
 
