@@ -54,18 +54,26 @@ impl<S: Slots> Index<S> {
     }
 
     /// The item for which `is_key` holds, among those with this hash.
+    #[inline]
     pub fn find(&self, hash: u64, is_key: impl Fn(u32) -> bool) -> Option<u32> {
         let mut level = 0;
         while let Some(line) = self.slots.line(level, hash) {
-            for slot in line {
+            // The whole line at once: which of its slots it is cannot be foretold.
+            let (mut alike, mut free) = (0_u32, 0_u32);
+            for (index, slot) in line.iter().enumerate() {
+                let word = slot.load(Ordering::Relaxed);
+                alike |= u32::from(fingerprint(word ^ hash) == 0) << index;
+                free |= u32::from(word == 0) << index;
+            }
+            while let Some(slot) = line.get(alike.trailing_zeros() as usize) {
                 // Acquire: pairs with the insert, so that the item's content is seen whole.
-                let word = slot.load(Ordering::Acquire);
-                if word == 0 {
-                    return None;
-                }
-                if let Some(item) = same_item(word, hash, &is_key) {
+                if let Some(item) = same_item(slot.load(Ordering::Acquire), hash, &is_key) {
                     return Some(item);
                 }
+                alike &= alike - 1;
+            }
+            if free != 0 {
+                return None;
             }
             level += 1;
         }
@@ -98,7 +106,7 @@ impl<S: Slots> Index<S> {
 
 fn same_item(word: u64, hash: u64, is_key: &impl Fn(u32) -> bool) -> Option<u32> {
     let item = (word as u32).wrapping_sub(1);
-    (fingerprint(word) == fingerprint(hash) && is_key(item)).then_some(item)
+    (word != 0 && fingerprint(word ^ hash) == 0 && is_key(item)).then_some(item)
 }
 
 #[cfg(not(loom))]
