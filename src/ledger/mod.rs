@@ -9,6 +9,9 @@
 //! accused any more.
 
 mod apply;
+#[cfg(test)]
+#[expect(clippy::expect_used, reason = "a test may panic")]
+mod boundary_tests;
 pub mod cell;
 mod devices;
 mod few;
@@ -20,6 +23,9 @@ mod recent;
 pub mod small;
 mod state;
 mod table;
+#[cfg(test)]
+#[expect(clippy::expect_used, reason = "a test may panic")]
+mod table_tests;
 #[cfg(test)]
 #[expect(clippy::expect_used, reason = "a test may panic")]
 mod tests;

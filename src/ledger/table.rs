@@ -155,7 +155,7 @@ impl<E: InTable> Table<E> {
 const LEVELS: usize = 8;
 /// Groups that a key has in the last level after its first one there. Keys do not spread evenly over lines; with so many
 /// to choose from, the last entries are found as well, and a table holds what it was made for.
-const MORE_GROUPS: usize = 16;
+const MORE_GROUPS: usize = 64;
 
 /// Lines in memory of the shim's own.
 #[derive(Debug)]
