@@ -1,7 +1,7 @@
 //! A lock-free, insert-only index: from a hash to the number of an item that lies in an arena.
 //!
-//! Everything in the shim that must be found again goes through this one structure: addresses, owners, devices,
-//! stacks, Python functions, modules. A slot is one word, `fingerprint << 32 | item + 1`. Slots stand in lines
+//! What the shim must find again goes through this one structure: views, stacks, Python functions, modules. (Addresses
+//! and owners lie in their tables themselves, see `ledger/lines.rs`, which are built alike.) A slot is one word, `fingerprint << 32 | item + 1`. Slots stand in lines
 //! of one cache line, lines in levels, each larger than the one before. A key has one line in every level, and many
 //! in the last; an insert takes the first free slot of the first line that has one. Slots are never emptied, so a line
 //! with a free slot ends a search: the key is in no later line.

@@ -1,8 +1,8 @@
 //! The ledger stop of an event's way: who holds which address now, and so the verdict of every event.
 //!
 //! A table of addresses, each with the state machine of `whofreed_lifecycle` behind one atomic cell; a table of
-//! views; a table of owners, which knows where each one held buffers last; a table of devices with the number of
-//! resets so far. All of it is private memory, so that a forked child inherits it.
+//! views; a table of owners, which knows where each one held buffers last; the number of resets of each device
+//! so far. An event of nobody's, or at an address with one owner, reads and writes one cache line ([`small`]). All of it is private memory, so that a forked child inherits it.
 //!
 //! **Architecture Invariant:** no lock, no system call, no allocation. A table at its bound refuses new keys;
 //! the event then goes on without a verdict of ours, and is counted. At an address where an event was lost, nobody is
@@ -50,9 +50,9 @@ use crate::sys::affordable;
 
 pub use self::state::MAX_HOLDERS;
 
-/// Most addresses that are remembered (32 bytes each, and 64 for the state).
+/// Most addresses that are remembered (32 bytes each, and a record for a state that does not fit into the cell).
 const MAX_ADDRESSES: u32 = 1 << 24;
-/// Most owners that are remembered (as above).
+/// Most owners that are remembered (16 bytes each, and a record for those with several buffers).
 const MAX_OWNERS: u32 = 1 << 24;
 /// Most views that are remembered (32 bytes each).
 const MAX_VIEWS: u32 = 1 << 24;

@@ -23,8 +23,8 @@ const WIDE: u64 = 0xffff;
 
 /// An entry of a table.
 pub trait InTable: Keyed + ZeroInit {
-    /// For each level, how many times smaller it is than half of what a table is to hold, as a power of two: levels that
-    /// grow by a factor of eight, two small ones that take what did not spread evenly, and the last.
+    /// For each level, how many times smaller it is than half of what a table is to hold, as a power of two: a small one
+    /// for small hosts, larger ones, two that take what did not spread evenly, and the last.
     const SHIFTS: &'static [u32];
 }
 
@@ -152,7 +152,7 @@ impl<E: InTable> Table<E> {
 }
 
 /// Most levels of a table.
-const LEVELS: usize = 8;
+const LEVELS: usize = 7;
 /// Groups that a key has in the last level after its first one there. Keys do not spread evenly over lines; with so many
 /// to choose from, the last entries are found as well, and a table holds what it was made for.
 const MORE_GROUPS: usize = 64;
@@ -263,7 +263,7 @@ impl Keyed for AddressEntry {
 }
 
 impl InTable for AddressEntry {
-    const SHIFTS: &'static [u32] = &[12, 9, 6, 3, 0, 2, 3, 0];
+    const SHIFTS: &'static [u32] = &[12, 6, 3, 0, 2, 3, 0];
 }
 
 /// What is known of an owner, four to a cache line.
@@ -287,5 +287,5 @@ impl Keyed for SmallEntry {
 
 impl InTable for SmallEntry {
     // Many hosts have a new owner for each buffer: fewer levels say sooner that it is new.
-    const SHIFTS: &'static [u32] = &[9, 6, 3, 0, 2, 3, 0];
+    const SHIFTS: &'static [u32] = &[9, 3, 0, 2, 3, 0];
 }
