@@ -191,3 +191,24 @@ fn steps_go_on_beyond_what_a_cell_counts() {
         assert_eq!(cell::look(&entry.cell).small().is_some(), step <= last);
     }
 }
+
+/// As where a thread noted its owner and then lost to another: the state is not one of the owner beside the cell.
+#[test]
+fn an_owner_that_is_not_the_noted_one_is_never_taken_for_it() {
+    let ledger = Ledger::with_room(64, 64, 64).expect("memory");
+    let mut scratch = scratch();
+    let (entry, _) = ledger.addresses.entry_for(1, 0x1000).expect("room");
+    assert!(entry.notes(9) && entry.notes(9) && !entry.notes(7));
+    let mut model = Address::<Vec<Holder>>::default();
+    for event in [
+        Event::Allocate { owner: 7 },
+        Event::Deallocate { owner: 9 },
+        Event::Deallocate { owner: 7 },
+        Event::Allocate { owner: 0 },
+        Event::Deallocate { owner: 7 },
+    ] {
+        let judged = ledger.apply(&mut scratch, 1, 0x1000, None, event);
+        assert_eq!(Ok(judged.outcome), model.apply(0, event), "{event:?}");
+        assert_eq!(cell::look(&entry.cell).small(), None);
+    }
+}
