@@ -63,6 +63,14 @@ impl<T: ZeroInit> Arena<T> {
         unsafe { &*self.base.as_ptr().add(item as usize) }
     }
 
+    /// The item with this number, taken or not: where numbers come from elsewhere.
+    #[must_use]
+    #[inline(always)]
+    pub fn at(&self, item: u32) -> Option<&T> {
+        // SAFETY: as in `get`.
+        (item < self.capacity).then(|| unsafe { &*self.base.as_ptr().add(item as usize) })
+    }
+
     /// How many items were taken.
     #[must_use]
     pub fn taken(&self) -> u32 {

@@ -1,7 +1,7 @@
 //! A lock-free, insert-only index: from a hash to the number of an item that lies in an arena.
 //!
-//! Everything in the shim that must be found again goes through this one structure: addresses, owners, devices,
-//! stacks, Python functions, modules. A slot is one word, `fingerprint << 32 | item + 1`. Slots stand in lines
+//! What the shim must find again goes through this one structure: views, stacks, Python functions, modules. (Addresses
+//! and owners lie in their tables themselves, see `ledger/lines.rs`, which are built alike.) A slot is one word, `fingerprint << 32 | item + 1`. Slots stand in lines
 //! of one cache line, lines in levels, each larger than the one before. A key has one line in every level, and many
 //! in the last; an insert takes the first free slot of the first line that has one. Slots are never emptied, so a line
 //! with a free slot ends a search: the key is in no later line.
@@ -54,18 +54,26 @@ impl<S: Slots> Index<S> {
     }
 
     /// The item for which `is_key` holds, among those with this hash.
+    #[inline]
     pub fn find(&self, hash: u64, is_key: impl Fn(u32) -> bool) -> Option<u32> {
         let mut level = 0;
         while let Some(line) = self.slots.line(level, hash) {
-            for slot in line {
+            // The whole line at once: which of its slots it is cannot be foretold.
+            let (mut alike, mut free) = (0_u32, 0_u32);
+            for (index, slot) in line.iter().enumerate() {
+                let word = slot.load(Ordering::Relaxed);
+                alike |= u32::from(fingerprint(word ^ hash) == 0) << index;
+                free |= u32::from(word == 0) << index;
+            }
+            while let Some(slot) = line.get(alike.trailing_zeros() as usize) {
                 // Acquire: pairs with the insert, so that the item's content is seen whole.
-                let word = slot.load(Ordering::Acquire);
-                if word == 0 {
-                    return None;
-                }
-                if let Some(item) = same_item(word, hash, &is_key) {
+                if let Some(item) = same_item(slot.load(Ordering::Acquire), hash, &is_key) {
                     return Some(item);
                 }
+                alike &= alike - 1;
+            }
+            if free != 0 {
+                return None;
             }
             level += 1;
         }
@@ -98,7 +106,7 @@ impl<S: Slots> Index<S> {
 
 fn same_item(word: u64, hash: u64, is_key: &impl Fn(u32) -> bool) -> Option<u32> {
     let item = (word as u32).wrapping_sub(1);
-    (fingerprint(word) == fingerprint(hash) && is_key(item)).then_some(item)
+    (word != 0 && fingerprint(word ^ hash) == 0 && is_key(item)).then_some(item)
 }
 
 #[cfg(not(loom))]

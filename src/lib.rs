@@ -38,6 +38,8 @@ pub mod preload;
 pub mod ledger {
     //! Under loom: only what is pure enough to be modelled.
     pub mod cell;
+    pub mod lines;
+    pub mod small;
 }
 #[cfg(loom)]
 pub mod linkmap {

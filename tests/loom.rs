@@ -2,6 +2,9 @@
 //! `RUSTFLAGS="--cfg loom" cargo test --release --test loom`.
 #![cfg(loom)]
 
+#[path = "loom/ledger.rs"]
+mod ledger;
+
 use std::sync::Arc;
 
 use loom::sync::atomic::AtomicU64;
@@ -12,6 +15,7 @@ use whofreed::index::Index;
 use whofreed::index::Inserted;
 use whofreed::index::Slots;
 use whofreed::ledger::cell;
+use whofreed::ledger::cell::Next;
 use whofreed::ledger::cell::Records;
 use whofreed::linkmap::gate::Gate;
 use whofreed::preload::spare;
@@ -139,7 +143,8 @@ impl Account {
             torn: AtomicUsize::new(0),
         };
         account.write(0, live);
-        assert!(cell::swing(&account.cell, cell::look(&account.cell), 0));
+        let next = Next::record(1, 0);
+        assert!(cell::swing(&account.cell, cell::look(&account.cell), next));
         account
     }
 
@@ -159,7 +164,8 @@ impl Account {
                 words[1].load(Ordering::Relaxed),
             );
             self.write(*own, live.saturating_sub(1));
-            if cell::swing(&self.cell, seen, *own) {
+            let next = Next::record(seen.next_version(), *own);
+            if cell::swing(&self.cell, seen, next) {
                 // What was read has counted, so it must have been of one piece.
                 if live != !check {
                     self.torn.fetch_add(1, Ordering::Relaxed);

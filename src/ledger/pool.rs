@@ -1,6 +1,6 @@
 //! The memory of states: records in classes of size, used again and again.
 //!
-//! Class `c` has records of `8 * 4^c` words. A thread keeps a few free records of its own; what is over goes to
+//! The smallest records have eight words, and those of the other classes 16, 32, and then four times as many each. A thread keeps a few free records of its own; what is over goes to
 //! a shared stack per class (Treiber's, with a counter against ABA), what is missing comes from there or from
 //! fresh memory.
 
@@ -14,7 +14,7 @@ use crate::primitive::AtomicU64;
 use crate::primitive::Ordering;
 
 /// The number of size classes.
-pub const CLASSES: usize = 6;
+pub const CLASSES: usize = 7;
 /// There are at least so many records of each class.
 const LEAST: u32 = 64;
 /// Free records of a class that a thread keeps.
@@ -25,7 +25,11 @@ const INDEX_MASK: u32 = (1 << CLASS_SHIFT) - 1;
 /// The words of a record of `class`.
 #[must_use]
 pub const fn words_of(class: usize) -> usize {
-    8 << (2 * class)
+    match class {
+        0 => 8,
+        1 => 16,
+        _ => 2 << (2 * class),
+    }
 }
 
 #[derive(Debug)]
@@ -41,11 +45,12 @@ unsafe impl<const WORDS: usize> ZeroInit for Record<WORDS> {}
 #[derive(Debug)]
 pub struct Pool {
     class0: Arena<Record<8>>,
-    class1: Arena<Record<32>>,
-    class2: Arena<Record<128>>,
-    class3: Arena<Record<512>>,
-    class4: Arena<Record<2048>>,
-    class5: Arena<Record<8192>>,
+    class1: Arena<Record<16>>,
+    class2: Arena<Record<32>>,
+    class3: Arena<Record<128>>,
+    class4: Arena<Record<512>>,
+    class5: Arena<Record<2048>>,
+    class6: Arena<Record<8192>>,
     /// Per class: a counter in the upper half, the index of the top record + 1 in the lower.
     free: [AtomicU64; CLASSES],
 }
@@ -80,11 +85,12 @@ impl Pool {
     pub fn new(small: u32) -> Option<Self> {
         Some(Self {
             class0: Arena::new(small)?,
-            class1: Arena::new(small / 4)?,
-            class2: Arena::new((small / 64).max(LEAST))?,
-            class3: Arena::new((small / 1024).max(LEAST))?,
-            class4: Arena::new((small / 8192).max(LEAST))?,
-            class5: Arena::new((small / 16384).max(LEAST))?,
+            class1: Arena::new(small / 2)?,
+            class2: Arena::new(small / 4)?,
+            class3: Arena::new((small / 64).max(LEAST))?,
+            class4: Arena::new((small / 1024).max(LEAST))?,
+            class5: Arena::new((small / 8192).max(LEAST))?,
+            class6: Arena::new((small / 16384).max(LEAST))?,
             free: [const { AtomicU64::new(0) }; CLASSES],
         })
     }
@@ -120,7 +126,8 @@ impl Pool {
             2 => self.class2.take(),
             3 => self.class3.take(),
             4 => self.class4.take(),
-            _ => self.class5.take(),
+            5 => self.class5.take(),
+            _ => self.class6.take(),
         }?;
         Some(((class as u32) << CLASS_SHIFT) | index)
     }
@@ -165,7 +172,8 @@ impl Records for Pool {
             2 => &self.class2.get(index).words,
             3 => &self.class3.get(index).words,
             4 => &self.class4.get(index).words,
-            _ => &self.class5.get(index).words,
+            5 => &self.class5.get(index).words,
+            _ => &self.class6.get(index).words,
         }
     }
 }

@@ -21,6 +21,14 @@ pub struct Recent {
 }
 
 impl Recent {
+    /// One address.
+    pub fn of(address: u64) -> Self {
+        let mut recent = Self::default();
+        recent.addresses[0] = address;
+        recent.len = 1;
+        recent
+    }
+
     /// The addresses, the newest last.
     pub fn addresses(&self) -> &[u64] {
         &self.addresses[..self.len]

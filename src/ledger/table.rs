@@ -1,107 +1,291 @@
-//! Cells by (device, number): insert-only, found again without a lock.
+//! Entries by (device, number): insert-only, found again without a lock, in the one cache line that they lie in.
+//!
+//! A key is one word, `(device + 1) << 48 | number`. One that does not fit has a number in a wider index, and that is its
+//! key here.
 
+use std::ptr::NonNull;
 use std::sync::atomic::AtomicU32;
+use std::sync::atomic::AtomicUsize;
 
-use crate::arena::Arena;
 use crate::arena::ZeroInit;
-use crate::index::Index;
-use crate::index::Inserted;
-use crate::index::MappedSlots;
+use crate::ledger::lines;
+use crate::ledger::lines::Claimed;
+use crate::ledger::lines::Keyed;
+use crate::ledger::lines::Lines;
+use crate::ledger::wide::Wide;
 use crate::primitive::AtomicU64;
 use crate::primitive::Ordering;
-use crate::sys::mix;
+use crate::sys;
 
-/// A key and its cell. The key is written before the node is offered to the index, and never changes.
+const NUMBER_BITS: u32 = 48;
+/// Devices below have keys of their own; this one stands for all others in a key.
+const WIDE: u64 = 0xffff;
+
+/// An entry of a table.
+pub trait InTable: Keyed + ZeroInit {
+    /// For each level, how many times smaller it is than half of what a table is to hold, as a power of two: a small one
+    /// for small hosts, larger ones, two that take what did not spread evenly, and the last.
+    const SHIFTS: &'static [u32];
+}
+
+/// Entries of a key in each level.
+const CHOICE: usize = 8;
+
+/// A map from (device, number) to an entry that begins as zeros.
 #[derive(Debug)]
-#[repr(C)]
-struct Node {
-    device: AtomicU32,
-    /// What was noted once and stays: see [`Entry::marks`].
-    marks: AtomicU32,
-    number: AtomicU64,
-    cell: AtomicU64,
-    /// A word beside the state, outside of its transitions.
-    note: AtomicU64,
+pub struct Table<E> {
+    lines: MappedLines<E>,
+    /// Where most of the keys are: a search begins there.
+    likely: AtomicUsize,
+    /// How many keys came to each level beyond, as long as the likely one is before it.
+    beyond: [AtomicU32; LEVELS],
+    wide: Wide,
 }
 
-/// What a key leads to.
-#[derive(Clone, Copy, Debug)]
-pub struct Entry<'table> {
-    /// The cell of the state; zero at first.
-    pub cell: &'table AtomicU64,
-    /// A word that may be read and written at will; zero at first.
-    pub note: &'table AtomicU64,
-    /// Bits outside of the state's transitions, which may be set at any time and by anybody; zero at first.
-    pub marks: &'table AtomicU32,
+/// One multiplication whose halves are laid over each other: both the low bits of a number and its high ones decide.
+#[inline(always)]
+const fn fold(number: u64) -> u64 {
+    let wide = (number ^ 0x2545_f491_4f6c_dd1d) as u128 * 0x9e37_79b9_7f4a_7c15;
+    wide as u64 ^ (wide >> 64) as u64
 }
 
-// SAFETY: zeroed memory is five valid atomics, which may be shared.
-unsafe impl ZeroInit for Node {}
-
-/// A map from (device, number) to a cell that begins as zero.
-#[derive(Debug)]
-pub struct Table {
-    nodes: Arena<Node>,
-    index: Index<MappedSlots>,
+/// Where the lines of a key are. What is near each other, as addresses of one heap or numbers that count up, comes to one
+/// page, wherever that is, and there to lines that are near each other: a host that goes through many keys in their order
+/// goes through few pages at a time.
+#[inline(always)]
+const fn hash_of(key: u64) -> u64 {
+    const LINES_OF_PAGE: u64 = 4096 / 64;
+    let key = if key & 15 == 0 { key >> 4 } else { key };
+    // So many neighbours that they leave room for others in the page.
+    fold(key / (2 * LINES_OF_PAGE)) ^ (key / 2 % LINES_OF_PAGE)
 }
 
-fn hash_of(device: u32, number: u64) -> u64 {
-    mix(number ^ mix(u64::from(device) + 1))
-}
+impl<E: InTable> Table<E> {
+    const GROUP: usize = MappedLines::<E>::GROUP;
 
-impl Table {
     pub fn new(capacity: u32) -> Option<Self> {
         Some(Self {
-            nodes: Arena::new(capacity)?,
-            index: Index::new(MappedSlots::new(capacity as usize)?),
+            lines: MappedLines::new(capacity as usize)?,
+            likely: AtomicUsize::new(0),
+            beyond: [const { AtomicU32::new(0) }; LEVELS],
+            wide: Wide::new(capacity)?,
         })
     }
 
-    fn is(&self, node: u32, device: u32, number: u64) -> bool {
-        let node = self.nodes.get(node);
-        // Relaxed: the index was read with Acquire, and the key was there before.
-        node.number.load(Ordering::Relaxed) == number
-            && node.device.load(Ordering::Relaxed) == device
+    /// The key of what fits into one.
+    #[inline(always)]
+    fn narrow(device: u32, number: u64) -> Option<u64> {
+        let device = u64::from(device) + 1;
+        let fits = device < WIDE && number >> NUMBER_BITS == 0;
+        fits.then_some(device << NUMBER_BITS | number)
     }
 
-    fn entry(&self, node: u32) -> Entry<'_> {
-        let node = self.nodes.get(node);
-        Entry {
-            cell: &node.cell,
-            note: &node.note,
-            marks: &node.marks,
-        }
+    #[cold]
+    fn widen(item: u32) -> u64 {
+        WIDE << NUMBER_BITS | u64::from(item)
     }
 
     /// The entry of a key, if it was ever asked for by [`Table::entry_for`].
-    pub fn find(&self, device: u32, number: u64) -> Option<Entry<'_>> {
-        let hash = hash_of(device, number);
-        let node = self
-            .index
-            .find(hash, |node| self.is(node, device, number))?;
-        Some(self.entry(node))
+    #[inline]
+    pub fn find(&self, device: u32, number: u64) -> Option<&E> {
+        let key = match Self::narrow(device, number) {
+            Some(key) => key,
+            None => Self::widen(self.wide.find(device, number)?),
+        };
+        let hash = hash_of(key);
+        let likely = self.likely.load(Ordering::Relaxed);
+        lines::find_at(&self.lines, likely, key, hash)
+            .or_else(|| lines::find(&self.lines, key, hash))
     }
 
-    /// The entry of a key, made when it is not there; `None` when the table is at its bound.
-    pub fn entry_for(&self, device: u32, number: u64) -> Option<Entry<'_>> {
-        if let Some(entry) = self.find(device, number) {
-            return Some(entry);
+    /// The entry of a key, made when it is not there, and whether it was made now; `None` when the table is at its bound.
+    #[inline]
+    pub fn entry_for(&self, device: u32, number: u64) -> Option<(&E, bool)> {
+        let key = match Self::narrow(device, number) {
+            Some(key) => key,
+            None => Self::widen(self.wide.item_for(device, number)?),
+        };
+        let likely = self.likely.load(Ordering::Relaxed);
+        let hash = hash_of(key);
+        if let Some(entry) = lines::find_at(&self.lines, likely, key, hash) {
+            return Some((entry, false));
         }
-        let node = self.nodes.take()?;
-        self.nodes.get(node).device.store(device, Ordering::Relaxed);
-        self.nodes.get(node).number.store(number, Ordering::Relaxed);
-        let hash = hash_of(device, number);
-        let is_key = |node| self.is(node, device, number);
-        match self.index.insert(hash, is_key, node) {
-            Inserted::New => Some(self.entry(node)),
-            // Lost to a thread with the same key; our node stays unused.
-            Inserted::Found(node) => Some(self.entry(node)),
-            Inserted::Full => None,
+        self.claim(key, hash)
+    }
+
+    /// As [`Table::entry_for`], for keys that are mostly new.
+    #[inline]
+    pub fn entry_for_new(&self, device: u32, number: u64) -> Option<&E> {
+        let key = match Self::narrow(device, number) {
+            Some(key) => key,
+            None => Self::widen(self.wide.item_for(device, number)?),
+        };
+        Some(self.claim(key, hash_of(key))?.0)
+    }
+
+    #[inline(never)]
+    fn claim(&self, key: u64, hash: u64) -> Option<(&E, bool)> {
+        match lines::claim(&self.lines, key, hash) {
+            Claimed::New(entry, place) => {
+                if place >= self.likely.load(Ordering::Relaxed) + Self::GROUP {
+                    self.is_beyond(place / Self::GROUP);
+                }
+                Some((entry, true))
+            }
+            Claimed::Found(entry) => Some((entry, false)),
+            Claimed::Full => None,
         }
     }
 
-    /// How many keys there are, at the most.
-    pub fn count(&self) -> u32 {
-        self.nodes.taken()
+    /// A key came to a level beyond the likely one, which is likely itself once it has more keys than that has room for.
+    fn is_beyond(&self, level: usize) {
+        let Some(count) = self.beyond.get(level) else {
+            return;
+        };
+        let likely = self.likely.load(Ordering::Relaxed);
+        let count = count.fetch_add(1, Ordering::Relaxed) as usize;
+        if count >= self.lines.room(likely / Self::GROUP) {
+            // Two threads may both move it on; wherever it ends, keys are found.
+            self.likely.store(level * Self::GROUP, Ordering::Relaxed);
+        }
     }
+}
+
+/// Most levels of a table.
+const LEVELS: usize = 7;
+/// Groups that a key has in the last level after its first one there. Keys do not spread evenly over lines; with so many
+/// to choose from, the last entries are found as well, and a table holds what it was made for.
+const MORE_GROUPS: usize = 64;
+
+/// Lines in memory of the shim's own.
+#[derive(Debug)]
+struct MappedLines<E> {
+    /// Where each level begins, and how many lines it has: a power of two, and no less than a group.
+    levels: [(NonNull<E>, usize); LEVELS],
+}
+
+// SAFETY: the entries are Sync by `ZeroInit`, and the memory is never given back.
+unsafe impl<E: ZeroInit> Send for MappedLines<E> {}
+// SAFETY: as above.
+unsafe impl<E: ZeroInit> Sync for MappedLines<E> {}
+
+impl<E: InTable> MappedLines<E> {
+    const LINE: usize = 64 / size_of::<E>();
+
+    fn new(capacity: usize) -> Option<Self> {
+        const { assert!(Self::LINE.is_power_of_two() && 64 % size_of::<E>() == 0) };
+        const { assert!(E::SHIFTS.len() <= LEVELS) };
+        let half = (capacity / 2 / Self::LINE).next_power_of_two();
+        let mut levels = [(NonNull::dangling(), 0); LEVELS];
+        for (place, shift) in levels.iter_mut().zip(E::SHIFTS) {
+            // Halving keeps the number of lines a power of two.
+            let lines = (half >> shift).max(Self::GROUP);
+            let (memory, lines) = sys::reserve_items(lines, Self::GROUP, 64)?;
+            *place = (memory.cast(), lines);
+        }
+        Some(Self { levels })
+    }
+
+    /// How many entries a level has.
+    fn room(&self, level: usize) -> usize {
+        self.levels
+            .get(level)
+            .map_or(0, |(_, lines)| lines * Self::LINE)
+    }
+}
+
+impl<E: InTable> Lines for MappedLines<E> {
+    type Entry = E;
+    const GROUP: usize = CHOICE / Self::LINE;
+
+    #[inline(always)]
+    fn line(&self, place: usize, hash: u64) -> Option<&[E]> {
+        let levels = const { E::SHIFTS.len() };
+        let (level, hash) = match place / Self::GROUP {
+            level if level < levels => (level, hash),
+            level => (levels - 1, more(level - levels, hash)?),
+        };
+        let (memory, lines) = self.levels[level];
+        let line = (hash as usize ^ (place % Self::GROUP)) & (lines - 1);
+        // SAFETY: a level has `lines` lines of `LINE` entries, and `line < lines`, a power of two; zeroed memory is a valid
+        // entry by `ZeroInit`, a page begins a line, and the mapping lives as long as the process.
+        Some(unsafe {
+            std::slice::from_raw_parts(memory.as_ptr().add(line * Self::LINE), Self::LINE)
+        })
+    }
+}
+
+#[cold]
+fn more(group: usize, hash: u64) -> Option<u64> {
+    (group < MORE_GROUPS).then(|| sys::mix(hash.wrapping_add(group as u64 + 1)))
+}
+
+/// What is known of an address, two to a cache line.
+#[derive(Debug)]
+#[repr(C, align(32))]
+pub struct AddressEntry {
+    key: AtomicU64,
+    /// The cell of the state; zero at first.
+    pub cell: AtomicU64,
+    /// The one owner that a state in the cell itself may have; zero at first, and set once.
+    pub owner: AtomicU64,
+    /// The label of the buffer that was allocated last.
+    pub label: AtomicU32,
+    /// Bits outside of the state's transitions, which may be set at any time and by anybody; zero at first.
+    pub marks: AtomicU32,
+}
+
+// SAFETY: zeroed memory is five valid atomics, which may be shared.
+unsafe impl ZeroInit for AddressEntry {}
+
+impl AddressEntry {
+    /// Whether a state of this owner may lie in the cell; if it is the first one, it is noted now.
+    #[inline(always)]
+    pub fn notes(&self, owner: u64) -> bool {
+        owner == 0 || self.owner.load(Ordering::Relaxed) == owner || self.is_first(owner)
+    }
+
+    #[inline(never)]
+    fn is_first(&self, owner: u64) -> bool {
+        // AcqRel: whoever swings the cell to a state of this owner shows the owner along with it.
+        let noted = self
+            .owner
+            .compare_exchange(0, owner, Ordering::AcqRel, Ordering::Acquire);
+        noted.is_ok() || noted == Err(owner)
+    }
+}
+
+impl Keyed for AddressEntry {
+    #[inline(always)]
+    fn key(&self) -> &AtomicU64 {
+        &self.key
+    }
+}
+
+impl InTable for AddressEntry {
+    const SHIFTS: &'static [u32] = &[12, 6, 3, 0, 2, 3, 0];
+}
+
+/// What is known of an owner, four to a cache line.
+#[derive(Debug)]
+#[repr(C, align(16))]
+pub struct SmallEntry {
+    key: AtomicU64,
+    /// Where the owner held buffers last; zero at first.
+    pub cell: AtomicU64,
+}
+
+// SAFETY: zeroed memory is two valid atomics, which may be shared.
+unsafe impl ZeroInit for SmallEntry {}
+
+impl Keyed for SmallEntry {
+    #[inline(always)]
+    fn key(&self) -> &AtomicU64 {
+        &self.key
+    }
+}
+
+impl InTable for SmallEntry {
+    // Many hosts have a new owner for each buffer: fewer levels say sooner that it is new.
+    const SHIFTS: &'static [u32] = &[9, 3, 0, 2, 3, 0];
 }

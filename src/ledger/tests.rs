@@ -10,8 +10,8 @@ use whofreed_lifecycle::Verdict;
 
 use super::Instance;
 use super::Ledger;
-use super::MAX_DEVICES;
 use super::Scratch;
+use super::devices::MAX_DEVICES;
 use crate::sys::mix;
 
 /// As `hook` has it: each event of the contract in terms of the ledger.
@@ -218,13 +218,15 @@ fn where_an_event_was_lost_nobody_is_accused() {
 #[test]
 fn every_device_up_to_the_bound_counts_its_resets() {
     let ledger = Ledger::new().expect("memory");
-    for device in 0..MAX_DEVICES {
+    // So many with small numbers, and so many with large ones.
+    for device in 0..2 * MAX_DEVICES {
         assert_eq!(ledger.reset(device), Some(1), "device {device}");
     }
-    for device in 0..MAX_DEVICES {
+    for device in 0..2 * MAX_DEVICES {
         assert_eq!(ledger.epoch(device), 1, "device {device}");
     }
-    assert_eq!(ledger.reset(MAX_DEVICES), None);
+    assert_eq!(ledger.reset(2 * MAX_DEVICES), None);
+    assert_eq!(ledger.epoch(2 * MAX_DEVICES), 0);
 }
 
 /// A table of so many addresses is no good if there are records for half of them.

@@ -86,6 +86,7 @@ impl<H: Holders> Address<H> {
     /// # Errors
     /// [`Full`] when the holders do not fit; then the event has not happened, and the address is
     /// [`Address::incomplete`] from now on.
+    #[inline]
     pub fn apply(&mut self, epoch: u32, event: Event) -> Result<Outcome, Full> {
         if epoch > self.epoch {
             self.end_all_by_reset();
@@ -106,7 +107,7 @@ impl<H: Holders> Address<H> {
     /// The number of live instances, resets up to the applied epoch considered.
     #[must_use]
     pub fn live(&self) -> u64 {
-        let runs = self.holders.entries().iter();
+        let runs = self.holders.all();
         runs.filter(|holder| holder.standing == Standing::Live)
             .map(|holder| u64::from(holder.count))
             .sum()
@@ -115,7 +116,7 @@ impl<H: Holders> Address<H> {
     /// Whether `owner` has a right of its own here that a deallocate would use, resets up to `epoch` considered.
     #[must_use]
     pub fn holds(&self, epoch: u32, owner: u64) -> bool {
-        let mut own = self.holders.entries().iter().filter(|h| h.owner == owner);
+        let mut own = self.holders.all().filter(|holder| holder.owner == owner);
         if epoch > self.epoch || !self.is_live() {
             // Whatever lives is about to end by a reset, and leaves a late right.
             own.any(|holder| holder.count > 0)
@@ -124,33 +125,26 @@ impl<H: Holders> Address<H> {
         }
     }
 
+    #[inline]
     fn is_live(&self) -> bool {
-        let mut entries = self.holders.entries().iter();
-        entries.any(|holder| holder.standing == Standing::Live)
+        self.holders.newest_live(None).is_some()
     }
 
-    fn newest_live(&self, is_wanted: impl Fn(u64) -> bool) -> Option<usize> {
-        let mut entries = self.holders.entries().iter();
-        entries.rposition(|holder| holder.standing == Standing::Live && is_wanted(holder.owner))
-    }
-
-    fn past(&self, owner: u64) -> Option<usize> {
-        let mut entries = self.holders.entries().iter();
-        entries.position(|holder| holder.standing == Standing::Past && holder.owner == owner)
-    }
-
+    #[inline]
     fn late_rights(&self, owner: u64) -> u32 {
-        self.past(owner)
-            .map_or(0, |index| self.holders.entries()[index].count)
+        let past = self.holders.past(owner);
+        past.map_or(0, |index| self.holders.get(index).count)
     }
 
+    #[inline]
     fn held_before(&self, owner: u64) -> bool {
-        self.forgot || self.past(owner).is_some()
+        self.forgot || self.holders.past(owner).is_some()
     }
 
+    #[inline]
     fn allocate(&mut self, owner: u64) -> Outcome {
         // With no owner to tell two lives apart, a late right cannot outlive the next one.
-        if let Some(index) = self.past(0) {
+        if let Some(index) = self.holders.past(0) {
             self.holders.remove(index);
         }
         self.seen = true;
@@ -158,6 +152,7 @@ impl<H: Holders> Address<H> {
         Outcome::just(Verdict::Ok)
     }
 
+    #[inline]
     fn retain(&mut self, owner: u64) -> Outcome {
         let verdict = self.judge_reference(owner);
         if verdict == Verdict::Ok {
@@ -167,36 +162,44 @@ impl<H: Holders> Address<H> {
     }
 
     /// A retain or a view refers to an instance as a deallocate would, but neither uses it up nor is excess.
+    #[inline]
     fn judge_reference(&self, owner: u64) -> Verdict {
-        let finds_instance =
-            |held: u64| held == owner || (held == 0 && self.late_rights(owner) == 0) || owner == 0;
-        if self.newest_live(finds_instance).is_some() {
+        let finds = |held: Option<u64>| self.holders.newest_live(held).is_some();
+        let finds_instance = if owner == 0 {
+            finds(None)
+        } else {
+            finds(Some(owner)) || (finds(Some(0)) && self.late_rights(owner) == 0)
+        };
+        if finds_instance {
             Verdict::Ok
         } else {
             self.judge_without_right(owner)
         }
     }
 
+    #[inline]
     fn deallocate(&mut self, owner: u64) -> Outcome {
         if owner != 0
-            && let Some(index) = self.newest_live(|held| held == owner)
+            && let Some(index) = self.holders.newest_live(Some(owner))
         {
             return self.end_live(index);
         }
         if self.late_rights(owner) > 0 {
             return self.use_late_right(owner);
         }
-        let index = self
-            .newest_live(|held| held == 0)
-            .or_else(|| self.newest_live(|_| owner == 0));
+        let index = match self.holders.newest_live(Some(0)) {
+            None if owner == 0 => self.holders.newest_live(None),
+            of_nobody => of_nobody,
+        };
         match index {
             Some(index) => self.end_live(index),
             None => Outcome::just(self.judge_without_right(owner)),
         }
     }
 
+    #[inline]
     fn judge_without_right(&self, owner: u64) -> Verdict {
-        if self.incomplete || (self.forgot_late && self.past(owner).is_none()) {
+        if self.incomplete || (self.forgot_late && self.holders.past(owner).is_none()) {
             Verdict::Unknown
         } else if self.is_live() {
             if self.held_before(owner) {
@@ -211,13 +214,15 @@ impl<H: Holders> Address<H> {
         }
     }
 
+    #[inline]
     fn use_late_right(&mut self, owner: u64) -> Outcome {
         let lives_under_another = self.is_live();
-        if let Some(index) = self.past(owner) {
-            let right = &mut self.holders.entries_mut()[index];
-            right.count = right.count.saturating_sub(1);
-            if owner == 0 && right.count == 0 {
+        if let Some(index) = self.holders.past(owner) {
+            let left = self.holders.get(index).count.saturating_sub(1);
+            if owner == 0 && left == 0 {
                 self.holders.remove(index);
+            } else {
+                self.holders.set_count(index, left);
             }
         }
         self.forget_oldest();
@@ -234,12 +239,12 @@ impl<H: Holders> Address<H> {
         }
     }
 
+    #[inline]
     fn add_live(&mut self, owner: u64) {
-        let newest = self.newest_live(|_| true);
-        if let Some(newest) = newest {
-            let run = &mut self.holders.entries_mut()[newest];
+        if let Some(newest) = self.holders.newest_live(None) {
+            let run = self.holders.get(newest);
             if run.owner == owner && run.count < u32::MAX {
-                run.count += 1;
+                self.holders.set_count(newest, run.count + 1);
                 return;
             }
         }
@@ -250,14 +255,15 @@ impl<H: Holders> Address<H> {
         });
     }
 
+    #[inline]
     fn end_live(&mut self, index: usize) -> Outcome {
-        let run = &mut self.holders.entries_mut()[index];
-        let owner = run.owner;
-        // Saturating: the ledger may run this on words that another thread is just replacing, and then throws
-        // the result away.
-        run.count = run.count.saturating_sub(1);
-        if run.count == 0 {
+        let Holder { owner, count, .. } = self.holders.get(index);
+        // The ledger may run this on words that another thread is just replacing, and then throws the result away: so
+        // the count may be anything.
+        if count <= 1 {
             self.holders.remove(index);
+        } else {
+            self.holders.set_count(index, count - 1);
         }
         self.remember(owner, 0);
         Outcome {
@@ -267,9 +273,10 @@ impl<H: Holders> Address<H> {
         }
     }
 
+    #[inline]
     fn end_all_by_reset(&mut self) {
-        while let Some(index) = self.newest_live(|_| true) {
-            let run = self.holders.entries()[index];
+        while let Some(index) = self.holders.newest_live(None) {
+            let run = self.holders.get(index);
             self.holders.remove(index);
             self.remember(run.owner, run.count);
         }
@@ -277,10 +284,11 @@ impl<H: Holders> Address<H> {
 
     /// Makes `owner` the most recent past owner, with `late` more rights. Owner 0 is remembered only for its
     /// rights: nobody can be recognized by it.
+    #[inline]
     fn remember(&mut self, owner: u64, late: u32) {
         let mut count = late;
-        if let Some(index) = self.past(owner) {
-            count = count.saturating_add(self.holders.entries()[index].count);
+        if let Some(index) = self.holders.past(owner) {
+            count = count.saturating_add(self.holders.get(index).count);
             self.holders.remove(index);
         }
         if owner != 0 || count > 0 {
@@ -294,34 +302,24 @@ impl<H: Holders> Address<H> {
     }
 
     /// Owners with a late right are kept much longer: an owner that comes with one must not be taken for guilty.
+    #[inline]
     fn forget_oldest(&mut self) {
-        let past = |holder: &&Holder| holder.standing == Standing::Past;
-        let (mut rightless, mut late) = (0, 0);
-        for holder in self.holders.entries().iter().filter(past) {
-            if holder.count == 0 {
-                rightless += 1;
-            } else {
-                late += 1;
-            }
-        }
+        let (rightless, late) = self.holders.count_past();
         if rightless > REMEMBERED_OWNERS {
             self.forget_one();
         }
-        if late > REMEMBERED_LATE_OWNERS {
-            let mut entries = self.holders.entries().iter();
-            let is_late = |holder: &Holder| holder.standing == Standing::Past && holder.count > 0;
-            if let Some(oldest) = entries.position(is_late) {
-                self.holders.remove(oldest);
-                self.forgot_late = true;
-            }
+        if late > REMEMBERED_LATE_OWNERS
+            && let Some(oldest) = self.holders.oldest_past(true)
+        {
+            self.holders.remove(oldest);
+            self.forgot_late = true;
         }
     }
 
     /// Forgets the oldest past owner without a right, if there is one.
+    #[inline]
     fn forget_one(&mut self) -> bool {
-        let mut entries = self.holders.entries().iter();
-        let is_rightless = |holder: &Holder| holder.standing == Standing::Past && holder.count == 0;
-        let Some(oldest) = entries.position(is_rightless) else {
+        let Some(oldest) = self.holders.oldest_past(false) else {
             return false;
         };
         self.holders.remove(oldest);
@@ -331,10 +329,10 @@ impl<H: Holders> Address<H> {
 
     /// Whether an event may need one more entry: it adds a run, or shortens one and remembers its owner beside it.
     fn needs_room(&self, event: Event) -> bool {
-        let is_long = |holder: &Holder| holder.standing == Standing::Live && holder.count > 1;
+        let is_long = |holder: Holder| holder.standing == Standing::Live && holder.count > 1;
         match event {
             Event::Allocate { .. } | Event::Retain { .. } => true,
-            Event::Deallocate { .. } => self.holders.entries().iter().any(is_long),
+            Event::Deallocate { .. } => self.holders.all().any(is_long),
             Event::View { .. } => false,
         }
     }

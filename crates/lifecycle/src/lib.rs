@@ -19,5 +19,6 @@ pub use holders::FixedHolders;
 pub use holders::Full;
 pub use holders::Holder;
 pub use holders::Holders;
+pub use holders::Listed;
 pub use holders::Standing;
 pub use verdict::Verdict;

@@ -7,6 +7,7 @@ use whofreed_lifecycle::FixedHolders;
 use whofreed_lifecycle::Full;
 use whofreed_lifecycle::Holder;
 use whofreed_lifecycle::Holders as _;
+use whofreed_lifecycle::Listed as _;
 use whofreed_lifecycle::REMEMBERED_LATE_OWNERS;
 use whofreed_lifecycle::REMEMBERED_OWNERS;
 use whofreed_lifecycle::Standing;

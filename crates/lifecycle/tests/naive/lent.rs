@@ -64,7 +64,7 @@ impl Lent {
             forgot_late: address.forgot_late,
             incomplete: address.incomplete,
         };
-        self.len = whofreed_lifecycle::Holders::entries(&address.holders).len();
+        self.len = whofreed_lifecycle::Listed::entries(&address.holders).len();
         outcome
     }
 }
