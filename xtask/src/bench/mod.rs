@@ -5,6 +5,7 @@
 
 mod api;
 mod beside;
+mod growth;
 mod lttng;
 mod processes;
 mod tools;
@@ -50,7 +51,7 @@ struct Bench<'a> {
     turns: usize,
 }
 
-const SECTIONS: [Section; 2] = [
+const SECTIONS: [Section; 3] = [
     Section {
         name: "beside",
         title: "Beside others",
@@ -60,6 +61,11 @@ const SECTIONS: [Section; 2] = [
         name: "api",
         title: "The C interface",
         measure: api::measure,
+    },
+    Section {
+        name: "growth",
+        title: "Growth",
+        measure: growth::measure,
     },
 ];
 
