@@ -24,8 +24,8 @@ cargo xtask COMMAND
   test [FILTER]    build, then run every test (those with FILTER in their names)
        --no-ttnn     but not those of the real TT-Metal runtime
   soak [NAME]      run what is too long for every test run, write its figures into docs/SOAK.md
-  bench [TURNS [NAME]]  what recording costs (5 turns) beside other recorders, by the C interface, and with more of everything:
-                   beside, api, growth, or all of them; into docs/PERFORMANCE.md
+  bench [TURNS [NAME]]  what recording costs (5 turns) beside other recorders, by the C interface, with more of everything, and
+                   beside a socket: beside, api, growth, socket, or all of them; into docs/PERFORMANCE.md
   mutants [PATH...]  plant faults in files or folders of a crate (crates/lifecycle), write into docs/MUTANTS.md which
                    no test notices
           --again PATH...      only those that were not noticed the last time; for when tests were added since

@@ -8,6 +8,7 @@ mod beside;
 mod growth;
 mod lttng;
 mod processes;
+mod socket;
 mod tools;
 
 pub mod host;
@@ -51,7 +52,7 @@ struct Bench<'a> {
     turns: usize,
 }
 
-const SECTIONS: [Section; 3] = [
+const SECTIONS: [Section; 4] = [
     Section {
         name: "beside",
         title: "Beside others",
@@ -66,6 +67,11 @@ const SECTIONS: [Section; 3] = [
         name: "growth",
         title: "Growth",
         measure: growth::measure,
+    },
+    Section {
+        name: "socket",
+        title: "Reporting by a socket",
+        measure: socket::measure,
     },
 ];
 
