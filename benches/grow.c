@@ -1,9 +1,9 @@
 // How the cost of an event grows: `grow THREADS PAIRS KEPT DEPTH STACKS`.
 //
 // Each thread keeps KEPT blocks, and frees one after the other and allocates another in its place. DEPTH frames of the
-// host lie between the C library's two, no function is inlined and none has a frame pointer. The path through them is chosen anew
-// for each call, so that there are STACKS different stacks (a power of two), half of them of allocates. The blocks are there
-// before the clock starts, and go after it has stopped. Prints the same line as churn.c.
+// host lie between the C library's two, no function is inlined and none has a frame pointer. The path through them is
+// chosen anew for each call, so that there are STACKS different stacks (a power of two), half of them of allocates. The
+// blocks are there before the clock starts, and go after it has stopped. Prints the same line as churn.c.
 
 #define _GNU_SOURCE
 #include <pthread.h>

@@ -1,8 +1,9 @@
-// What telling another process of every event costs: churn.c, whose events each go by one blocking send of 128 bytes over a stream
-// socket to a process that reads them one by one, as servers do that keep the books of many processes.
+// What telling another process of every event costs: churn.c, whose events each go by one blocking send of 128 bytes
+// over a stream socket to a process that reads them one by one, as servers do that keep the books of many processes.
 //
-// Built with -DTELLS=0 it tells nobody. With -DPAUSE_NS=N it spends so much processor time after each event that the reader is asleep
-// at the next; whatever is compared has to do so as well. It ends after its reader, whose processor time is then known.
+// Built with -DTELLS=0 it tells nobody. With -DPAUSE_NS=N it spends so much processor time after each event that the
+// reader is asleep at the next; whatever is compared has to do so as well. It ends after its reader, whose processor
+// time is then known.
 
 #define _GNU_SOURCE
 #include <stdint.h>

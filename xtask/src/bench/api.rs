@@ -22,7 +22,8 @@ const SHAPES: [(&str, &str); 3] = [("1", "256"), ("2", "256"), ("1", "10000000")
 pub fn measure(bench: &Bench) -> Outcome<Measured> {
     let host = host::compile_api(bench.folder)?;
     let mut table = String::from(
-        "| threads, a device each | buffers at once | ns of processor time, an event | peak memory, MiB |\n|---|---|---|---|\n",
+        "| threads, a device each | buffers at once | ns of processor time, an event | peak memory, MiB |\n\
+         |---|---|---|---|\n",
     );
     for (threads, live) in SHAPES {
         let (mut processor, mut memory) = (vec![], vec![]);
@@ -37,8 +38,9 @@ pub fn measure(bench: &Bench) -> Outcome<Measured> {
         let _ = writeln!(table, "| {threads} | {live} | {row} |");
     }
     let about = format!(
-        "`cargo xtask bench`: benches/api.c, {PAIRS} pairs of wf_deallocate and wf_allocate for each thread, each buffer of an owner that \
-         was not there before, `stacks=excess`, with a trace; medians of {}. All of the loop's processor time counts.",
+        "`cargo xtask bench`: benches/api.c, {PAIRS} pairs of wf_deallocate and wf_allocate for each thread, each \
+         buffer of an owner that was not there before, `stacks=excess`, with a trace; medians of {}. All of the loop's \
+         processor time counts.",
         bench.turns
     );
     Ok(Measured { about, table })

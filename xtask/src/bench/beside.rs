@@ -55,13 +55,14 @@ pub fn measure(bench: &Bench) -> Outcome<Measured> {
         table.push('\n');
     }
     let about = format!(
-        "`cargo xtask bench`: benches/churn.c, {PAIRS} pairs of malloc and free for each thread through twenty frames without frame \
-         pointers, 48 different stacks; native and recorder by turns, medians of {}. Processor time is that of the host's process \
-         in its loop, threads of the recorder in it included. *Elsewhere* is all else that the recorder's command took more than the \
-         host alone: start and end of the host's process, and every process that the command waits for. Of ours that is the \
-         launcher, which makes the hooks, and at the end reads the whole trace and reports; how much that is, is told by doing it \
-         once more. The others' traces are read by nobody here. Where blocks go from one thread to another, each waits for \
-         the other with sched_yield, which counts as processor time too.",
+        "`cargo xtask bench`: benches/churn.c, {PAIRS} pairs of malloc and free for each thread through twenty frames \
+         without frame pointers, 48 different stacks; native and recorder by turns, medians of {}. Processor time is \
+         that of the host's process in its loop, threads of the recorder in it included. *Elsewhere* is all else that \
+         the recorder's command took more than the host alone: start and end of the host's process, and every process \
+         that the command waits for. Of ours that is the launcher, which makes the hooks, and at the end reads the \
+         whole trace and reports; how much that is, is told by doing it once more. The others' traces are read by \
+         nobody here. Where blocks go from one thread to another, each waits for the other with sched_yield, which \
+         counts as processor time too.",
         bench.turns
     );
     Ok(Measured { about, table })

@@ -112,9 +112,9 @@ pub fn measure(bench: &Bench) -> Outcome<Measured> {
         let _ = writeln!(table, "| {live} | {row} |");
     }
     let about = format!(
-        "`cargo xtask bench`: benches/grow.c, processor time of an event in the loop; native and whofreed by turns, medians of {}. Where \
-         nothing else is said: {} events, {} thread, {} live buffers, {} frames of the host, {} different stacks (16 where the frames \
-         grow), `depth=512`. The C interface as above, with {} events.",
+        "`cargo xtask bench`: benches/grow.c, processor time of an event in the loop; native and whofreed by turns, \
+         medians of {}. Where nothing else is said: {} events, {} thread, {} live buffers, {} frames of the host, {} \
+         different stacks (16 where the frames grow), `depth=512`. The C interface as above, with {} events.",
         bench.turns,
         USUAL.events,
         USUAL.threads,

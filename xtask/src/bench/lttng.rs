@@ -1,7 +1,7 @@
 //! LTTng-UST over a host: a session daemon for one run, that nobody else sees.
 //!
-//! The daemon of root serves the whole machine from one place, whatever it is told. So root runs it as if it were somebody else, in a name
-//! space of users, where its home is the folder that it gets.
+//! The daemon of root serves the whole machine from one place, whatever it is told. So root runs it as if it were
+//! somebody else, in a name space of users, where its home is the folder that it gets.
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn lost_events_are_found_in_a_warning() {
         let warning = "Waiting for data availability\n\
-                       Warning: 4032 events were discarded, please refer to the documentation on channel configuration.\n";
+                       Warning: 4032 events were discarded, please refer to the documentation\n";
         assert_eq!(lost(warning), 4032);
         assert_eq!(lost("Tracing stopped for session bench"), 0);
     }

@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: what recording costs a host that does little else, beside the recorders that others have.
 //!
-//! Native and tool take turns, so that what else runs on the machine is in both; figures are medians over the turns of what the
-//! tool adds. Processor time is what carries over to other machines, wall time hardly.
+//! Native and tool take turns, so that what else runs on the machine is in both; figures are medians over the turns of
+//! what the tool adds. Processor time is what carries over to other machines, wall time hardly.
 
 mod api;
 mod beside;

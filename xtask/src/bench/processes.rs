@@ -7,7 +7,8 @@ use super::host;
 use super::host::Figures;
 use crate::run::Outcome;
 
-/// A run, and all the processor time that it took: of every process that the command has waited for, start and end included.
+/// A run, and all the processor time that it took: of every process that the command has waited for, start and end
+/// included.
 #[derive(Clone, Copy, Debug)]
 pub struct Ran {
     pub figures: Figures,

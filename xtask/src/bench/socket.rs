@@ -1,5 +1,5 @@
-//! `cargo xtask bench TURNS socket`: what it costs to tell another process of each event as it happens, as the allocation
-//! tracking of TT-Metal does, and what it costs to record it with its stack.
+//! `cargo xtask bench TURNS socket`: what it costs to tell another process of each event as it happens, as the
+//! allocation tracking of TT-Metal does, and what it costs to record it with its stack.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -23,8 +23,8 @@ const SHAPES: [(&str, u64, u64); 2] = [("busy", 500_000, 0), ("asleep", 50_000, 
 
 pub fn measure(bench: &Bench) -> Outcome<Measured> {
     let mut table = String::from(
-        "| reader | pairs | by a socket, ns | with the reader, ns | wall ns | whofreed, ns | wall ns | times the processor time \
-         | times the wall time |\n|---|---|---|---|---|---|---|---|---|\n",
+        "| reader | pairs | by a socket, ns | with the reader, ns | wall ns | whofreed, ns | wall ns | times the \
+         processor time | times the wall time |\n|---|---|---|---|---|---|---|---|---|\n",
     );
     for (reader, pairs, pause) in SHAPES {
         let compile = |name: &str, tells: u8| {
@@ -46,11 +46,12 @@ pub fn measure(bench: &Bench) -> Outcome<Measured> {
         let _ = writeln!(table, "| {reader} | {pairs} | {row} |");
     }
     let about = format!(
-        "`cargo xtask bench`: benches/socket.c, the loop of churn.c on one thread, each event told by one blocking send of 128 bytes over a \
-         unix stream socket to a process that reads them one by one; against whofreed with the stacks of all events. Nanoseconds of an event \
-         more than native, by turns, medians of {}; the goal is {GOAL} times. The reader is *busy* where the host has nothing to do but \
-         its events, and *asleep* where the host computes for 20 µs after each. Processor time is that of the host's process in its loop, \
-         our writer thread included; the reader's is told beside it. Not counted: what either does with the events afterwards.",
+        "`cargo xtask bench`: benches/socket.c, the loop of churn.c on one thread, each event told by one blocking \
+         send of 128 bytes over a unix stream socket to a process that reads them one by one; against whofreed with \
+         the stacks of all events. Nanoseconds of an event more than native, by turns, medians of {}; the goal is \
+         {GOAL} times. The reader is *busy* where the host has nothing to do but its events, and *asleep* where the \
+         host computes for 20 µs after each. Processor time is that of the host's process in its loop, our writer \
+         thread included; the reader's is told beside it. Not counted: what either does with the events afterwards.",
         bench.turns
     );
     Ok(Measured { about, table })

@@ -113,8 +113,8 @@ pub const TOOLS: [Tool; 7] = [
     },
     Tool {
         name: "memray --native",
-        about: "stack of every allocate, events on disk; no stack of a free. The host is a Python program that calls the workload; \
-                the same without memray is what it is compared with",
+        about: "stack of every allocate, events on disk; no stack of a free. The host is a Python program that calls \
+                the workload; the same without memray is what it is compared with",
         fewer: 4,
         missing: |hosts| {
             let why = hosts.python.as_ref().err()?;
@@ -129,8 +129,8 @@ pub const TOOLS: [Tool; 7] = [
     },
     Tool {
         name: "LTTng-UST",
-        about: "one return address and the thread of every allocate and free, events on disk; no stacks. Elsewhere: without its consumer \
-                daemon",
+        about: "one return address and the thread of every allocate and free, events on disk; no stacks. Elsewhere: \
+                without its consumer daemon",
         missing: |_| lttng::missing(),
         record: |hosts, output, words| lttng::record(&hosts.plain, output, words),
         ..PLAIN

@@ -100,7 +100,8 @@ mod tests {
 
     #[test]
     fn a_part_of_callgrind_is_the_thread_whose_function_it_names() {
-        let part = "thread: 3\nevents: Ir\nfn=(7) start_thread\ncfn=(12) own_blocks\ncalls=1 0\nfn=(12)\n16 5\ntotals: 4711\n";
+        let part = "thread: 3\nevents: Ir\nfn=(7) start_thread\ncfn=(12) own_blocks\ncalls=1 0\n\
+                    fn=(12)\n16 5\ntotals: 4711\n";
         assert_eq!(total_of(part, "own_blocks"), Some(4711));
         assert_eq!(total_of(part, "start_thread"), Some(4711));
         assert_eq!(total_of(part, "own_block"), None);

@@ -1,8 +1,10 @@
-//! `cargo xtask instructions`: how many instructions an event costs the host's own thread, and whether they have become more.
+//! `cargo xtask instructions`: how many instructions an event costs the host's own thread, and whether they have become
+//! more.
 //!
-//! Where time says something only after many turns on a machine that does nothing else, instructions are the same to a few in
-//! ten thousand each time. callgrind counts them for each thread; a host runs once with so many pairs and once with twice as many, so
-//! that its start falls out. What they do not know: caches, other threads at the same line, the kernel.
+//! Where time says something only after many turns on a machine that does nothing else, instructions are the same to a
+//! few in ten thousand each time. callgrind counts them for each thread; a host runs once with so many pairs and once
+//! with twice as many, so that its start falls out. What they do not know: caches, other threads at the same line, the
+//! kernel.
 
 mod callgrind;
 
@@ -214,9 +216,9 @@ fn of_run(case: &Case, hosts: &Hosts, folder: &Path, pairs: u64) -> Outcome<u64>
 
 fn about() -> String {
     format!(
-        "`cargo xtask instructions --write`: instructions of an event on the host's own thread, counted by callgrind: the difference of runs \
-         with {} and {PAIRS} pairs, divided by the events. One thread, 256 buffers at once. `cargo xtask test` fails where one is {:.0} % more \
-         than benches/instructions.toml keeps.",
+        "`cargo xtask instructions --write`: instructions of an event on the host's own thread, counted by callgrind: \
+         the difference of runs with {} and {PAIRS} pairs, divided by the events. One thread, 256 buffers at once. \
+         `cargo xtask test` fails where one is {:.0} % more than benches/instructions.toml keeps.",
         2 * PAIRS,
         100.0 * TOLERANCE
     )
