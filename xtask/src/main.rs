@@ -5,6 +5,7 @@ mod bench;
 mod demo;
 mod figures;
 mod hook_cost;
+mod instructions;
 mod mutants;
 mod packages;
 mod paths;
@@ -24,7 +25,11 @@ cargo xtask COMMAND
   test [FILTER]    build, then run every test (those with FILTER in their names)
        --no-ttnn     but not those of the real TT-Metal runtime
   soak [NAME]      run what is too long for every test run, write its figures into docs/SOAK.md
-  bench [TURNS]    what recording costs beside other recorders (5 turns), into docs/PERFORMANCE.md
+  bench [TURNS [NAME]]  what recording costs (5 turns) beside other recorders, by the C interface, with more of everything, and
+                   beside a socket: beside, api, growth, socket, or all of them; into docs/PERFORMANCE.md
+  instructions     how many instructions an event costs the host's thread
+         --write     into docs/PERFORMANCE.md too
+         --renew     into benches/instructions.toml, which the tests compare with
   mutants [PATH...]  plant faults in files or folders of a crate (crates/lifecycle), write into docs/MUTANTS.md which
                    no test notices
           --again PATH...      only those that were not noticed the last time; for when tests were added since
@@ -46,6 +51,7 @@ fn main() -> ExitCode {
         ["test", rest @ ..] => test::command(rest),
         ["soak", rest @ ..] => soak::command(rest),
         ["bench", rest @ ..] => bench::command(rest),
+        ["instructions", rest @ ..] => instructions::command(rest),
         ["mutants", rest @ ..] => mutants::command(rest),
         ["header"] => artifacts::write_header(),
         ["header", "--check"] => artifacts::check_header(),

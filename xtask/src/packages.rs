@@ -28,22 +28,32 @@ const SYSTEM: [&str; 10] = [
     "gdb",
 ];
 
-/// What Python programs of the tests import.
-const PYTHON: [&str; 2] = ["pyopencl==2026.1.4", "numpy"];
-
-/// Those that there are wheels for, best first.
-const VERSIONS: [&str; 2] = ["3.12", "3.10"];
+/// Recorders that `cargo xtask bench` compares with, beside valgrind.
+const PEERS: [&str; 3] = ["heaptrack", "lttng-tools", "liblttng-ust1"];
 
 /// Tries to get the packages of the system.
 pub fn install_system() {
+    install(&SYSTEM);
+}
+
+/// Tries to get the recorders that others have.
+pub fn install_peers() {
+    // Where one is not known, the others can be had all the same.
+    for name in PEERS {
+        install(&[name]);
+    }
+}
+
+fn install(packages: &[&str]) {
     let there = |program: &str| run::quiet(Command::new(program).arg("--version")).is_ok();
     let root = run::quiet(Command::new("id").arg("-u")).is_ok_and(|user| user.trim() == "0");
     // Only on a machine made for tests: nobody wants a package installed unasked on their own.
     if !root || env::var_os("CI").is_none() || !there("apt-get") {
         return;
     }
-    let missing: Vec<&str> = SYSTEM
-        .into_iter()
+    let missing: Vec<&str> = packages
+        .iter()
+        .copied()
         .filter(|name| !is_installed(name))
         .collect();
     if missing.is_empty() {
@@ -71,31 +81,66 @@ fn is_installed(package: &str) -> bool {
     run::quiet(&mut query).is_ok_and(|status| status.trim() == "installed")
 }
 
+/// Packages of Python in a virtual environment of their own.
+struct Environment {
+    /// Its folder in the cache.
+    folder: &'static str,
+    packages: &'static [&'static str],
+    /// The Pythons that there are wheels for, best first.
+    pythons: &'static [&'static str],
+}
+
+/// What Python programs of the tests import.
+const TESTS: Environment = Environment {
+    folder: "python-venv",
+    packages: &["pyopencl==2026.1.4", "numpy"],
+    pythons: &["3.12", "3.10"],
+};
+
+/// A recorder that `cargo xtask bench` compares with.
+const MEMRAY: Environment = Environment {
+    folder: "memray-venv",
+    packages: &["memray==1.20.0"],
+    pythons: &["3.11", "3.12", "3.10"],
+};
+
 /// The interpreter of an environment with the packages that tests import. An error is the reason why there is none.
 pub fn python() -> Outcome<PathBuf> {
-    let venv = paths::cache()?.join("python-venv");
-    let python = venv.join("bin/python");
-    let stamp = venv.join("installed");
-    let wanted = PYTHON.join(" ");
-    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted)
-        && run::quiet(Command::new(&python).arg("--version")).is_ok()
-    {
-        return Ok(python);
+    TESTS.install()
+}
+
+/// The interpreter of an environment with memray. An error is the reason why there is none.
+pub fn memray() -> Outcome<PathBuf> {
+    MEMRAY.install()
+}
+
+impl Environment {
+    /// The interpreter, with the packages.
+    fn install(&self) -> Outcome<PathBuf> {
+        let venv = paths::cache()?.join(self.folder);
+        let python = venv.join("bin/python");
+        let stamp = venv.join("installed");
+        let wanted = self.packages.join(" ");
+        if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted)
+            && run::quiet(Command::new(&python).arg("--version")).is_ok()
+        {
+            return Ok(python);
+        }
+        let system = crate::ttnn::find_python(self.pythons)
+            .ok_or_else(|| format!("Python {} is not installed", self.pythons.join(" or ")))?;
+        eprintln!("xtask: installing {wanted} into {}", venv.display());
+        run::quiet(
+            Command::new(&system)
+                .args(["-m", "venv", "--clear"])
+                .arg(&venv),
+        )?;
+        let mut words = vec!["-m", "pip", "install", "--quiet", "--no-input"];
+        words.push("--disable-pip-version-check");
+        words.extend(self.packages);
+        let install = || run::quiet(Command::new(&python).args(&words));
+        // Once more, since what fails most often is the download.
+        install().or_else(|_| install())?;
+        run::write(&stamp, &wanted)?;
+        Ok(python)
     }
-    let system =
-        crate::ttnn::find_python(&VERSIONS).ok_or("Python 3.12 or 3.10 is not installed")?;
-    eprintln!("xtask: installing {wanted} into {}", venv.display());
-    run::quiet(
-        Command::new(&system)
-            .args(["-m", "venv", "--clear"])
-            .arg(&venv),
-    )?;
-    let mut words = vec!["-m", "pip", "install", "--quiet", "--no-input"];
-    words.push("--disable-pip-version-check");
-    words.extend(PYTHON);
-    let install = || run::quiet(Command::new(&python).args(&words));
-    // Once more, since what fails most often is the download.
-    install().or_else(|_| install())?;
-    run::write(&stamp, &wanted)?;
-    Ok(python)
 }

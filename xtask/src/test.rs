@@ -5,6 +5,8 @@ use std::fs;
 use std::process::Command;
 
 use crate::artifacts;
+use crate::instructions;
+use crate::instructions::Comparison;
 use crate::packages;
 use crate::paths;
 use crate::run;
@@ -93,12 +95,43 @@ pub fn command(arguments: &[&str]) -> Outcome<()> {
         }
     }
     packages::install_system();
+    if filters.is_empty() || filters.iter().any(|filter| "instructions".contains(filter)) {
+        tally.add(instructions());
+    }
     tally.add(run_tests(&filters, !options.contains(&"--no-ttnn"), &[])?);
     println!("{tally}");
     if tally.failed > 0 {
         return Err("not every test passed".to_owned());
     }
     Ok(())
+}
+
+/// The instructions of an event, against those that are kept.
+fn instructions() -> Tally {
+    let mut tally = Tally::default();
+    match instructions::compare() {
+        Ok(Comparison::Kept(right)) => {
+            tally.passed += 1;
+            for line in right {
+                println!("xtask: instructions: {line}");
+            }
+        }
+        Ok(Comparison::Skipped(why)) => {
+            tally.skipped += 1;
+            println!("skipped: instructions: {why}");
+        }
+        Ok(Comparison::Worse(worse)) => {
+            tally.failed += 1;
+            for line in worse {
+                eprintln!("xtask: instructions: {line}");
+            }
+        }
+        Err(why) => {
+            tally.failed += 1;
+            eprintln!("xtask: instructions: {why}");
+        }
+    }
+    tally
 }
 
 /// Runs the workspace's tests (those whose names contain a filter, when there is one) with the environment they need.
