@@ -108,6 +108,7 @@ fn judge_deallocate(
     if is_unknown {
         event.record.flags |= layout::EVENT_ADDRESS_UNKNOWN;
     }
+    event.capture_ahead(world, inside.state(), at);
     let scratch = &mut inside.state().scratch;
     let verdict = match resolve(world, scratch, device, address, owner) {
         None if owner == 0 => {

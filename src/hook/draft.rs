@@ -17,6 +17,8 @@ use crate::thread::ThreadState;
 /// An event on its way to the trace.
 pub(super) struct Draft {
     pub record: EventRecord,
+    /// The deepest stack that was captured so far.
+    captured: usize,
 }
 
 impl Draft {
@@ -29,6 +31,27 @@ impl Draft {
                 owner,
                 ..EventRecord::default()
             },
+            captured: 0,
+        }
+    }
+
+    /// Captures the stack before the verdict, where it will be wanted in any case: meanwhile what the ledger knows comes from
+    /// memory.
+    #[inline]
+    pub fn capture_ahead(&mut self, world: &World, state: &mut ThreadState, at: CallSite) {
+        world.ledger.expect(self.record.device, self.record.address);
+        let options = options::get();
+        if options.all_stacks {
+            self.capture(options.depth, world, state, at);
+        }
+    }
+
+    #[inline]
+    fn capture(&mut self, depth: usize, world: &World, state: &mut ThreadState, at: CallSite) {
+        if depth > self.captured {
+            self.captured = depth;
+            state.stack.capture(depth, at);
+            self.record.stack = state.stack.intern(&world.recorder, &mut state.pen);
         }
     }
 
@@ -67,13 +90,11 @@ impl Draft {
         let options = options::get();
         let is_excess = self.record.kind == EventKind::Deallocate as u8
             && Verdict::from_number(self.record.verdict).is_some_and(Verdict::is_excess);
-        self.record.stack = if is_excess || options.all_stacks {
-            let depth = if is_excess { MAX_FRAMES } else { options.depth };
-            state.stack.capture(depth, at);
-            state.stack.intern(recorder, &mut state.pen)
-        } else {
-            0
-        };
+        if is_excess {
+            self.capture(MAX_FRAMES, world, state, at);
+        } else if options.all_stacks {
+            self.capture(options.depth, world, state, at);
+        }
         let innermost = state.scope_depth.min(MAX_SCOPES).checked_sub(1);
         self.record.scope = innermost.map_or(0, |index| state.scopes[index]);
         self.record.time = clock::now();

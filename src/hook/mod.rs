@@ -94,6 +94,7 @@ pub fn allocate_inside(
         return refuse(inside, world, event, at);
     }
     let state = inside.state();
+    event.capture_ahead(world, state, at);
     let occurrence = lifecycle::Event::Allocate { owner };
     let judged = world
         .ledger

@@ -123,6 +123,12 @@ impl Ledger {
         })
     }
 
+    /// An event at an address is on its way.
+    #[inline]
+    pub fn expect(&self, device: u32, address: u64) {
+        self.addresses.expect(device, address);
+    }
+
     fn address_entry(&self, device: u32, address: u64) -> Option<&AddressEntry> {
         let (entry, is_new) = self.addresses.entry_for(device, address)?;
         if is_new {

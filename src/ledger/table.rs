@@ -15,6 +15,7 @@ use crate::ledger::lines::Lines;
 use crate::ledger::wide::Wide;
 use crate::primitive::AtomicU64;
 use crate::primitive::Ordering;
+use crate::primitive::prefetch;
 use crate::sys;
 
 const NUMBER_BITS: u32 = 48;
@@ -96,6 +97,17 @@ impl<E: InTable> Table<E> {
         let likely = self.likely.load(Ordering::Relaxed);
         lines::find_at(&self.lines, likely, key, hash)
             .or_else(|| lines::find(&self.lines, key, hash))
+    }
+
+    /// A key will be asked for soon.
+    #[inline]
+    pub fn expect(&self, device: u32, number: u64) {
+        let likely = self.likely.load(Ordering::Relaxed);
+        if let Some(key) = Self::narrow(device, number)
+            && let Some(line) = self.lines.line(likely, hash_of(key))
+        {
+            prefetch(line.as_ptr());
+        }
     }
 
     /// The entry of a key, made when it is not there, and whether it was made now; `None` when the table is at its bound.
