@@ -99,9 +99,12 @@ pub struct Shape {
 }
 
 impl Shape {
+    fn zeros_of(record: &EventRecord) -> u32 {
+        u32::from(record.owner == 0) * OWNER_IS_ZERO | u32::from(record.extra == 0) * EXTRA_IS_ZERO
+    }
+
     /// That of an event, which is counted nowhere yet.
     fn of(record: &EventRecord) -> Self {
-        let zero = |value: u64, flag: u32| if value == 0 { flag } else { 0 };
         Self {
             kind: record.kind,
             verdict: record.verdict,
@@ -110,18 +113,20 @@ impl Shape {
             epoch: record.epoch,
             label: record.label,
             scope: record.scope,
-            zeros: zero(record.owner, OWNER_IS_ZERO) | zero(record.extra, EXTRA_IS_ZERO),
+            zeros: Self::zeros_of(record),
             count: 0,
         }
     }
 
-    /// All that events of this shape share, in few words.
-    const fn key(&self) -> [u64; 3] {
-        let start = self.kind as u64 | (self.verdict as u64) << 8 | (self.flags as u64) << 16;
+    /// All that events of the same shape share, in few words.
+    fn key_of(record: &EventRecord) -> [u64; 3] {
+        let two = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
+        let start =
+            u32::from(record.kind) | u32::from(record.verdict) << 8 | u32::from(record.flags) << 16;
         [
-            start | (self.device as u64) << 32,
-            self.epoch as u64 | (self.label as u64) << 32,
-            self.scope as u64 | (self.zeros as u64) << 32,
+            two(start, record.device),
+            two(record.epoch, record.label),
+            two(record.scope, Self::zeros_of(record)),
         ]
     }
 }
