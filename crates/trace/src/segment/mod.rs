@@ -100,7 +100,8 @@ pub struct Shape {
 
 impl Shape {
     fn zeros_of(record: &EventRecord) -> u32 {
-        u32::from(record.owner == 0) * OWNER_IS_ZERO | u32::from(record.extra == 0) * EXTRA_IS_ZERO
+        let flag = |is_set: bool, flag: u32| u32::from(is_set) * flag;
+        flag(record.owner == 0, OWNER_IS_ZERO) | flag(record.extra == 0, EXTRA_IS_ZERO)
     }
 
     /// That of an event, which is counted nowhere yet.
