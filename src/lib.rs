@@ -93,5 +93,6 @@ pub fn start() {
             stack::start();
             preload::audit::start();
         });
+        preload::audit::begin_early();
     }
 }

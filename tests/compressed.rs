@@ -3,6 +3,7 @@
 mod common;
 
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -149,35 +150,35 @@ fn a_trace_that_is_read_while_its_host_records_has_no_event_twice() {
         .arg(&trace)
         .arg("--")
         .arg(&host)
-        .args(["2", "100000000"]);
+        .args(["2", "300000"]);
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let mut run = command.spawn().expect("the launcher starts");
     while std::fs::metadata(&trace).map_or(0, |trace| trace.len()) < 4 << 20 {
         thread::sleep(Duration::from_millis(1));
     }
     let mut before = 0;
-    for _ in 0..5 {
+    while run.try_wait().expect("it can be asked").is_none() {
         let live = read(&trace);
         let events = live.events.len();
         assert!(events >= before, "{events} after {before}");
         before = events;
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         let mut of_run = Vec::new();
         for run in live.events.runs() {
             of_run.clear();
-            live.events.read(run.first, run.count as usize, &mut of_run);
-            assert_eq!(of_run.len() as u64, run.count);
+            let count = run.count as usize;
+            live.events.read(run.first, count, &mut of_run);
+            assert_eq!(of_run.len(), count);
             for event in of_run.iter().filter(|event| event.step != 0) {
                 let is_new = seen.insert((event.device, event.address, event.step));
                 assert!(is_new, "{event:?}");
             }
         }
     }
-    let pid = read(&trace).process.pid;
-    // SAFETY: the process is the host that the launcher waits for, so its number is nobody else's.
-    assert_eq!(unsafe { libc::kill(pid as i32, libc::SIGKILL) }, 0);
-    run.wait().expect("the launcher ends");
-    check_steps(&read(&trace));
+    let whole = read(&trace);
+    assert!(whole.events.len() >= before);
+    let events = check_steps(&whole);
+    assert!(events >= 1_200_000, "{events} events");
 }
 
 fn monotonic_ns() -> u64 {

@@ -65,6 +65,20 @@ pub(crate) fn start() {
     STARTED_IN.store(sys::process_id(), Ordering::Relaxed);
 }
 
+/// Makes ledger and trace when the library is loaded, where a function of an adapter is there already: the first event
+/// may be that of a signal handler that interrupts the host's heap, and must not need it.
+pub(crate) fn begin_early() {
+    let Some(table) = table() else {
+        return;
+    };
+    let held = linkmap::hold();
+    let is_there = held.is_sure && Audit::new(table).is_there();
+    drop(held);
+    if is_there {
+        process::world();
+    }
+}
+
 /// dlsym is asked for a stub's symbol as seen from the caller, who is at this address.
 pub(super) fn asked(stub: usize, is_next: bool, caller: usize) {
     if !is_next {
@@ -141,10 +155,15 @@ impl Audit {
         self.foreign().any(|object| object.defines(hooked.symbol()))
     }
 
-    /// Whether a library of an adapter is here, or somebody was misled by a stub.
-    fn concerns_somebody(&self) -> bool {
+    /// Whether a library of an adapter is here.
+    fn is_there(&self) -> bool {
         let mut all = self.foreign().chain(linkmap::objects_apart());
         all.any(|object| self.hooks().any(|hooked| object.defines(hooked.symbol())))
+    }
+
+    /// Whether a library of an adapter is here, or somebody was misled by a stub.
+    fn concerns_somebody(&self) -> bool {
+        self.is_there()
             || self.hooks().any(|hooked| self.was_asked_in_vain(&hooked))
             || self.foreign().any(|object| {
                 let mut is_misled = false;
