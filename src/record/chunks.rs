@@ -14,6 +14,7 @@ use whofreed_trace::layout::FileHeader;
 use whofreed_trace::layout::chunk_kind;
 
 use super::Recorder;
+use super::compress::Spare;
 use super::sealed::count_events;
 use super::sink;
 use super::sink::Sink;
@@ -93,7 +94,7 @@ impl Recorder {
     }
 
     /// Makes sure that chunks are ready before they are needed, of the spare ones first. For the writer thread.
-    pub(super) fn prepare_chunks(&self, spare: &mut Vec<NonNull<u8>>) {
+    pub(super) fn prepare_chunks(&self, spare: &mut Spare) {
         while let Some(chunk) = spare.pop() {
             if !self.make_ready(chunk) {
                 spare.push(chunk);

@@ -27,20 +27,58 @@ use super::chunks::unmap;
 use super::pen::CAPACITY;
 use super::pen::Page;
 use crate::clock;
+use crate::sys;
 
 /// So many chunks wait for another time when many are needed, beside those that are ready.
 const MOST_SPARE: usize = 64;
 /// The bytes of a segment.
 const SEGMENT_SIZE: usize = SEGMENT_SPAN as usize * CHUNK_SIZE;
 
-/// The writer thread's hands.
+/// The writer thread's hands. Nothing of it is the host's heap's: the thread's first allocation there would make an arena of 64 MiB.
 #[derive(Debug, Default)]
 pub(super) struct Compressor {
-    encoder: Encoder,
-    full: Vec<Full>,
+    /// Memory of our own, once it is needed.
+    encoder: Option<NonNull<Encoder>>,
+    full: [Option<Full>; CHUNKS_OF_BLOCK],
+    full_count: usize,
     segment: Option<Page>,
     /// Chunks that hold nothing any more.
-    spare: Vec<NonNull<u8>>,
+    spare: Spare,
+}
+
+/// Chunks that nobody needs now.
+#[derive(Debug)]
+pub(super) struct Spare {
+    chunks: [Option<NonNull<u8>>; MOST_SPARE],
+    count: usize,
+}
+
+impl Default for Spare {
+    fn default() -> Self {
+        Self {
+            chunks: [None; MOST_SPARE],
+            count: 0,
+        }
+    }
+}
+
+impl Spare {
+    /// Keeps a chunk, if there is room; else the writer had fallen behind, has caught up, and it goes.
+    pub(super) fn push(&mut self, chunk: NonNull<u8>) {
+        match self.chunks.get_mut(self.count) {
+            Some(place) => {
+                *place = Some(chunk);
+                self.count += 1;
+            }
+            None => unmap(chunk, CHUNK_SIZE),
+        }
+    }
+
+    /// One of them.
+    pub(super) fn pop(&mut self) -> Option<NonNull<u8>> {
+        self.count = self.count.checked_sub(1)?;
+        self.chunks[self.count].take()
+    }
 }
 
 /// A full chunk, which the writer thread alone uses.
@@ -87,18 +125,15 @@ impl Compressor {
     /// Makes sure that chunks are ready before they are needed.
     pub(super) fn prepare(&mut self, recorder: &Recorder) {
         recorder.prepare_chunks(&mut self.spare);
-        for chunk in self.spare.drain(self.spare.len().min(MOST_SPARE)..) {
-            // The writer had fallen behind, and has caught up.
-            unmap(chunk, CHUNK_SIZE);
-        }
     }
 
     /// Takes a full chunk.
     pub(super) fn take(&mut self, recorder: &Recorder, chunk: NonNull<u8>) {
-        self.full.push(Full(chunk));
-        if self.full.len() == CHUNKS_OF_BLOCK {
-            let is_replaced = self.write_block(recorder);
-            for full in self.full.drain(..) {
+        self.full[self.full_count] = Some(Full(chunk));
+        self.full_count += 1;
+        if self.full_count == CHUNKS_OF_BLOCK {
+            let is_replaced = self.write_block(recorder).is_some();
+            for full in self.full.iter_mut().filter_map(Option::take) {
                 if is_replaced {
                     full.empty();
                     self.spare.push(full.0);
@@ -106,38 +141,39 @@ impl Compressor {
                     full.keep();
                 }
             }
+            self.full_count = 0;
         }
     }
 
-    /// Whether a block stands for the full chunks now.
-    fn write_block(&mut self, recorder: &Recorder) -> bool {
-        let filled = self.full.iter().map(|full| Filled {
-            fill: full.header().fill,
-            records: full.records(),
-        });
-        let filled: Vec<Filled<'_>> = filled.collect();
-        let lost = lost_time_bits(clock::is_ticking());
-        let Some(block) = self.encoder.encode(&filled, lost) else {
-            return false;
-        };
-        if block.len() > filled.len() * CAPACITY / 2 {
-            return false;
+    /// Writes a block for the full chunks; `None` when they have to stay.
+    fn write_block(&mut self, recorder: &Recorder) -> Option<()> {
+        let mut filled = [Filled::default(); CHUNKS_OF_BLOCK];
+        for (filled, full) in filled.iter_mut().zip(self.full.iter().flatten()) {
+            *filled = Filled {
+                fill: full.header().fill,
+                records: full.records(),
+            };
         }
-        if !self
-            .segment
-            .as_ref()
-            .is_some_and(|segment| segment.has_room(block.len()))
-        {
+        let encoder = match self.encoder {
+            Some(encoder) => encoder,
+            None => *self
+                .encoder
+                .insert(sys::reserve(size_of::<Encoder>())?.cast()),
+        };
+        // SAFETY: fresh zeroed memory of the right size, aligned to a page, which is valid as an encoder by its `FromZeros`; nobody
+        // else has it, and the reference ends with this call.
+        let encoder = unsafe { &mut *encoder.as_ptr() };
+        let lost = lost_time_bits(clock::is_ticking());
+        let block = encoder.encode(&filled, lost)?;
+        let has_room = |segment: &Page| segment.has_room(block.len());
+        if !self.segment.as_ref().is_some_and(has_room) {
             if let Some(full) = self.segment.take() {
                 full.unmap();
             }
             self.segment = new_segment(recorder);
         }
-        let Some(segment) = &mut self.segment else {
-            return false;
-        };
-        segment.append(&[block], block.len());
-        true
+        self.segment.as_mut()?.append(&[block], block.len());
+        Some(())
     }
 }
 
@@ -154,4 +190,5 @@ fn new_segment(recorder: &Recorder) -> Option<Page> {
     Some(Page::new(start, SEGMENT_SIZE))
 }
 
-const _: () = assert!(CHUNKS_OF_BLOCK * CAPACITY / 2 <= SEGMENT_SIZE - CHUNK_HEADER_SIZE);
+// A block is at most half as long as its events.
+const _: () = assert!(CHUNKS_OF_BLOCK * CHUNK_SIZE / 2 <= SEGMENT_SIZE - CHUNK_HEADER_SIZE);

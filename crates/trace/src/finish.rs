@@ -156,7 +156,7 @@ fn replaced_in(file: &File, segment: &Chunk) -> io::Result<HashSet<u64>> {
 
 /// A segment of all these chunks; `None` where it would save nothing, or has no room for them.
 fn segment_of(file: &File, left: &[Chunk], is_ticking: bool) -> io::Result<Option<Vec<u8>>> {
-    let mut encoder = Encoder::default();
+    let mut encoder = Encoder::on_heap().map_err(|_| io::ErrorKind::OutOfMemory)?;
     let mut content = Vec::new();
     let mut saved = 0;
     for group in left.chunks(CHUNKS_OF_BLOCK) {

@@ -76,7 +76,7 @@ fn segment(blocks: &[&[(u64, Vec<EventRecord>)]]) -> Vec<u8> {
                 records,
             })
             .collect();
-        let mut encoder = Encoder::default();
+        let mut encoder = Encoder::on_heap().expect("there is memory");
         content.extend(encoder.encode(&filled, 4).expect("few events"));
     }
     let header = ChunkHeader {

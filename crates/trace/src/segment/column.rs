@@ -4,11 +4,15 @@
 //! shifted to the right by the zeros that all have in common, and packed to a width that most of them fit in; of those that do not,
 //! the bits above it follow as exceptions. The encoder takes what comes out shortest by its estimate.
 
+use zerocopy::FromZeros;
+
+use super::bits::Out;
 use super::bits::pack;
 use super::bits::packed_len;
 use super::bits::put_varint;
 use super::bits::take_varint;
 use super::bits::unpack;
+use super::encode::ROOM;
 
 /// All values are the base.
 const CONSTANT: u8 = 0;
@@ -83,16 +87,18 @@ impl Widths {
     }
 }
 
-/// Encodes columns; keeps its memory.
-#[derive(Debug, Default)]
+/// Memory to encode a column of at most [`ROOM`] values. Valid as zeros.
+#[derive(Debug, FromZeros)]
+#[repr(C)]
 pub(super) struct ColumnEncoder {
-    numbers: Vec<u64>,
-    listed: Vec<u64>,
+    numbers: [u64; ROOM],
+    listed: [u64; MOST_LISTED],
+    listed_len: usize,
 }
 
 impl ColumnEncoder {
     /// Appends a column. `may_list`: only a few different values are to be expected, of any size.
-    pub(super) fn put(&mut self, into: &mut Vec<u8>, values: &[u64], may_list: bool) {
+    pub(super) fn put(&mut self, into: &mut Out<'_>, values: &[u64], may_list: bool) {
         let Some(&first) = values.first() else {
             return;
         };
@@ -103,7 +109,7 @@ impl ColumnEncoder {
             ones |= value ^ first;
         }
         if low == high {
-            into.push(CONSTANT);
+            into.byte(CONSTANT);
             return put_varint(into, low);
         }
         // The low bits that no value changes are the base's, and no difference has any.
@@ -121,34 +127,32 @@ impl ColumnEncoder {
             Widths::of(values.windows(2).step_by(step).map(differ)).best();
         let is_wide = cost.min(changing) > LEAST_BITS * values.len().div_ceil(step) as u64;
         if may_list && is_wide && self.list(values) {
-            let index_bits = bits_of(self.listed.len() as u64 - 1);
-            let of_list = self.listed.len() * (bits_of(high) as usize + 7);
+            let listed = &self.listed[..self.listed_len];
+            let index_bits = bits_of(listed.len() as u64 - 1);
+            let of_list = listed.len() * (bits_of(high) as usize + 7);
             let of_indices = values.len() * index_bits as usize;
             if ((of_list + of_indices) as u64) < cost.min(changing) * step as u64 {
-                into.push(LISTED);
-                put_varint(into, self.listed.len() as u64);
-                for value in &self.listed {
+                into.byte(LISTED);
+                put_varint(into, listed.len() as u64);
+                for value in listed {
                     put_varint(into, *value);
                 }
-                return pack(into, index_bits, &self.numbers);
+                return pack(into, index_bits, &self.numbers[..values.len()]);
             }
         }
-        self.numbers.clear();
+        let numbers = &mut self.numbers[..values.len()];
         if changing < cost {
-            self.numbers.push(0);
-            self.numbers.extend(values.windows(2).map(differ));
-            put_packed(
-                into,
-                DIFFERENCES,
-                first,
-                shift,
-                changing_width,
-                &self.numbers,
-            );
+            numbers[0] = 0;
+            for (number, pair) in numbers[1..].iter_mut().zip(values.windows(2)) {
+                *number = differ(pair);
+            }
+            put_packed(into, DIFFERENCES, first, shift, changing_width, numbers);
             put_varint(into, stride);
         } else {
-            self.numbers.extend(values.iter().copied().map(offset));
-            put_packed(into, OFFSETS, low, shift, width, &self.numbers);
+            for (number, value) in numbers.iter_mut().zip(values) {
+                *number = offset(*value);
+            }
+            put_packed(into, OFFSETS, low, shift, width, numbers);
         }
     }
 
@@ -157,22 +161,22 @@ impl ColumnEncoder {
         const PLACES: usize = 4 * MOST_LISTED;
         let mut places = [u16::MAX; PLACES];
         let most = MOST_LISTED.min(values.len() / LEAST_USES);
-        self.listed.clear();
-        self.numbers.clear();
-        for value in values {
+        self.listed_len = 0;
+        for (index, value) in self.numbers.iter_mut().zip(values) {
             let mut at = (value.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54) as usize;
             let number = loop {
-                match self.listed.get(usize::from(places[at % PLACES])) {
+                match self.listed[..self.listed_len].get(usize::from(places[at % PLACES])) {
                     Some(known) if known == value => break places[at % PLACES],
                     Some(_) => at += 1,
-                    None if self.listed.len() == most => return false,
+                    None if self.listed_len == most => return false,
                     None => {
-                        places[at % PLACES] = self.listed.len() as u16;
-                        self.listed.push(*value);
+                        places[at % PLACES] = self.listed_len as u16;
+                        self.listed[self.listed_len] = *value;
+                        self.listed_len += 1;
                     }
                 }
             };
-            self.numbers.push(u64::from(number));
+            *index = u64::from(number);
         }
         true
     }
@@ -202,8 +206,8 @@ fn stride(values: &[u64]) -> u64 {
 }
 
 /// `numbers` are shifted already.
-fn put_packed(into: &mut Vec<u8>, how: u8, base: u64, shift: u32, width: u32, numbers: &[u64]) {
-    into.extend_from_slice(&[how, shift as u8, width as u8]);
+fn put_packed(into: &mut Out<'_>, how: u8, base: u64, shift: u32, width: u32, numbers: &[u64]) {
+    into.bytes(&[how, shift as u8, width as u8]);
     put_varint(into, base);
     pack(into, width, numbers);
     let above = |number: u64| number >> width;
@@ -291,18 +295,22 @@ fn take_packed(bytes: &mut &[u8], count: usize, numbers: &mut Vec<u64>) -> Optio
 }
 
 #[cfg(test)]
+#[expect(clippy::expect_used, reason = "a test may panic")]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
     fn round_trip(values: &[u64], may_list: bool) -> (Vec<u64>, usize) {
-        let mut bytes = Vec::new();
-        ColumnEncoder::default().put(&mut bytes, values, may_list);
-        let mut rest = &bytes[..];
+        let mut bytes = vec![0; 64 + 24 * values.len()];
+        let mut written = Out::new(&mut bytes);
+        let mut encoder = ColumnEncoder::new_box_zeroed().expect("there is memory");
+        encoder.put(&mut written, values, may_list);
+        let len = written.finish().expect("there is room");
+        let mut rest = &bytes[..len];
         let mut out = Vec::new();
         assert!(take(&mut rest, values.len(), &mut out).is_some() && rest.is_empty());
-        (out, bytes.len())
+        (out, len)
     }
 
     proptest! {

@@ -1,35 +1,34 @@
 //! The writer thread's half: full chunks become a block.
 
+use zerocopy::FromZeros;
 use zerocopy::IntoBytes;
 
 use super::BLOCK_HEADER_SIZE;
 use super::BLOCK_MAGIC;
 use super::BlockHeader;
-use super::FIELDS;
+use super::EXTRA_IS_ZERO;
 use super::Field;
-use super::MOST_EVENTS;
+use super::OWNER_IS_ZERO;
 use super::RunRecord;
 use super::Shape;
+use super::bits::Out;
 use super::block_size;
 use super::column::ColumnEncoder;
 use crate::blob::checksum;
 use crate::layout::EventRecord;
 use crate::layout::KIND_THREAD;
 
-/// Events of more different shapes are left as they are.
+/// An encoder takes no more events than this at once.
+pub(super) const ROOM: usize = 8192;
+/// Nor more of different shapes: such events are left as they are.
 const MOST_SHAPES: usize = 512;
-
+/// What does not get as short as this is left as it is too.
+const BLOCK_ROOM: usize = ROOM * size_of::<EventRecord>() / 2;
 /// So many records are looked at ahead of their turn.
 const AHEAD: usize = 16;
 
-/// Another processor has written these: all of them are on their way from there at once, not one after the other.
-fn touch(records: &[EventRecord]) {
-    let words = records.iter().map(|record| record.time);
-    std::hint::black_box(words.fold(0, |all, word| all ^ word));
-}
-
 /// A full chunk: what its filling is called, and its records.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Filled<'chunk> {
     /// See [`crate::layout::ChunkHeader::fill`].
     pub fill: u64,
@@ -38,82 +37,90 @@ pub struct Filled<'chunk> {
 }
 
 /// What is known of an event that came before in the block.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, FromZeros)]
+#[repr(C)]
 struct Before {
     address: u64,
     step: u64,
     owner: u64,
     device: u32,
+    padding: u32,
 }
 
-/// The columns of one shape, still as numbers.
-#[derive(Debug, Default)]
-struct Columns([Vec<u64>; FIELDS]);
-
-impl Columns {
-    fn push(&mut self, field: Field, value: u64) {
-        self.0[field as usize].push(value);
-    }
-
-    fn clear(&mut self) {
-        for column in &mut self.0 {
-            column.clear();
-        }
-    }
+/// What columns are made of, by the numbers of the events.
+#[derive(Debug, FromZeros)]
+#[repr(C)]
+struct Values {
+    time: [u64; ROOM],
+    back: [u64; ROOM],
+    address: [u64; ROOM],
+    /// The step, or the steps since the event that the address had before.
+    step: [u64; ROOM],
+    /// The owner, or that less the one of the event before.
+    owner: [u64; ROOM],
+    extra: [u64; ROOM],
+    stack: [u64; ROOM],
 }
 
-/// Makes blocks; keeps its memory from one to the next.
-#[derive(Debug, Default)]
+/// Makes blocks, in memory of its own: a megabyte and a half, which a host's heap need not give. Valid as zeros.
+#[derive(Debug, FromZeros)]
+#[repr(C)]
 pub struct Encoder {
-    runs: Vec<RunRecord>,
-    shapes: Vec<Shape>,
-    keys: Vec<[u64; 3]>,
-    columns: Vec<Columns>,
+    values: Values,
     /// The shape of each event, 0 where it is the one that followed the last shape before, else its number plus 1.
-    sequence: Vec<u64>,
-    /// What followed each shape last, and the shape of the last event.
-    next: Vec<u32>,
-    last: usize,
-    before: Vec<Before>,
+    sequence: [u64; ROOM],
+    before: [Before; ROOM],
     /// By hash of the address: the number of its last event plus 1.
-    places: Vec<u32>,
-    column: ColumnEncoder,
-    block: Vec<u8>,
+    places: [u32; 2 * ROOM],
+    /// The shape of each event, by its number.
+    shape_of: [u16; ROOM],
+    /// The events, those of one shape behind each other.
+    by_shape: [u16; ROOM],
+    runs: [RunRecord; ROOM],
+    shapes: [Shape; MOST_SHAPES],
+    keys: [[u64; 3]; MOST_SHAPES],
+    /// What followed each shape last.
+    next: [u32; MOST_SHAPES],
+    events: usize,
+    run_count: usize,
+    shape_count: usize,
+    /// The shape of the last event.
+    last: usize,
+    column: [u64; ROOM],
+    columns: ColumnEncoder,
+    block: [u8; BLOCK_ROOM],
+}
+
+/// Another processor has written these: all of them are on their way from there at once, not one after the other.
+fn touch(records: &[EventRecord]) {
+    let words = records.iter().map(|record| record.time);
+    std::hint::black_box(words.fold(0, |all, word| all ^ word));
 }
 
 impl Encoder {
-    /// The block that stands for these chunks, as [`crate::segment`] says; `None` where they have more events than a block takes,
-    /// or such as are too different for it to be worth the trouble.
-    /// Its length is a multiple of [`super::ALIGN`].
+    /// One on the heap.
+    ///
+    /// # Errors
+    /// Where there is no memory for it.
+    pub fn on_heap() -> Result<Box<Self>, zerocopy::AllocError> {
+        Self::new_box_zeroed()
+    }
+
+    /// The block that stands for these chunks, as [`crate::segment`] says; `None` where they have more events than it takes, or
+    /// such as are too different for it to be worth the trouble. Its length is a multiple of [`super::ALIGN`].
     pub fn encode(&mut self, chunks: &[Filled<'_>], time_shift: u32) -> Option<&[u8]> {
         let records: usize = chunks.iter().map(|chunk| chunk.records.len()).sum();
-        if records > MOST_EVENTS {
+        if records > ROOM {
             return None;
         }
-        self.begin(records);
+        (self.events, self.run_count, self.shape_count) = (0, 0, 0);
+        self.last = usize::MAX;
+        self.places.fill(0);
         for chunk in chunks {
             self.chunk(chunk, time_shift)?;
         }
-        self.finish(chunks, time_shift);
-        Some(&self.block)
-    }
-
-    fn begin(&mut self, records: usize) {
-        self.runs.clear();
-        for (columns, _) in self.columns.iter_mut().zip(&self.shapes) {
-            columns.clear();
-        }
-        self.shapes.clear();
-        self.keys.clear();
-        self.sequence.clear();
-        self.next.clear();
-        self.last = usize::MAX;
-        self.before.clear();
-        self.places.clear();
-        self.places
-            .resize((2 * records).next_power_of_two().max(16), 0);
-        self.block.clear();
-        self.block.resize(BLOCK_HEADER_SIZE, 0);
+        self.sort();
+        self.finish(chunks, time_shift)
     }
 
     fn chunk(&mut self, chunk: &Filled<'_>, time_shift: u32) -> Option<()> {
@@ -133,17 +140,16 @@ impl Encoder {
             }
             let now = record.time >> time_shift;
             if is_new_run {
-                self.runs.push(RunRecord {
+                self.runs[self.run_count] = RunRecord {
                     time: now << time_shift,
                     thread,
                     count: 0,
-                });
+                };
+                self.run_count += 1;
                 time = now;
                 is_new_run = false;
             }
-            if let Some(run) = self.runs.last_mut() {
-                run.count += 1;
-            }
+            self.runs[self.run_count - 1].count += 1;
             let shape = self.shape(record)?;
             self.event(shape, record, now.wrapping_sub(time));
             time = now;
@@ -155,83 +161,71 @@ impl Encoder {
     fn shape(&mut self, record: &EventRecord) -> Option<usize> {
         let before = self.last;
         let key = Shape::key_of(record);
-        let expected = self.next.get(before).map(|next| *next as usize);
         // As arrays they would be compared in memory, where the one was only just written.
         let is_like =
             |known: &[u64; 3]| (known[0] ^ key[0]) | (known[1] ^ key[1]) | (known[2] ^ key[2]) == 0;
+        let expected = self.next.get(before).map(|next| *next as usize);
         if let Some(number) = expected
             && self.keys.get(number).is_some_and(is_like)
         {
-            self.sequence.push(0);
+            self.sequence[self.events] = 0;
             self.last = number;
             return Some(number);
         }
-        let known = self.keys.iter().rposition(is_like);
-        let number = known.unwrap_or(self.shapes.len());
+        let known = self.keys[..self.shape_count].iter().rposition(is_like);
+        let number = known.unwrap_or(self.shape_count);
         if known.is_none() {
-            if number == MOST_SHAPES {
-                return None;
-            }
-            self.shapes.push(Shape::of(record));
-            self.keys.push(key);
-            self.next.push(u32::MAX);
-            if self.columns.len() < self.shapes.len() {
-                self.columns.push(Columns::default());
-            }
+            *self.shapes.get_mut(number)? = Shape::of(record);
+            self.keys[number] = key;
+            self.next[number] = u32::MAX;
+            self.shape_count += 1;
         }
         if let Some(next) = self.next.get_mut(before) {
             *next = number as u32;
         }
-        self.sequence.push(number as u64 + 1);
+        self.sequence[self.events] = number as u64 + 1;
         self.last = number;
         Some(number)
     }
 
     fn event(&mut self, shape: usize, record: &EventRecord, time: u64) {
+        let number = self.events;
+        self.events += 1;
         self.shapes[shape].count += 1;
-        let number = self.before.len();
-        let before = self.last_at(record, number);
-        let columns = &mut self.columns[shape];
-        columns.push(Field::Time, time);
-        match before {
-            Some(known) => {
-                let before = self.before[known];
-                columns.push(Field::Back, (number - known) as u64);
-                let steps = record.step.wrapping_sub(before.step);
-                columns.push(Field::StepSince, steps.wrapping_sub(1));
-                if record.owner != 0 {
-                    columns.push(Field::OwnerSince, record.owner.wrapping_sub(before.owner));
-                }
-            }
-            None => {
-                columns.push(Field::Back, 0);
-                columns.push(Field::Address, record.address);
-                columns.push(Field::Step, record.step);
-                if record.owner != 0 {
-                    columns.push(Field::Owner, record.owner);
-                }
-            }
-        }
-        if record.extra != 0 {
-            columns.push(Field::Extra, record.extra);
-        }
-        columns.push(Field::Stack, u64::from(record.stack));
-        self.before.push(Before {
+        self.shape_of[number] = shape as u16;
+        let known = self.last_at(record, number);
+        let values = &mut self.values;
+        let before = known.map_or((0, 0, 0), |known| {
+            let before = &self.before[known];
+            (
+                (number - known) as u64,
+                before.step.wrapping_add(1),
+                before.owner,
+            )
+        });
+        values.time[number] = time;
+        values.back[number] = before.0;
+        values.address[number] = record.address;
+        values.step[number] = record.step.wrapping_sub(before.1);
+        values.owner[number] = record.owner.wrapping_sub(before.2);
+        values.extra[number] = record.extra;
+        values.stack[number] = u64::from(record.stack);
+        self.before[number] = Before {
             address: record.address,
             step: record.step,
             owner: record.owner,
             device: record.device,
-        });
+            padding: 0,
+        };
     }
 
     /// The last event at the same address; from now on that is the one with this number.
     fn last_at(&mut self, record: &EventRecord, number: usize) -> Option<usize> {
-        let mask = self.places.len() - 1;
         let mixed = (record.address ^ u64::from(record.device).rotate_left(40))
             .wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let mut at = (mixed >> 32) as usize & mask;
+        let mut at = (mixed >> 32) as usize;
         loop {
-            let place = &mut self.places[at];
+            let place = &mut self.places[at % (2 * ROOM)];
             // There are twice as many places as events.
             let Some(known) = place.checked_sub(1) else {
                 *place = number as u32 + 1;
@@ -242,35 +236,117 @@ impl Encoder {
                 *place = number as u32 + 1;
                 return Some(known as usize);
             }
-            at = (at + 1) & mask;
+            at += 1;
         }
     }
 
-    fn finish(&mut self, chunks: &[Filled<'_>], time_shift: u32) {
-        for chunk in chunks {
-            self.block.extend_from_slice(chunk.fill.as_bytes());
+    /// Puts the events of each shape behind each other.
+    fn sort(&mut self) {
+        let mut starts = [0_u16; MOST_SHAPES];
+        let mut next = 0;
+        for (start, shape) in starts.iter_mut().zip(&self.shapes[..self.shape_count]) {
+            *start = next;
+            next += shape.count as u16;
         }
-        self.block.extend_from_slice(self.runs.as_bytes());
-        self.block.extend_from_slice(self.shapes.as_bytes());
-        self.column.put(&mut self.block, &self.sequence, false);
-        for (columns, _) in self.columns.iter().zip(&self.shapes) {
-            for (field, column) in columns.0.iter().enumerate() {
-                let may_list = field == Field::Extra as usize || field == Field::Stack as usize;
-                self.column.put(&mut self.block, column, may_list);
+        for (number, shape) in self.shape_of[..self.events].iter().enumerate() {
+            let place = &mut starts[usize::from(*shape)];
+            self.by_shape[usize::from(*place)] = number as u16;
+            *place += 1;
+        }
+    }
+
+    fn finish(&mut self, chunks: &[Filled<'_>], time_shift: u32) -> Option<&[u8]> {
+        let mut out = Out::new(&mut self.block);
+        out.skip(BLOCK_HEADER_SIZE);
+        for chunk in chunks {
+            out.bytes(chunk.fill.as_bytes());
+        }
+        out.bytes(self.runs[..self.run_count].as_bytes());
+        out.bytes(self.shapes[..self.shape_count].as_bytes());
+        self.columns
+            .put(&mut out, &self.sequence[..self.events], false);
+        let mut rest = &self.by_shape[..self.events];
+        for shape in &self.shapes[..self.shape_count] {
+            let (events, behind) = rest.split_at(shape.count as usize);
+            rest = behind;
+            for (field, source) in self.values.columns() {
+                let is_absent = match field {
+                    Field::Owner | Field::OwnerSince => shape.zeros & OWNER_IS_ZERO != 0,
+                    Field::Extra => shape.zeros & EXTRA_IS_ZERO != 0,
+                    _ => false,
+                };
+                if is_absent {
+                    continue;
+                }
+                let column = &mut self.column;
+                let count = match field {
+                    Field::Address | Field::Step | Field::Owner => {
+                        gather(source, &self.values.back, events, column, |back| back == 0)
+                    }
+                    Field::StepSince | Field::OwnerSince => {
+                        gather(source, &self.values.back, events, column, |back| back != 0)
+                    }
+                    _ => {
+                        for (value, event) in column.iter_mut().zip(events) {
+                            *value = source[usize::from(*event) % ROOM];
+                        }
+                        events.len()
+                    }
+                };
+                let may_list = matches!(field, Field::Extra | Field::Stack);
+                self.columns.put(&mut out, &column[..count], may_list);
             }
         }
-        let len = self.block.len() - BLOCK_HEADER_SIZE;
+        let end = out.finish()?;
+        let len = end - BLOCK_HEADER_SIZE;
+        let whole = block_size(len);
         let header = BlockHeader {
             magic: BLOCK_MAGIC,
             len: len as u32,
-            checksum: checksum(&self.block[BLOCK_HEADER_SIZE..]),
-            events: self.before.len() as u32,
+            checksum: checksum(self.block.get(BLOCK_HEADER_SIZE..end)?),
+            events: self.events as u32,
             fills: chunks.len() as u32,
-            runs: self.runs.len() as u32,
-            shapes: self.shapes.len() as u32,
+            runs: self.run_count as u32,
+            shapes: self.shape_count as u32,
             time_shift,
         };
         self.block[..BLOCK_HEADER_SIZE].copy_from_slice(header.as_bytes());
-        self.block.resize(block_size(len), 0);
+        self.block.get_mut(end..whole)?.fill(0);
+        self.block.get(..whole)
     }
+}
+
+impl Values {
+    /// The columns in their order, and what they are made of.
+    const fn columns(&self) -> [(Field, &[u64; ROOM]); super::FIELDS] {
+        [
+            (Field::Time, &self.time),
+            (Field::Back, &self.back),
+            (Field::Address, &self.address),
+            (Field::Step, &self.step),
+            (Field::Owner, &self.owner),
+            (Field::StepSince, &self.step),
+            (Field::OwnerSince, &self.owner),
+            (Field::Extra, &self.extra),
+            (Field::Stack, &self.stack),
+        ]
+    }
+}
+
+/// Collects the values of those events that are wanted by how far back their address was; returns how many these are.
+fn gather(
+    source: &[u64; ROOM],
+    back: &[u64; ROOM],
+    events: &[u16],
+    column: &mut [u64; ROOM],
+    is_wanted: impl Fn(u64) -> bool,
+) -> usize {
+    let mut count = 0;
+    for event in events {
+        let event = usize::from(*event) % ROOM;
+        // Written in any case, which is cheaper than to find out whether to.
+        column[count % ROOM] = source[event];
+        count += usize::from(is_wanted(back[event]));
+    }
+    count
 }

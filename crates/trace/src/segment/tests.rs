@@ -23,7 +23,7 @@ fn round_trip(chunks: &[Vec<EventRecord>], time_shift: u32) -> Vec<(u32, EventRe
         .zip(chunks)
         .map(|(fill, records)| Filled { fill, records })
         .collect();
-    let mut encoder = Encoder::default();
+    let mut encoder = Encoder::on_heap().expect("there is memory");
     // Its memory is used again.
     let _ = encoder.encode(&filled[filled.len() / 2..], 0);
     let bytes = encoder
@@ -126,7 +126,7 @@ proptest! {
         events in prop::collection::vec(any_event(), 1..80),
         flips in prop::collection::vec((any::<prop::sample::Index>(), 0..8), 1..6),
     ) {
-        let mut encoder = Encoder::default();
+        let mut encoder = Encoder::on_heap().expect("there is memory");
         let filled = [Filled { fill: 1, records: &events }];
         let mut bytes = encoder.encode(&filled, 3).expect("few events").to_vec();
         for (place, bit) in flips {
@@ -196,7 +196,7 @@ fn churn(events: usize) -> Vec<EventRecord> {
 #[test]
 fn a_flipped_bit_is_noticed() {
     let records = churn(100);
-    let mut encoder = Encoder::default();
+    let mut encoder = Encoder::on_heap().expect("there is memory");
     let filled = [Filled {
         fill: 1,
         records: &records,
@@ -223,7 +223,7 @@ fn events_of_a_host_that_takes_and_gives_back_take_four_bytes_each() {
         .iter()
         .map(|records| Filled { fill: 1, records })
         .collect();
-    let mut encoder = Encoder::default();
+    let mut encoder = Encoder::on_heap().expect("there is memory");
     let bytes = encoder.encode(&filled, 4).expect("few events").len();
     assert!(
         bytes <= 4 * records.len(),
