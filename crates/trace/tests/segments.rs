@@ -210,6 +210,35 @@ fn a_segment_that_is_cut_anywhere_tells_so_and_keeps_what_is_before() {
 }
 
 #[test]
+fn many_blocks_are_read_in_any_order() {
+    let blocks: Vec<[(u64, Vec<EventRecord>); 2]> = (0..60)
+        .map(|number| {
+            let first = (2 * number + 1, records(7, number * 30, 30));
+            [first, (2 * number + 2, records(8, number * 20, 20))]
+        })
+        .collect();
+    let blocks: Vec<&[(u64, Vec<EventRecord>)]> = blocks.iter().map(|block| &block[..]).collect();
+    let bytes = file(&[segment(&blocks)]);
+    // One after the other, which is read ahead.
+    assert_eq!(owners(&bytes).len(), 60 * 50);
+    let mut written = NamedTempFile::new().expect("a folder for files");
+    written.write_all(&bytes).expect("room for it");
+    let trace = read_file(File::open(written.path()).expect("it is there")).expect("a trace");
+    let runs = trace.events.runs();
+    let mut of_run = Vec::new();
+    for turn in 0..3_000 {
+        let run = runs[turn * 7_919 % runs.len()];
+        of_run.clear();
+        trace
+            .events
+            .read(run.first, run.count as usize, &mut of_run);
+        assert_eq!(of_run.len() as u64, run.count);
+        assert!(of_run.iter().all(|event| event.thread == run.thread));
+        assert_eq!(of_run[0].time_ns, run.time_ns);
+    }
+}
+
+#[test]
 fn an_emptied_chunk_holds_nothing() {
     let mut empty = filled(5, &records(7, 0, 100));
     let place = std::mem::offset_of!(ChunkHeader, committed);

@@ -2,14 +2,14 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 
 use zerocopy::FromBytes;
 
 use super::Events;
 use super::Run;
+use super::blocks::AHEAD;
+use super::blocks::Blocks;
+use super::blocks::Place as BlockPlace;
 use crate::Event;
 use crate::clock::Clock;
 use crate::layout::EVENT_SIZE;
@@ -21,11 +21,10 @@ use crate::segment::Block;
 /// larger than memory. It is not mapped: a file that somebody cuts meanwhile is an answer, not a signal.
 #[derive(Debug)]
 pub struct FileEvents {
-    file: File,
     places: Vec<Place>,
     /// Chunks that the host may use again while we read, copied.
     held: Vec<EventRecord>,
-    blocks: Mutex<Blocks>,
+    blocks: Blocks,
     clock: Clock,
 }
 
@@ -42,60 +41,45 @@ enum Spot {
     /// As a record in the file.
     Record { offset: u64 },
     /// In a block of the file, behind so many others.
-    Block { offset: u64, size: u32, behind: u32 },
+    Block { block: BlockPlace, behind: u32 },
     /// In memory.
     Held { index: usize },
 }
 
-/// So many records are read at once.
-const AT_ONCE: usize = 64;
-
-/// So many blocks are kept: threads take turns, and each is somewhere else.
-const KEPT_BLOCKS: usize = 64;
-
-/// The blocks that were read last, the latest at the end.
-#[derive(Debug, Default)]
-struct Blocks {
-    kept: Vec<(u64, Arc<Vec<EventRecord>>)>,
-    bytes: Vec<u8>,
-}
-
-impl Blocks {
-    /// The events of the block at `offset`, with their times in nanoseconds.
-    fn at(
-        &mut self,
-        file: &File,
-        offset: u64,
-        size: u32,
-        clock: &Clock,
-    ) -> Option<Arc<Vec<EventRecord>>> {
-        if let Some(known) = self.kept.iter().rposition(|(of, _)| *of == offset) {
-            self.kept[known..].rotate_left(1);
-            return self.kept.last().map(|(_, events)| Arc::clone(events));
+impl Spot {
+    const fn block(self) -> Option<BlockPlace> {
+        match self {
+            Self::Block { block, .. } => Some(block),
+            Self::Record { .. } | Self::Held { .. } => None,
         }
-        // What nobody else holds is used again.
-        let oldest = (self.kept.len() == KEPT_BLOCKS).then(|| self.kept.remove(0).1);
-        let mut events = oldest.and_then(|events| Arc::try_unwrap(events).ok());
-        let events = events.get_or_insert_default();
-        self.bytes.resize(size as usize, 0);
-        file.read_exact_at(&mut self.bytes, offset).ok()?;
-        Block::read(&self.bytes).ok()?.events(events)?;
-        for event in events.iter_mut() {
-            event.time = clock.ns(event.time);
-        }
-        let events = Arc::new(std::mem::take(events));
-        self.kept.push((offset, Arc::clone(&events)));
-        Some(events)
     }
 }
 
+/// So many runs are looked at for the next blocks.
+const MOST_RUNS: usize = 256;
+/// So many records are read at once.
+const AT_ONCE: usize = 64;
+
 impl FileEvents {
-    fn place_of(&self, index: u64) -> Option<&Place> {
+    /// The number of the place where an event lies.
+    fn place_of(&self, index: u64) -> Option<usize> {
         let behind = self
             .places
             .partition_point(|place| place.run.first <= index);
-        let place = &self.places[behind.checked_sub(1)?];
-        (index - place.run.first < place.run.count).then_some(place)
+        let number = behind.checked_sub(1)?;
+        let run = self.places[number].run;
+        (index - run.first < run.count).then_some(number)
+    }
+
+    /// The blocks behind the one at a place.
+    fn blocks_behind(&self, number: usize) -> impl Iterator<Item = BlockPlace> {
+        let mut last = self.places[number].spot.block();
+        let blocks = self.places[number + 1..].iter().take(MOST_RUNS);
+        let blocks = blocks.filter_map(move |place| {
+            let block = place.spot.block()?;
+            (last.replace(block) != Some(block)).then_some(block)
+        });
+        blocks.take(AHEAD)
     }
 
     /// `None` where the rest cannot be read.
@@ -109,7 +93,7 @@ impl FileEvents {
         let mut bytes = [0; AT_ONCE * EVENT_SIZE];
         while left > 0 {
             let bytes = &mut bytes[..left.min(AT_ONCE) * EVENT_SIZE];
-            self.file.read_exact_at(bytes, offset).ok()?;
+            self.blocks.file().read_exact_at(bytes, offset).ok()?;
             for record in bytes.chunks_exact(EVENT_SIZE) {
                 let mut record = EventRecord::read_from_bytes(record).ok()?;
                 record.time = self.clock.ns(record.time);
@@ -139,12 +123,13 @@ impl Events for FileEvents {
     }
 
     fn read(&self, first: u64, count: usize, into: &mut Vec<Event>) {
-        let Some(Place { run, spot }) = self.place_of(first) else {
+        let Some(number) = self.place_of(first) else {
             return;
         };
+        let Place { run, spot } = self.places[number];
         let skipped = first - run.first;
         let count = (run.count - skipped).min(count as u64) as usize;
-        match *spot {
+        match spot {
             Spot::Record { offset } => {
                 let offset = offset + skipped * EVENT_SIZE as u64;
                 // What could not be read is missing: whoever asked counts.
@@ -154,14 +139,8 @@ impl Events for FileEvents {
                 let records = self.held.get(index + skipped as usize..);
                 take(records, count, run.thread, into);
             }
-            Spot::Block {
-                offset,
-                size,
-                behind,
-            } => {
-                let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
-                let events = blocks.at(&self.file, offset, size, &self.clock);
-                drop(blocks);
+            Spot::Block { block, behind } => {
+                let events = self.blocks.at(block, self.blocks_behind(number));
                 let start = behind as usize + skipped as usize;
                 let records = events.as_ref().and_then(|events| events.get(start..));
                 take(records, count, run.thread, into);
@@ -218,12 +197,14 @@ impl Table {
 
     /// Notes the events of the block at `offset`.
     pub(crate) fn add_block(&mut self, offset: u64, block: &Block<'_>, clock: &Clock) {
-        let size = block.size() as u32;
+        let place = BlockPlace {
+            offset,
+            size: block.size() as u32,
+        };
         let mut behind = 0;
         for run in block.runs() {
             let spot = Spot::Block {
-                offset,
-                size,
+                block: place,
                 behind,
             };
             self.push(clock.ns(run.time), run.thread, u64::from(run.count), spot);
@@ -246,10 +227,9 @@ impl Table {
     pub(crate) fn of(mut self, file: File, clock: Clock) -> FileEvents {
         self.places.shrink_to_fit();
         FileEvents {
-            file,
             places: self.places,
             held: self.held,
-            blocks: Mutex::default(),
+            blocks: Blocks::of(file, clock),
             clock,
         }
     }

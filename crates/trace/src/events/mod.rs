@@ -3,6 +3,7 @@
 //! A trace can hold more events than fit into memory. So whoever reads them asks for a few at a time, and keeps
 //! their numbers.
 
+mod blocks;
 mod file;
 
 use std::fmt;
