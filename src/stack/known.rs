@@ -7,6 +7,7 @@
 //! **Architecture Invariant:** no lock, no allocation; entries are written before they are offered to the index, and only
 //! the number of an entry changes afterwards, which is one word.
 
+use std::cell::Cell;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicUsize;
 
@@ -36,6 +37,30 @@ pub struct Key<'words> {
     pub native: &'words [usize],
     /// Frames of an interpreter.
     pub interpreted: &'words [u64],
+}
+
+/// How many stacks a thread keeps at hand.
+const RECENT: usize = 256;
+
+/// Where a thread found its last stacks, so that most are not looked for in the index. Valid as zeros.
+#[derive(Debug)]
+pub struct Recent {
+    trace: Cell<u64>,
+    /// By hash: the number of an entry plus 1.
+    entries: [Cell<u32>; RECENT],
+}
+
+impl Recent {
+    #[inline]
+    fn place(&self, trace: u64, key: Key<'_>) -> &Cell<u32> {
+        if self.trace.replace(trace) != trace {
+            for entry in &self.entries {
+                entry.set(0);
+            }
+        }
+        let folded = key.hash ^ key.hash >> 32;
+        &self.entries[(folded ^ folded >> 16) as usize % RECENT]
+    }
 }
 
 #[derive(Debug)]
@@ -84,12 +109,21 @@ impl Known {
         })
     }
 
-    /// The number of a stack, if it was met in this epoch.
+    /// The number of a stack, if it was met in this epoch. `recent` is the thread's, for stacks of this trace.
     #[inline]
-    pub fn find(&self, key: Key<'_>, epoch: u32) -> Option<u32> {
-        let entry = self
-            .index
-            .find(mix(key.hash), |entry| self.is(entry, key))?;
+    pub fn find(&self, recent: &Recent, trace: u64, key: Key<'_>, epoch: u32) -> Option<u32> {
+        let place = recent.place(trace, key);
+        // What the thread has had from the index once, it sees whole for ever.
+        let entry = match place.get().checked_sub(1) {
+            Some(entry) if self.is(entry, key) => entry,
+            _ => {
+                let entry = self
+                    .index
+                    .find(mix(key.hash), |entry| self.is(entry, key))?;
+                place.set(entry + 1);
+                entry
+            }
+        };
         let number = self.entries.get(entry).number.load(Ordering::Relaxed);
         let (of_epoch, number) = ((number >> 32) as u32, number as u32);
         (of_epoch == epoch).then_some(number)
@@ -186,9 +220,25 @@ mod tests {
         }
     }
 
+    fn nothing() -> Recent {
+        Recent {
+            trace: Cell::new(0),
+            entries: [const { Cell::new(0) }; RECENT],
+        }
+    }
+
+    /// The answer, which is the same for a thread that has asked before and for one that has not.
+    fn find(known: &Known, recent: &Recent, key: Key<'_>, epoch: u32) -> Option<u32> {
+        let found = known.find(recent, 1, key, epoch);
+        assert_eq!(known.find(recent, 1, key, epoch), found);
+        assert_eq!(known.find(&nothing(), 1, key, epoch), found);
+        found
+    }
+
     #[test]
     fn a_stack_is_told_by_all_its_words() {
         let known = Known::new().expect("there is memory");
+        let recent = nothing();
         let stacks: [(&[usize], &[u64]); 5] = [
             (&[1, 2, 3], &[]),
             (&[1, 2], &[3]),
@@ -197,28 +247,32 @@ mod tests {
             (&[], &[]),
         ];
         for (number, (native, interpreted)) in (1..).zip(stacks) {
-            assert_eq!(known.find(key(native, interpreted), 0), None);
+            assert_eq!(find(&known, &recent, key(native, interpreted), 0), None);
             known.insert(key(native, interpreted), 0, number);
         }
         for (number, (native, interpreted)) in (1..).zip(stacks) {
-            assert_eq!(known.find(key(native, interpreted), 0), Some(number));
+            assert_eq!(
+                find(&known, &recent, key(native, interpreted), 0),
+                Some(number)
+            );
         }
         let other_shape = Key {
             shape: 1,
             ..key(&[1, 2, 3], &[])
         };
-        assert_eq!(known.find(other_shape, 0), None);
+        assert_eq!(find(&known, &recent, other_shape, 0), None);
     }
 
     #[test]
     fn a_number_is_of_one_epoch() {
         let known = Known::new().expect("there is memory");
+        let recent = nothing();
         let stack = key(&[1, 2, 3], &[]);
         known.insert(stack, 0, 7);
-        assert_eq!(known.find(stack, 1), None);
+        assert_eq!(find(&known, &recent, stack, 1), None);
         known.insert(stack, 1, 8);
-        assert_eq!(known.find(stack, 1), Some(8));
-        assert_eq!(known.find(stack, 0), None);
+        assert_eq!(find(&known, &recent, stack, 1), Some(8));
+        assert_eq!(find(&known, &recent, stack, 0), None);
         assert_eq!(known.entries.taken(), 1, "it keeps its entry");
     }
 }

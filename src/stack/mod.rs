@@ -26,6 +26,7 @@ use whofreed_trace::blob::pack_frame;
 use whofreed_trace::blob::pack_python_frame;
 
 use self::known::Key;
+use self::known::Recent;
 use self::python::RawPythonFrame;
 use self::python::Status;
 use crate::hook::CallSite;
@@ -59,6 +60,7 @@ pub struct StackBuffer {
     depth: usize,
     #[cfg(target_arch = "x86_64")]
     remembered: unwind::Remembered,
+    recent: Recent,
     /// The innermost first, without our own.
     frames: [usize; MAX_FRAMES],
     len: usize,
@@ -231,7 +233,9 @@ impl StackBuffer {
             false => self.capture_python(recorder, pen),
         };
         if let Some((key, epoch)) = self.key(python)
-            && let Some(number) = recorder.known.find(key, epoch)
+            && let Some(number) = recorder
+                .known
+                .find(&self.recent, recorder.trace_id, key, epoch)
         {
             return number;
         }
