@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::fs::File;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -10,6 +11,8 @@ use common::Host;
 use common::Scratch;
 use common::Tracked;
 use common::total;
+use whofreed_trace::Events;
+use whofreed_trace::read::read_file;
 
 /// What the hosts are compiled with.
 const FLAGS: [&[&str]; 4] = [
@@ -129,4 +132,31 @@ fn the_unwinder_leaves_registered_code_to_the_runtimes() {
     assert_eq!(total(&tracked.report, "excess"), 1);
     let freed = tracked.report["culprits"][0]["stacks"]["freed"].to_string();
     assert!(freed.contains("\"main\""), "{freed}");
+}
+
+/// A function without a rule of ours is left to the runtime's unwinder, unless a signal may have interrupted it anywhere: that
+/// unwinder can die of it, so the stack is cut there.
+#[test]
+fn behind_an_interrupted_function_that_is_not_known_a_stack_is_cut() {
+    let scratch = Scratch::new("stacks-odd");
+    let host = host(&scratch, "tests/stacks/odd_frame.c", &[]);
+    let adapter = common::root().join("tests/stacks/pool.toml");
+    let options = ["--adapters", adapter.to_str().expect("a path")];
+    let freed = |arguments: &[&str]| {
+        let tracked = common::track(&scratch, &options, &host, arguments);
+        tracked.run.expect_code(0);
+        assert_eq!(total(&tracked.report, "excess"), 1);
+        let file = File::open(&tracked.trace).expect("the trace is there");
+        let trace = read_file(file).expect("it is one");
+        let mut events = (0..trace.events.len()).filter_map(|index| trace.events.event(index));
+        let excess = events.find(|event| event.verdict.is_excess());
+        let stack = excess.expect("there is one").stack;
+        let stack = &trace.stacks[stack.0 as usize];
+        (stack.truncated, stack.native.len())
+    };
+    let (is_truncated, frames) = freed(&["whole"]);
+    assert!(!is_truncated && frames > 3, "{frames} frames");
+    // The handler's own, the kernel's, and down to the function.
+    let (is_truncated, frames) = freed(&[]);
+    assert!(is_truncated && frames > 3, "{frames} frames");
 }

@@ -175,6 +175,17 @@ impl StackBuffer {
         self.truncated = truncated;
     }
 
+    /// Whether the stack is the remembered one, and that ends before its end.
+    #[cfg(target_arch = "x86_64")]
+    fn is_cut(&self) -> bool {
+        self.remembered.is_cut()
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn is_cut(&self) -> bool {
+        false
+    }
+
     /// The captured return addresses.
     #[must_use]
     pub fn frames(&mut self) -> &[usize] {
@@ -198,7 +209,7 @@ impl StackBuffer {
             self.frames[self.len] = *address;
             self.len += 1;
         }
-        self.truncated = hosts.next().is_some();
+        self.truncated = hosts.next().is_some() || self.remembered.is_cut();
     }
 
     #[cfg(not(target_arch = "x86_64"))]
@@ -214,7 +225,7 @@ impl StackBuffer {
         }
         let key = Key {
             hash,
-            shape: self.depth as u64,
+            shape: self.depth as u64 | u64::from(self.remembered.is_cut()) << 32,
             native: self.remembered.addresses(),
             interpreted,
         };

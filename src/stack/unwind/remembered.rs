@@ -28,6 +28,8 @@ pub struct Remembered {
     epoch: u32,
     /// The frames do not do for the next stack: they go through a signal handler, or to another stack.
     is_spent: bool,
+    /// It ends before its end: behind an interrupted function that cannot be unwound from there.
+    is_cut: bool,
     slots: [usize; MAX_FRAMES],
     addresses: [usize; MAX_FRAMES],
     rules: [Rule; MAX_FRAMES],
@@ -129,13 +131,21 @@ impl Remembered {
         self.len = 0;
         self.hash = 0;
         self.is_spent = false;
+        self.is_cut = false;
+    }
+
+    /// Whether there are more frames than were found.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     /// Makes it the stack that begins at `start`.
     ///
     /// None, and nothing is remembered, where a function finds its caller in a way that is not known here, where there
     /// are more than [`MAX_FRAMES`], or where a rule leads to what cannot be read. The C++ runtime's unwinder may have
-    /// an answer.
+    /// an answer. It is not to be asked behind a function that a signal has interrupted anywhere: it follows what the
+    /// compiler says even where that does not hold, as while `_Unwind_Resume` leaves for another frame, and dies. There
+    /// the stack is cut.
     ///
     /// # Safety
     /// `start` is that of a call on the calling thread that has not returned.
@@ -268,6 +278,7 @@ impl Remembered {
         // SAFETY: a slot of a frame.
         let mut address = unsafe { word(slot) };
         let mut exact = 0;
+        let mut is_interrupted = false;
         loop {
             if fresh + inner >= MAX_FRAMES {
                 return None;
@@ -301,7 +312,12 @@ impl Remembered {
                     fresh += 1;
                     let is_odd = next <= slot || next - slot > LARGE;
                     if !next.is_multiple_of(WORD) || is_odd && !sys::may_be_readable(next) {
-                        return None;
+                        if !is_interrupted {
+                            return None;
+                        }
+                        self.is_cut = true;
+                        met = 0;
+                        break;
                     }
                     if next <= slot {
                         // On to another stack, which may be gone the next time.
@@ -333,9 +349,16 @@ impl Remembered {
                         address = word(registers + interrupted::INSTRUCTION);
                     }
                     exact = rules::EXACT;
+                    is_interrupted = true;
                 }
                 Kind::End => {
                     fresh += 1;
+                    met = 0;
+                    break;
+                }
+                Kind::Other if is_interrupted => {
+                    fresh += 1;
+                    self.is_cut = true;
                     met = 0;
                     break;
                 }
