@@ -72,6 +72,7 @@ pub fn start() {
 unsafe extern "C" fn in_child() {
     FORK_TIME.store(sys::monotonic_ns(), Ordering::Relaxed);
     linkmap::forked();
+    thread::forked();
     if let Some(mark) = mark() {
         mark.store(0, Ordering::Relaxed);
     }

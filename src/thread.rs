@@ -301,6 +301,22 @@ impl Drop for Inside {
     }
 }
 
+/// In a forked child: an event that a signal handler has interrupted by forking is the parent's.
+pub fn forked() {
+    let slot = tls::slot();
+    if slot.busy.get() == OUTSIDE {
+        return;
+    }
+    for place in [&slot.seat, &slot.nested] {
+        // SAFETY: the slot holds null or a seat of this thread's, and seats are never given back to the kernel.
+        if let Some(seat) = unsafe { place.get().as_ref() } {
+            // SAFETY: the state is this thread's, which does not go on with the event meanwhile; what is read are words that
+            // an event hardly ever changes.
+            unsafe { (*seat.state.get()).pen.part() };
+        }
+    }
+}
+
 /// Declares the calling thread to be the shim's own: nothing that it does is an event.
 pub fn belongs_to_shim() {
     tls::slot().busy.set(SILENT);

@@ -156,7 +156,7 @@ fn a_trace_that_is_read_while_its_host_records_has_no_event_twice() {
     while std::fs::metadata(&trace).map_or(0, |trace| trace.len()) < 4 << 20 {
         thread::sleep(Duration::from_millis(1));
     }
-    let mut before = 0;
+    let (mut before, mut most_gaps) = (0, 0);
     while run.try_wait().expect("it can be asked").is_none() {
         let live = read(&trace);
         let events = live.events.len();
@@ -174,7 +174,14 @@ fn a_trace_that_is_read_while_its_host_records_has_no_event_twice() {
                 assert!(is_new, "{event:?}");
             }
         }
+        // What the threads were at while it was read may be there in part.
+        let has_before = |(device, address, step): &&(u32, u64, u64)| {
+            *step == 1 || seen.contains(&(*device, *address, step - 1))
+        };
+        let gaps = seen.iter().filter(|place| !has_before(place)).count();
+        most_gaps = most_gaps.max(gaps);
     }
+    common::note("compressed-live", &format!("{most_gaps} gaps at the most"));
     let whole = read(&trace);
     assert!(whole.events.len() >= before);
     let events = check_steps(&whole);
@@ -229,4 +236,32 @@ fn times_are_those_of_the_monotonic_clock_whatever_clock_was_read() {
         .and_then(|rest| rest.split(' ').next());
     let wall: u64 = wall.and_then(|wall| wall.parse().ok()).expect("it says so");
     assert!(wall < last - first + LITTLE, "{wall} {first} {last}");
+}
+
+#[test]
+fn children_that_are_forked_in_the_middle_of_an_event_leave_the_parents_trace_alone() {
+    let scratch = Scratch::new("fork-inside");
+    let host = Host::c("c_tests/fork_inside.c").compile(&scratch, "host");
+    let tracked = common::track(&scratch, &["--stacks", "excess"], &host, &["200000"]);
+    let truth = tracked.run.expect_code(0).truth();
+    assert!(number(&truth, &["forks"]) > 10, "{truth}");
+    assert_eq!(check_steps(&read(&tracked.trace)), 400_000);
+}
+
+#[test]
+fn a_host_whose_last_thread_has_ended_ends() {
+    let scratch = Scratch::new("last-thread");
+    let host = Host::c("c_tests/last_thread.c").compile(&scratch, "host");
+    let mut command = Command::new("timeout");
+    command.args([
+        "60",
+        common::cli().to_str().expect("a path"),
+        "run",
+        "--trace",
+    ]);
+    command.arg(scratch.file("last.wft")).arg("--").arg(&host);
+    common::run(&mut command).expect_code(0);
+    // Linked, without a launcher.
+    let mut command = Command::new("timeout");
+    common::run(command.arg("60").arg(&host)).expect_code(0);
 }

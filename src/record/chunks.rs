@@ -32,6 +32,10 @@ impl Recorder {
         {
             return self.take_memory_chunk();
         }
+        // A child that was forked in the middle of an event still has this recorder, but no chunk of it.
+        if self.pid != sys::process_id() {
+            return None;
+        }
         let chunk = match self.take_ready() {
             Some(chunk) => chunk,
             None => self.grow(1)?,

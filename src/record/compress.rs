@@ -110,6 +110,8 @@ impl Full {
     /// It keeps what it holds for ever, and nobody needs a copy.
     fn keep(self) {
         let fill = self.word(std::mem::offset_of!(ChunkHeader, fill));
+        let kept = self.word(std::mem::offset_of!(ChunkHeader, kept));
+        kept.store(fill.load(Ordering::Relaxed), Ordering::Relaxed);
         fill.store(0, Ordering::Release);
         unmap(self.0, CHUNK_SIZE);
     }

@@ -6,6 +6,7 @@
 //!
 //! **Architecture Invariant:** nothing is lost silently. What cannot be written is counted in the trace's header.
 
+mod alone;
 mod chunks;
 mod compress;
 pub mod dump;

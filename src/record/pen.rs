@@ -24,6 +24,7 @@ use zerocopy::IntoBytes;
 
 use crate::record::Recorder;
 use crate::record::chunks::unmap;
+use crate::sys;
 
 /// The bytes that a chunk has for content.
 pub const CAPACITY: usize = CHUNK_SIZE - CHUNK_HEADER_SIZE;
@@ -52,6 +53,25 @@ impl Page {
             base: base.as_ptr(),
             used: 0,
             size,
+        }
+    }
+
+    /// In a forked child, in the middle of an event of its parent's: what is still to be written to the chunk goes nowhere.
+    fn part(&self) {
+        if self.base.is_null() {
+            return;
+        }
+        // SAFETY: the chunk is mapped as a whole, and used by this thread alone, which goes on with memory of the same size that it
+        // can write to; where the kernel has none, nothing changes.
+        unsafe {
+            libc::mmap(
+                self.base.cast(),
+                self.size,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED,
+                -1,
+                0,
+            );
         }
     }
 
@@ -132,6 +152,13 @@ impl Pen {
         self.data.begin_anew();
     }
 
+    /// In a forked child that a signal handler made in the middle of an event: the parent writes that event, and uses its chunks
+    /// again, so the child must not touch them any more.
+    pub fn part(&self) {
+        self.events.part();
+        self.data.part();
+    }
+
     /// After a fork the chunks are the parent's: they are let go untouched.
     fn follow(&mut self, recorder: &Recorder) {
         if !ptr::eq(self.recorder, recorder) {
@@ -148,15 +175,18 @@ impl Pen {
     pub fn event(&mut self, recorder: &Recorder, thread_id: u32, event: &EventRecord) -> bool {
         self.follow(recorder);
         if !self.events.has_room(EVENT_SIZE) {
-            let full = std::mem::replace(&mut self.events, Page::NONE).base;
-            // Nobody has a chunk that is sealed, also after a jump out of here.
-            compiler_fence(Ordering::SeqCst);
-            if !full.is_null() {
-                recorder.seal(full, chunk_kind::EVENTS);
-            }
-            match recorder.take_chunk(chunk_kind::EVENTS) {
-                Some(chunk) => self.events = Page::new(chunk, CHUNK_SIZE),
-                None => return false,
+            // A handler in between could fork, and the child would go on with a chunk that nobody knows it has; or jump.
+            let is_taken = sys::with_signals_blocked(|| {
+                let full = std::mem::replace(&mut self.events, Page::NONE).base;
+                if !full.is_null() {
+                    recorder.seal(full, chunk_kind::EVENTS);
+                }
+                let chunk = recorder.take_chunk(chunk_kind::EVENTS);
+                self.events = chunk.map_or(Page::NONE, |chunk| Page::new(chunk, CHUNK_SIZE));
+                chunk.is_some()
+            });
+            if !is_taken {
+                return false;
             }
             self.announced = false;
         }
@@ -192,7 +222,8 @@ impl Pen {
         }
         if !self.data.has_room(size) {
             // The old chunk stays mapped: what is in it is compared with later.
-            self.data = Page::new(recorder.take_chunk(chunk_kind::DATA)?, CHUNK_SIZE);
+            let chunk = sys::with_signals_blocked(|| recorder.take_chunk(chunk_kind::DATA));
+            self.data = Page::new(chunk?, CHUNK_SIZE);
         }
         let header = BlobHeader {
             len: u32::try_from(payload.len()).ok()?,

@@ -19,6 +19,7 @@ use crossbeam_channel::Sender;
 use once_cell::race::OnceBox;
 
 use crate::record::Recorder;
+use crate::record::alone;
 use crate::record::compress::Compressor;
 use crate::record::dump;
 use crate::record::dump::ExcessNote;
@@ -30,6 +31,9 @@ const BUSY_PAUSE: Duration = Duration::from_micros(500);
 const IDLE_PAUSE: Duration = Duration::from_millis(10);
 /// Rounds without work after which the longer pause is taken.
 const ROUNDS_TO_IDLE: u32 = 40;
+
+/// Rounds without work after which it is looked whether there is still somebody to work for.
+const ROUNDS_TO_LOOK: u32 = 32;
 
 /// What a hook asks for.
 #[derive(Clone, Copy, Debug)]
@@ -143,7 +147,7 @@ pub fn start(recorder: &'static Recorder) {
     // The host's signals are for the host's threads: ours is born with all of them blocked.
     // SAFETY: the argument is a recorder, which is never taken down, as `thread_main` expects; the place for the
     // thread's handle is valid, and the handle is read only when there is a thread.
-    let made = with_signals_blocked(|| unsafe {
+    let made = sys::with_signals_blocked(|| unsafe {
         let code = libc::pthread_create(thread.as_mut_ptr(), ptr::null(), thread_main, argument);
         if code == 0 {
             libc::pthread_detach(thread.assume_init());
@@ -165,20 +169,6 @@ extern "C" fn thread_main(recorder: *mut c_void) -> *mut c_void {
         Some(receiver) => run(recorder, receiver),
         None => ptr::null_mut(),
     }
-}
-
-fn with_signals_blocked<T>(action: impl FnOnce() -> T) -> T {
-    let mut all = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
-    let mut before = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: both sets are filled by the calls before they are read; the mask is put back below.
-    unsafe {
-        libc::sigfillset(all.as_mut_ptr());
-        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
-    }
-    let result = action();
-    // SAFETY: `before` was filled by the call above.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), ptr::null_mut()) };
-    result
 }
 
 fn run(recorder: &'static Recorder, receiver: &Receiver<Message>) -> ! {
@@ -203,6 +193,9 @@ fn run(recorder: &'static Recorder, receiver: &Receiver<Message>) -> ! {
             rounds_without_work.saturating_add(1)
         };
         let is_idle = rounds_without_work > ROUNDS_TO_IDLE;
+        if is_idle && rounds_without_work.is_multiple_of(ROUNDS_TO_LOOK) {
+            alone::end_if_alone();
+        }
         std::thread::sleep(if is_idle { IDLE_PAUSE } else { BUSY_PAUSE });
     }
 }

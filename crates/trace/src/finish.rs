@@ -190,7 +190,8 @@ fn segment_of(file: &File, left: &[Chunk], is_ticking: bool) -> io::Result<Optio
         span: SEGMENT_SPAN,
         committed: content.len() as u64,
         fill: 0,
-        reserved: [0; 5],
+        kept: 0,
+        reserved: [0; 4],
     };
     let mut segment = header.as_bytes().to_vec();
     segment.append(&mut content);

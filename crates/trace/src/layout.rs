@@ -142,8 +142,10 @@ pub struct ChunkHeader {
     pub committed: u64,
     /// The number of this filling of a chunk of events that will be used again once a block stands for it; 0 where it will not.
     pub fill: u64,
+    /// What `fill` was, where nobody will use the chunk again after all.
+    pub kept: u64,
     /// Zero.
-    pub reserved: [u64; 5],
+    pub reserved: [u64; 4],
 }
 
 /// [`EventRecord::kind`] of a record that tells which thread the following ones of the chunk are from.

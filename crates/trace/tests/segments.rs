@@ -239,6 +239,16 @@ fn many_blocks_are_read_in_any_order() {
 }
 
 #[test]
+fn a_block_that_comes_twice_is_told_and_believed_once() {
+    let block = || [(1, records(7, 0, 500))];
+    let bytes = file(&[segment(&[&block(), &block()])]);
+    assert_eq!(owners(&bytes), (0..500).collect::<Vec<u64>>());
+    let damage = read(&bytes).expect("a trace").damage;
+    assert_eq!(damage.len(), 1);
+    assert!(damage[0].what.contains("another"), "{damage:?}");
+}
+
+#[test]
 fn an_emptied_chunk_holds_nothing() {
     let mut empty = filled(5, &records(7, 0, 100));
     let place = std::mem::offset_of!(ChunkHeader, committed);

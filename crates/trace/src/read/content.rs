@@ -41,6 +41,9 @@ use crate::segment::Block;
 /// After this many faults the file is called broken as a whole, and only counted on.
 const TOLD_FAULTS: usize = 100;
 
+/// No host is so regular that a byte of its trace tells of more events. Memory is bounded by that.
+const MOST_OF_BYTE: u64 = 4;
+
 /// What becomes of the events of a file.
 pub(super) trait Collect: Default {
     /// Takes the event whose record lies at `offset`.
@@ -103,6 +106,7 @@ impl Collect for Table {
 pub(super) struct Head {
     pub(super) kind: u16,
     pub(super) fill: u64,
+    pub(super) kept: u64,
     pub(super) committed: usize,
     /// The bytes of all of it.
     pub(super) size: usize,
@@ -119,6 +123,10 @@ pub(super) struct Content<E> {
     command: BTreeMap<u32, String>,
     /// The fillings of chunks that blocks stand for.
     replaced: HashSet<u64>,
+    /// Those of chunks that stayed as they were after all.
+    kept: HashSet<u64>,
+    /// The events of all blocks so far.
+    in_blocks: u64,
     /// By filling: the events of chunks that a block may stand for.
     copies: BTreeMap<u64, Vec<(u32, EventRecord)>>,
 }
@@ -135,6 +143,8 @@ impl<E: Collect> Content<E> {
             codes: BTreeMap::new(),
             command: BTreeMap::new(),
             replaced: HashSet::new(),
+            kept: HashSet::new(),
+            in_blocks: 0,
             copies: BTreeMap::new(),
         }
     }
@@ -181,6 +191,7 @@ impl<E: Collect> Content<E> {
         Some(Head {
             kind: header.kind,
             fill: header.fill,
+            kept: header.kept,
             committed,
             size,
         })
@@ -200,8 +211,9 @@ impl<E: Collect> Content<E> {
         body
     }
 
-    /// The events of a chunk that stays as it is.
-    pub(super) fn events(&mut self, offset: usize, bytes: &[u8]) {
+    /// The events of a chunk that stays as it is; it was to be used again once, if `kept` is not 0.
+    pub(super) fn events(&mut self, offset: usize, kept: u64, bytes: &[u8]) {
+        self.kept.extend((kept != 0).then_some(kept));
         self.each_event(offset, bytes, |content, offset, record, thread| {
             content.events.add(offset, record, thread);
         });
@@ -253,8 +265,20 @@ impl<E: Collect> Content<E> {
             let odd = block
                 .shapes()
                 .find(|shape| !is_event(shape.kind, shape.verdict));
+            let end = offset + at + block.size();
+            let events = self.in_blocks + u64::from(block.count());
             if let Some(odd) = odd {
                 self.fault(offset + at, no_event(odd.kind, odd.verdict));
+            } else if events > MOST_OF_BYTE * end as u64 {
+                self.fault(
+                    offset + at,
+                    "blocks tell of more events than a file of this size can have",
+                );
+            } else if block.fills().any(|fill| self.replaced.contains(&fill)) {
+                self.fault(
+                    offset + at,
+                    "a block stands for a chunk that another one stands for",
+                );
             } else if self
                 .events
                 .add_block(offset + at, &block, &self.clock)
@@ -263,6 +287,7 @@ impl<E: Collect> Content<E> {
                 self.fault(offset + at, "the events of a block cannot be read");
             } else {
                 self.replaced.extend(block.fills());
+                self.in_blocks = events;
             }
             at += block.size();
         }
@@ -309,6 +334,19 @@ impl<E: Collect> Content<E> {
             _ => return None,
         }
         Some(())
+    }
+
+    /// Leaves out what is newer than the first filling that is missing: of a process that is alive, chunks were not read at one moment, and
+    /// what one of them was filled with meanwhile is not known.
+    pub(super) fn forget_the_newest(&mut self) {
+        let is_known = |fill: &u64| {
+            self.replaced.contains(fill)
+                || self.kept.contains(fill)
+                || self.copies.contains_key(fill)
+        };
+        let missing = (1..).find(|fill| !is_known(fill));
+        self.copies
+            .retain(|fill, _| missing.is_none_or(|missing| *fill < missing));
     }
 
     pub(super) fn finish(mut self, file_size: usize) -> (Trace<()>, E) {

@@ -15,6 +15,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 use zerocopy::FromBytes;
+use zerocopy::IntoBytes;
 
 use self::content::Collect;
 use self::content::Content;
@@ -161,7 +162,15 @@ fn read_from<I: Input, E: Collect>(
             offset = behind;
         }
     }
-    for (offset, head) in others {
+    for (offset, mut head) in others {
+        // Of a process that is alive there is more by now: what was emptied since is in there.
+        let start = input.bytes(offset, CHUNK_HEADER_SIZE)?;
+        if let Ok((again, _)) = ChunkHeader::read_from_prefix(start)
+            && let Ok(committed) = usize::try_from(again.committed)
+        {
+            let most = head.size - CHUNK_HEADER_SIZE;
+            head.committed = committed.min(most).max(head.committed);
+        }
         let bytes = input.bytes(offset, CHUNK_HEADER_SIZE + head.committed)?;
         let body = content.body(offset, &head, bytes);
         if head.kind == chunk_kind::SEGMENT {
@@ -169,6 +178,12 @@ fn read_from<I: Input, E: Collect>(
         } else {
             content.blobs(offset + CHUNK_HEADER_SIZE, body);
         }
+    }
+    // Whoever writes it tells the time in its header all along.
+    let again = FileHeader::read_from_prefix(input.bytes(0, HEADER_SIZE)?);
+    let is_alive = again.is_ok_and(|(again, _)| again.as_bytes() != header.as_bytes());
+    if is_alive && content.is_sound() {
+        content.forget_the_newest();
     }
     // A file that merely ends early tells by its header that it did.
     let whole = HEADER_SIZE + (header.chunks as usize).saturating_mul(CHUNK_SIZE);
@@ -196,7 +211,7 @@ fn events<I: Input, E: Collect>(
     if head.fill == 0 {
         let bytes = input.bytes(offset, CHUNK_SIZE)?;
         let body = content.body(offset, &head, bytes);
-        content.events(body_offset, body);
+        content.events(body_offset, head.kept, body);
         return Ok(bytes.len());
     }
     for _ in 0..TRIES {

@@ -14,7 +14,13 @@ use super::RunRecord;
 use super::Shape;
 use super::column;
 use crate::blob::checksum;
+use crate::layout::CHUNK_HEADER_SIZE;
+use crate::layout::CHUNK_SIZE;
+use crate::layout::EVENT_SIZE;
 use crate::layout::EventRecord;
+
+/// A chunk holds no more.
+const EVENTS_OF_CHUNK: u64 = ((CHUNK_SIZE - CHUNK_HEADER_SIZE) / EVENT_SIZE) as u64;
 
 /// A block whose head has been read and whose checksum holds.
 #[derive(Clone, Debug)]
@@ -91,6 +97,7 @@ impl<'bytes> Block<'bytes> {
         if in_runs != events
             || in_shapes != events
             || events > MOST_EVENTS as u64
+            || events > u64::from(header.fills) * EVENTS_OF_CHUNK
             || header.time_shift >= 64
         {
             return broken;
@@ -102,6 +109,12 @@ impl<'bytes> Block<'bytes> {
     #[must_use]
     pub const fn size(&self) -> usize {
         super::block_size(self.header.len as usize)
+    }
+
+    /// How many events it has.
+    #[must_use]
+    pub const fn count(&self) -> u32 {
+        self.header.events
     }
 
     /// The chunks that it stands for, by what their fillings are called.

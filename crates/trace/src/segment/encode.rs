@@ -8,6 +8,7 @@ use super::BLOCK_MAGIC;
 use super::BlockHeader;
 use super::EXTRA_IS_ZERO;
 use super::Field;
+use super::MOST_EVENTS;
 use super::OWNER_IS_ZERO;
 use super::RunRecord;
 use super::Shape;
@@ -19,7 +20,7 @@ use crate::layout::EventRecord;
 use crate::layout::KIND_THREAD;
 
 /// An encoder takes no more events than this at once.
-pub(super) const ROOM: usize = 8192;
+pub(super) const ROOM: usize = MOST_EVENTS;
 /// Nor more of different shapes: such events are left as they are.
 const MOST_SHAPES: usize = 512;
 /// What does not get as short as this is left as it is too.

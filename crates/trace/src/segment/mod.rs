@@ -37,7 +37,7 @@ pub const BLOCK_HEADER_SIZE: usize = size_of::<BlockHeader>();
 /// So many chunks make a block: more of them hardly make it shorter, and what waits for others is not used again.
 pub const CHUNKS_OF_BLOCK: usize = 8;
 /// A block has no more events than this.
-pub const MOST_EVENTS: usize = 1 << 16;
+pub const MOST_EVENTS: usize = 1 << 13;
 
 /// The start of a block. Behind it: the numbers of its chunks' fillings, its runs, its shapes, its columns.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]

@@ -1,0 +1,80 @@
+//! The end of a host whose threads have all ended without an `exit`: our own thread must not keep it alive.
+//!
+//! The C library ends a process when its last thread ends, and the kernel too; the writer thread is one more. So it looks from time to
+//! time whether it is the only one left, and then does what would have happened.
+
+use std::fs::File;
+use std::io::Read;
+
+/// What of a process's `stat` is of interest (proc_pid_stat(5)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stat {
+    /// Of the thread that the process began with: it stays as a zombie until all others have ended.
+    is_zombie: bool,
+    threads: u32,
+    /// How that thread ended, as wait(2) tells it.
+    exit: i32,
+}
+
+/// Ends the process where no thread of the host's is left.
+pub(super) fn end_if_alone() {
+    let mut bytes = [0; 1024];
+    let read = File::open("/proc/self/stat").and_then(|mut file| file.read(&mut bytes));
+    let Some(stat) = read.ok().and_then(|len| stat_of(&bytes[..len])) else {
+        return;
+    };
+    // The zombie and we.
+    if !stat.is_zombie || stat.threads != 2 {
+        return;
+    }
+    if libc::WIFEXITED(stat.exit) && libc::WEXITSTATUS(stat.exit) != 0 {
+        // It went by the system call, past the C library.
+        // SAFETY: there is nobody left whom this could take by surprise.
+        unsafe { libc::_exit(libc::WEXITSTATUS(stat.exit)) };
+    }
+    // SAFETY: as the C library does for the last thread of a process.
+    unsafe { libc::exit(0) };
+}
+
+fn stat_of(text: &[u8]) -> Option<Stat> {
+    // The name, in parentheses, may have any bytes.
+    let name_end = text.iter().rposition(|byte| *byte == b')')?;
+    let rest = std::str::from_utf8(text.get(name_end + 1..)?).ok()?;
+    // The first one behind the name is the third of the manual's. No list: that would be an allocation on the host's heap.
+    let field = |number: usize| rest.split_ascii_whitespace().nth(number - 3);
+    Some(Stat {
+        is_zombie: field(3)? == "Z",
+        threads: field(20)?.parse().ok()?,
+        exit: field(52)?.parse().ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_told_by_its_stat() {
+        let fields = (3..=52).map(|number| match number {
+            3 => " Z".to_owned(),
+            20 => " 2".to_owned(),
+            52 => " 768".to_owned(),
+            other => format!(" {other}"),
+        });
+        let text = format!("4711 (a) b){}\n", fields.collect::<String>());
+        let expected = Stat {
+            is_zombie: true,
+            threads: 2,
+            exit: 768,
+        };
+        assert_eq!(stat_of(text.as_bytes()), Some(expected));
+        assert_eq!(stat_of(b"4711 (a) S 1 2"), None);
+        assert_eq!(stat_of(b""), None);
+        let own = std::fs::read("/proc/self/stat").ok();
+        let own = own.as_deref().and_then(stat_of);
+        assert!(
+            own.is_some_and(|own| !own.is_zombie && own.threads > 0),
+            "{own:?}"
+        );
+    }
+}
