@@ -22,6 +22,7 @@ mod arena;
 #[cfg(not(loom))]
 pub mod client;
 
+#[cfg(not(loom))]
 mod clock;
 #[cfg(not(loom))]
 pub mod hook;

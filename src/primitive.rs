@@ -14,15 +14,16 @@ pub use std::sync::atomic::AtomicU64;
 pub use std::sync::atomic::Ordering;
 
 /// Says that a place will be read soon. It may be anywhere.
+#[cfg(not(loom))]
 #[inline(always)]
 pub fn prefetch<T>(place: *const T) {
-    #[cfg(all(target_arch = "x86_64", not(loom)))]
+    #[cfg(target_arch = "x86_64")]
     // SAFETY: the instruction reads nothing that a program could see, and no address makes it fail.
     unsafe {
         use std::arch::x86_64::_MM_HINT_T0;
         use std::arch::x86_64::_mm_prefetch;
         _mm_prefetch::<_MM_HINT_T0>(place.cast());
     }
-    #[cfg(not(all(target_arch = "x86_64", not(loom))))]
+    #[cfg(not(target_arch = "x86_64"))]
     let _ = place;
 }
