@@ -1,8 +1,8 @@
 //! The clock stop of an event's way: when it happened.
 //!
-//! Where the processor keeps a counter that runs at one rate on all of its cores, whatever they do, and the kernel tells the time by it, it is
-//! read as it is: that takes half as long as the C library's monotonic clock, which reads it too. The trace's header holds
-//! pairs of both clocks, so that a reader makes nanoseconds of ticks.
+//! Where the processor keeps a counter that runs at one rate on all of its cores, whatever they do, and the kernel
+//! tells the time by it, it is read as it is: that takes half as long as the C library's monotonic clock, which reads
+//! it too. The trace's header holds pairs of both clocks, so that a reader makes nanoseconds of ticks.
 
 use whofreed_trace::layout::Anchor;
 

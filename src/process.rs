@@ -1,12 +1,12 @@
 //! What there is once per process: the ledger, and the trace that is being written.
 //!
-//! Both are made at the first event and never before: a process that has none is left alone, without a file, a
-//! thread or a word, unless what was hooked was in it and has to be told of when it exits. A forked child is noticed by a
-//! page that the kernel wipes in it; it keeps the ledger, as its private copy, and begins a trace of its own.
+//! Both are made at the first event and never before: a process that has none is left alone, without a file, a thread
+//! or a word, unless what was hooked was in it and has to be told of when it exits. A forked child is noticed by a page
+//! that the kernel wipes in it; it keeps the ledger, as its private copy, and begins a trace of its own.
 //!
-//! Threads whose first events meet do not make two traces: one makes it, and the others look at it being made
-//! for a few milliseconds. This is no lock: when it takes longer, because that thread was stopped or killed in the
-//! middle, each goes on with one of its own, and the first to be ready wins.
+//! Threads whose first events meet do not make two traces: one makes it, and the others look at it being made for a few
+//! milliseconds. This is no lock: when it takes longer, because that thread was stopped or killed in the middle, each
+//! goes on with one of its own, and the first to be ready wins.
 
 use std::ptr;
 use std::sync::atomic::AtomicBool;

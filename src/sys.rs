@@ -115,8 +115,8 @@ pub fn errno_location() -> *mut libc::c_int {
 
 /// Whether a word can be read; also where the kernel does not tell. Leaves errno alone.
 ///
-/// The kernel copies the set of signals before it looks at what is to be done with it, which is nothing here. Any process
-/// may ask this, also where seccomp or a security module forbids to read a process's memory.
+/// The kernel copies the set of signals before it looks at what is to be done with it, which is nothing here. Any
+/// process may ask this, also where seccomp or a security module forbids to read a process's memory.
 #[must_use]
 pub fn may_be_readable(address: usize) -> bool {
     /// None of the three things that there are to do.

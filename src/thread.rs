@@ -1,12 +1,12 @@
 //! The re-entrancy guard stop of an event's way: one thread, inside the shim at most once, and once more in a signal
 //! handler that interrupts an event. Such a handler has a state of its own to work with, so its events are judged and
 //! recorded like all others; only a handler that interrupts an event of a handler loses its own. A handler that jumps
-//! (siglongjmp) leaves the event that it interrupted for ever; the call of a hook that begins where that one lies on the
-//! stack proves it.
+//! (siglongjmp) leaves the event that it interrupted for ever; the call of a hook that begins where that one lies on
+//! the stack proves it.
 //!
 //! A thread's state lies in memory of the shim's own, and is borrowed: when the thread ends, the state with its
-//! half-full chunks waits for the next one. There is no Rust destructor in thread-local storage; events that come
-//! after the state has been given back borrow one for themselves alone.
+//! half-full chunks waits for the next one. There is no Rust destructor in thread-local storage; events that come after
+//! the state has been given back borrow one for themselves alone.
 
 mod seats;
 
@@ -74,8 +74,8 @@ pub fn count(counter: &AtomicU64) {
     );
 }
 
-/// Everything that an event needs of its thread. Valid as zeros: it begins as fresh memory. What every event looks at lies
-/// together at the beginning: each page more is one that the processor has to find.
+/// Everything that an event needs of its thread. Valid as zeros: it begins as fresh memory. What every event looks at
+/// lies together at the beginning: each page more is one that the processor has to find.
 #[derive(Debug)]
 #[repr(C)]
 pub struct ThreadState {
@@ -197,8 +197,8 @@ const fn mark_of(slot: &Slot, before: usize) -> &Cell<usize> {
     }
 }
 
-/// Forgets events that a signal handler has jumped out of: those of calls that began where the frames of a new call are.
-/// Two that are alive cannot, whatever stacks there are, coroutines' and handlers' included.
+/// Forgets events that a signal handler has jumped out of: those of calls that began where the frames of a new call
+/// are. Two that are alive cannot, whatever stacks there are, coroutines' and handlers' included.
 #[cold]
 #[inline(never)]
 fn forget_left(slot: &Slot, frames: RangeInclusive<usize>) {
@@ -285,8 +285,8 @@ impl Drop for Inside {
         let way_out = unsafe { self.seat.way_out.get().read() };
         // SAFETY: errno's place is valid for the thread's life.
         unsafe { *errno_of(slot) = way_out.errno };
-        // Nobody will tell of the end of a thread that is ending: each event gives back what it borrowed, but for one in
-        // the middle of a hooked call.
+        // Nobody will tell of the end of a thread that is ending: each event gives back what it borrowed, but for one
+        // in the middle of a hooked call.
         if slot.ending.get() != 0 && way_out.before == OUTSIDE && self.state().preload.is_idle() {
             give_seats_back();
         }
@@ -310,8 +310,8 @@ pub fn forked() {
     for place in [&slot.seat, &slot.nested] {
         // SAFETY: the slot holds null or a seat of this thread's, and seats are never given back to the kernel.
         if let Some(seat) = unsafe { place.get().as_ref() } {
-            // SAFETY: the state is this thread's, which does not go on with the event meanwhile; what is read are words that
-            // an event hardly ever changes.
+            // SAFETY: the state is this thread's, which does not go on with the event meanwhile; what is read are words
+            // that an event hardly ever changes.
             unsafe { (*seat.state.get()).pen.part() };
         }
     }

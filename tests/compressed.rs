@@ -1,4 +1,5 @@
-//! Traces long enough to be compressed while they are recorded: nothing is missing, whenever the host dies, and the disk is spared.
+//! Traces long enough to be compressed while they are recorded: nothing is missing, whenever the host dies, and the
+//! disk is spared.
 
 mod common;
 

@@ -134,8 +134,8 @@ fn the_unwinder_leaves_registered_code_to_the_runtimes() {
     assert!(freed.contains("\"main\""), "{freed}");
 }
 
-/// A function without a rule of ours is left to the runtime's unwinder, unless a signal may have interrupted it anywhere: that
-/// unwinder can die of it, so the stack is cut there.
+/// A function without a rule of ours is left to the runtime's unwinder, unless a signal may have interrupted it
+/// anywhere: that unwinder can die of it, so the stack is cut there.
 #[test]
 fn behind_an_interrupted_function_that_is_not_known_a_stack_is_cut() {
     let scratch = Scratch::new("stacks-odd");

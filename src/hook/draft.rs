@@ -35,8 +35,8 @@ impl Draft {
         }
     }
 
-    /// Captures the stack before the verdict, where it will be wanted in any case: meanwhile what the ledger knows comes from
-    /// memory.
+    /// Captures the stack before the verdict, where it will be wanted in any case: meanwhile what the ledger knows
+    /// comes from memory.
     #[inline]
     pub fn capture_ahead(&mut self, world: &World, state: &mut ThreadState, at: CallSite) {
         world.ledger.expect(self.record.device, self.record.address);

@@ -19,8 +19,8 @@ pub fn enter_for_hook(slot: usize) -> Option<Inside> {
     enter_for_hook_of(slot, || false)
 }
 
-/// As [`enter_for_hook`], at the beginning of a call; `is_hosts` tells it from one of our own while ledger and trace are
-/// being made.
+/// As [`enter_for_hook`], at the beginning of a call; `is_hosts` tells it from one of our own while ledger and trace
+/// are being made.
 #[inline]
 pub fn enter_for_hook_of(slot: usize, is_hosts: impl FnOnce() -> bool) -> Option<Inside> {
     match thread::try_enter(slot) {

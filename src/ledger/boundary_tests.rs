@@ -1,4 +1,5 @@
-//! The ledger against the lifecycle's own word, where a state moves between its cell and a record of one form or the other.
+//! The ledger against the lifecycle's own word, where a state moves between its cell and a record of one form or the
+//! other.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;

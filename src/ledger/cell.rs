@@ -93,8 +93,8 @@ impl Next {
         }
     }
 
-    /// A state in a record. `version` tells moments apart at which the same record is used: each is greater than the one
-    /// before, whatever the cell held in between.
+    /// A state in a record. `version` tells moments apart at which the same record is used: each is greater than the
+    /// one before, whatever the cell held in between.
     #[must_use]
     #[inline]
     pub const fn record(version: u64, record: u32) -> Self {

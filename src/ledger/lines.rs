@@ -24,8 +24,8 @@ pub trait Lines {
     /// Lines of one key in each level, all in one aligned group.
     const GROUP: usize;
 
-    /// The line of a key with this hash at `place` in the order of search, or `None` behind the last. Places `n * GROUP`
-    /// begin a level.
+    /// The line of a key with this hash at `place` in the order of search, or `None` behind the last. Places `n *
+    /// GROUP` begin a level.
     fn line(&self, place: usize, hash: u64) -> Option<&[Self::Entry]>;
 }
 

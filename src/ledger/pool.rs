@@ -1,8 +1,8 @@
 //! The memory of states: records in classes of size, used again and again.
 //!
-//! The smallest records have eight words, and those of the other classes 16, 32, and then four times as many each. A thread keeps a few free records of its own; what is over goes to
-//! a shared stack per class (Treiber's, with a counter against ABA), what is missing comes from there or from
-//! fresh memory.
+//! The smallest records have eight words, and those of the other classes 16, 32, and then four times as many each. A
+//! thread keeps a few free records of its own; what is over goes to a shared stack per class (Treiber's, with a counter
+//! against ABA), what is missing comes from there or from fresh memory.
 
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::compiler_fence;

@@ -1,7 +1,7 @@
 //! A state that fits into its cell: instances of one owner, at the most.
 //!
-//! The owner is none, or the one that is noted beside the cell, once and for ever. Most addresses have no other: those of
-//! hosts whose frees name nobody, and all that were allocated once.
+//! The owner is none, or the one that is noted beside the cell, once and for ever. Most addresses have no other: those
+//! of hosts whose frees name nobody, and all that were allocated once.
 
 /// The state of an address with at most one owner. Whether it fits into 63 bits, its numbers decide.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

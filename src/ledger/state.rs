@@ -1,8 +1,8 @@
 //! The state of an address as words of a record, or as what fits into its cell.
 //!
-//! Of a record, word 0 is the number of events so far, word 1 holds epoch, number of holders and flags. In the close form, for
-//! [`Few`] holders, word 1 also tells which are live, and their counts, a byte each, and their owners follow; in the wide one two
-//! words for each holder: its owner, and its count with its standing.
+//! Of a record, word 0 is the number of events so far, word 1 holds epoch, number of holders and flags. In the close
+//! form, for [`Few`] holders, word 1 also tells which are live, and their counts, a byte each, and their owners follow;
+//! in the wide one two words for each holder: its owner, and its count with its standing.
 
 use whofreed_lifecycle::Address;
 use whofreed_lifecycle::FixedHolders;
@@ -155,8 +155,8 @@ impl State<&mut Few> {
     }
 }
 
-/// Reads a state in the close form; `None` when what stands there is no state, because the record is being used for another
-/// one by now.
+/// Reads a state in the close form; `None` when what stands there is no state, because the record is being used for
+/// another one by now.
 #[inline(always)]
 pub fn load_close<'few>(words: &[AtomicU64], few: &'few mut Few) -> Option<State<&'few mut Few>> {
     let step = words[0].load(Ordering::Relaxed);

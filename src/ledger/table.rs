@@ -1,7 +1,7 @@
 //! Entries by (device, number): insert-only, found again without a lock, in the one cache line that they lie in.
 //!
-//! A key is one word, `(device + 1) << 48 | number`. One that does not fit has a number in a wider index, and that is its
-//! key here.
+//! A key is one word, `(device + 1) << 48 | number`. One that does not fit has a number in a wider index, and that is
+//! its key here.
 
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU32;
@@ -24,8 +24,8 @@ const WIDE: u64 = 0xffff;
 
 /// An entry of a table.
 pub trait InTable: Keyed + ZeroInit {
-    /// For each level, how many times smaller it is than half of what a table is to hold, as a power of two: a small one
-    /// for small hosts, larger ones, two that take what did not spread evenly, and the last.
+    /// For each level, how many times smaller it is than half of what a table is to hold, as a power of two: a small
+    /// one for small hosts, larger ones, two that take what did not spread evenly, and the last.
     const SHIFTS: &'static [u32];
 }
 
@@ -50,9 +50,9 @@ const fn fold(number: u64) -> u64 {
     wide as u64 ^ (wide >> 64) as u64
 }
 
-/// Where the lines of a key are. What is near each other, as addresses of one heap or numbers that count up, comes to one
-/// page, wherever that is, and there to lines that are near each other: a host that goes through many keys in their order
-/// goes through few pages at a time.
+/// Where the lines of a key are. What is near each other, as addresses of one heap or numbers that count up, comes to
+/// one page, wherever that is, and there to lines that are near each other: a host that goes through many keys in their
+/// order goes through few pages at a time.
 #[inline(always)]
 const fn hash_of(key: u64) -> u64 {
     const LINES_OF_PAGE: u64 = 4096 / 64;
@@ -110,7 +110,8 @@ impl<E: InTable> Table<E> {
         }
     }
 
-    /// The entry of a key, made when it is not there, and whether it was made now; `None` when the table is at its bound.
+    /// The entry of a key, made when it is not there, and whether it was made now; `None` when the table is at its
+    /// bound.
     #[inline]
     pub fn entry_for(&self, device: u32, number: u64) -> Option<(&E, bool)> {
         let key = match Self::narrow(device, number) {
@@ -149,7 +150,8 @@ impl<E: InTable> Table<E> {
         }
     }
 
-    /// A key came to a level beyond the likely one, which is likely itself once it has more keys than that has room for.
+    /// A key came to a level beyond the likely one, which is likely itself once it has more keys than that has room
+    /// for.
     fn is_beyond(&self, level: usize) {
         let Some(count) = self.beyond.get(level) else {
             return;
@@ -165,8 +167,8 @@ impl<E: InTable> Table<E> {
 
 /// Most levels of a table.
 const LEVELS: usize = 7;
-/// Groups that a key has in the last level after its first one there. Keys do not spread evenly over lines; with so many
-/// to choose from, the last entries are found as well, and a table holds what it was made for.
+/// Groups that a key has in the last level after its first one there. Keys do not spread evenly over lines; with so
+/// many to choose from, the last entries are found as well, and a table holds what it was made for.
 const MORE_GROUPS: usize = 64;
 
 /// Lines in memory of the shim's own.
@@ -219,8 +221,8 @@ impl<E: InTable> Lines for MappedLines<E> {
         };
         let (memory, lines) = self.levels[level];
         let line = (hash as usize ^ (place % Self::GROUP)) & (lines - 1);
-        // SAFETY: a level has `lines` lines of `LINE` entries, and `line < lines`, a power of two; zeroed memory is a valid
-        // entry by `ZeroInit`, a page begins a line, and the mapping lives as long as the process.
+        // SAFETY: a level has `lines` lines of `LINE` entries, and `line < lines`, a power of two; zeroed memory is a
+        // valid entry by `ZeroInit`, a page begins a line, and the mapping lives as long as the process.
         Some(unsafe {
             std::slice::from_raw_parts(memory.as_ptr().add(line * Self::LINE), Self::LINE)
         })

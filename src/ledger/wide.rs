@@ -1,5 +1,5 @@
-//! Numbers for keys that are wider than a word of a [`Table`](super::table::Table): a device beyond 65,534, or a number that
-//! is no address as processors have them today.
+//! Numbers for keys that are wider than a word of a [`Table`](super::table::Table): a device beyond 65,534, or a number
+//! that is no address as processors have them today.
 
 use crate::arena::Arena;
 use crate::arena::ZeroInit;

@@ -1,8 +1,8 @@
-//! The global scope: which objects are in it (those of the start, and those opened with RTLD_GLOBAL since) is known to the
-//! linker alone.
+//! The global scope: which objects are in it (those of the start, and those opened with RTLD_GLOBAL since) is known to
+//! the linker alone.
 //!
-//! The first words of its own record of that (`_rtld_global`, which debuggers and checkpointers rely on too) are taken only
-//! when they agree with `_r_debug`; else the main program and what it needs are the global scope.
+//! The first words of its own record of that (`_rtld_global`, which debuggers and checkpointers rely on too) are taken
+//! only when they agree with `_r_debug`; else the main program and what it needs are the global scope.
 
 use super::HIGHEST;
 use super::LOWEST;
@@ -56,7 +56,8 @@ pub fn counted() -> Option<u32> {
     if count.is_null() {
         return look_for_count(&COUNT);
     }
-    // SAFETY: this was found to be the linker's count of the objects of the base namespace, aligned, and is never unmapped.
+    // SAFETY: this was found to be the linker's count of the objects of the base namespace, aligned, and is never
+    // unmapped.
     Some(unsafe { AtomicU32::from_ptr(count) }.load(Ordering::Relaxed))
 }
 
@@ -71,13 +72,13 @@ fn look_for_count(place: &AtomicPtr<u32>) -> Option<u32> {
     Some(loaded as u32)
 }
 
-/// The linker's own record of the base namespace, where it is what it seems to be: its list of objects, their number in the
-/// lower half of a word, and a pointer to the main program's search list.
+/// The linker's own record of the base namespace, where it is what it seems to be: its list of objects, their number in
+/// the lower half of a word, and a pointer to the main program's search list.
 fn linkers_record() -> Option<[usize; 3]> {
     let first = first_object()?;
     let record = Some(rtld_global()?).filter(is_plausible)?;
-    // SAFETY: `_rtld_global` begins with the base namespace. The words are only used when the first one says that this is
-    // so.
+    // SAFETY: `_rtld_global` begins with the base namespace. The words are only used when the first one says that this
+    // is so.
     let record: [usize; 3] = unsafe { peek(record) };
     (record[0] == first.link_map()).then_some(record)
 }

@@ -263,8 +263,8 @@ impl Audit {
         known.store(now, Ordering::Relaxed);
     }
 
-    /// Whether a reference of an object leads to somebody's definition. If it is to the object's own code instead, it is
-    /// one that the linker has not been asked for yet; and what the program defines is told of the program.
+    /// Whether a reference of an object leads to somebody's definition. If it is to the object's own code instead, it
+    /// is one that the linker has not been asked for yet; and what the program defines is told of the program.
     fn passes(&self, object: &Object, hooked: &Hooked, target: usize) -> bool {
         let Some(owner) = linkmap::object_of(target) else {
             return false;

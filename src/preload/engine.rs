@@ -1,5 +1,5 @@
-//! The hook stop of an event's way, where a thunk comes in: before the real function, after it, and when it was left by an
-//! exception.
+//! The hook stop of an event's way, where a thunk comes in: before the real function, after it, and when it was left by
+//! an exception.
 
 use whofreed_hooktable::Event;
 use whofreed_hooktable::Table;
@@ -60,9 +60,9 @@ fn enter_called(called: Called<'_>, frame: &mut Frame) -> usize {
     original
 }
 
-/// How many of `most` words at the end of a caller's stack are there. Not all functions have so many arguments, and a stack
-/// may end before: of a coroutine's, the page above need not be one that can be read. Asked each time, since there may be
-/// another stack at the same place tomorrow.
+/// How many of `most` words at the end of a caller's stack are there. Not all functions have so many arguments, and a
+/// stack may end before: of a coroutine's, the page above need not be one that can be read. Asked each time, since
+/// there may be another stack at the same place tomorrow.
 fn words_there(start: usize, most: u64, may_be_readable: impl Fn(usize) -> bool) -> u64 {
     /// No machine has smaller pages.
     const PAGE: usize = 4096;
@@ -223,8 +223,8 @@ fn closed(table: &Table<'_>) {
     stack::forget_code();
 }
 
-/// Whether a call while ledger and trace are being made is the host's, of a signal handler of it: not one of ours, nor of
-/// those that we call then, who may be hooked too. One that a handler makes through these is not told apart.
+/// Whether a call while ledger and trace are being made is the host's, of a signal handler of it: not one of ours, nor
+/// of those that we call then, who may be hooked too. One that a handler makes through these is not told apart.
 fn is_hosts(frame: &Frame) -> bool {
     const CALLED: &[u8] =
         b"libc.so*|libc.musl*|ld-linux*|ld64*|ld-musl*|libpthread.so*|libdl.so*|libgcc_s.so*";
@@ -255,7 +255,8 @@ fn announce_once(inside: &mut Inside, table: &Table<'_>) {
     }
 }
 
-/// Says which adapters there is something to hook for. Of the others nobody wants to read; they come when they are used.
+/// Says which adapters there is something to hook for. Of the others nobody wants to read; they come when they are
+/// used.
 #[cold]
 fn announce(inside: &mut Inside, table: &Table<'_>) {
     let _held = linkmap::hold();

@@ -1,5 +1,5 @@
-//! The calls that a thread is in the middle of, by layer: where a runtime stands upon its driver, and both are hooked, one
-//! call of the host is two, and they are one event.
+//! The calls that a thread is in the middle of, by layer: where a runtime stands upon its driver, and both are hooked,
+//! one call of the host is two, and they are one event.
 //!
 //! They are about the same buffer, and the first that knows which buffer it is makes the event. Whatever else a runtime
 //! takes and gives back on its own account within a call are events of their own.

@@ -1,8 +1,9 @@
 //! Where the real functions are: looked up once, by an own walk over the loaded objects, then remembered.
 //!
 //! dlsym would not do: it does not see libraries opened with RTLD_LOCAL, takes the loader's lock, and may be hooked
-//! itself. The original is the one that the caller's reference would have been bound to without us: what the global scope
-//! defines, in one version, is everybody's and remembered for each stub, all else for each stub and object that calls.
+//! itself. The original is the one that the caller's reference would have been bound to without us: what the global
+//! scope defines, in one version, is everybody's and remembered for each stub, all else for each stub and object that
+//! calls.
 
 use std::ptr::with_exposed_provenance;
 use std::sync::atomic::AtomicU32;
@@ -30,8 +31,8 @@ const REMEMBERED: usize = 4096;
 /// What every caller means, and above the bits of an address how many objects were loaded then, where another one can
 /// change it; else 0.
 static ORIGINALS: [AtomicUsize; REMEMBERED] = [const { AtomicUsize::new(0) }; REMEMBERED];
-/// What the callers of one object mean; the owner is the generation in which that was so, the device how many objects were
-/// loaded then where another one can change it, else 0.
+/// What the callers of one object mean; the owner is the generation in which that was so, the device how many objects
+/// were loaded then where another one can change it, else 0.
 static BY_CALLER: Memory = Memory::new();
 /// For stubs that are only for some builds of a library: the function that was looked at last, twice, plus one when its
 /// library is such a build.

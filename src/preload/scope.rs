@@ -1,7 +1,7 @@
 //! Calls that are scopes: what a thread does while one is under way carries its label.
 //!
-//! A call that is left by an exception, or with its thread, is told so by the thunk. One that is left by a longjmp is found
-//! out by the next hooked call that does not come from within it, by where the two lie on the stack.
+//! A call that is left by an exception, or with its thread, is told so by the thunk. One that is left by a longjmp is
+//! found out by the next hooked call that does not come from within it, by where the two lie on the stack.
 
 use super::Frame;
 use super::engine;

@@ -86,8 +86,8 @@ impl<'hooked> Called<'hooked> {
         }
     }
 
-    /// As [`Called::with`], of a stub that is not remembered: a spare one, or one that was never called. What is read of the
-    /// table has no place in the frame of those that are.
+    /// As [`Called::with`], of a stub that is not remembered: a spare one, or one that was never called. What is read
+    /// of the table has no place in the frame of those that are.
     #[inline(never)]
     fn with_other<T>(
         number: usize,
@@ -169,7 +169,8 @@ struct Remembered {
 const UNREAD: u32 = 0;
 const READ: u32 = 2;
 
-// SAFETY: `hooked` is written by the one thread that has made `UNREAD` something else, and read only when it says `READ`.
+// SAFETY: `hooked` is written by the one thread that has made `UNREAD` something else, and read only when it says
+// `READ`.
 unsafe impl Sync for Remembered {}
 
 static REMEMBERED_STUBS: [Remembered; REMEMBERED] = [const {

@@ -1,7 +1,7 @@
 //! The end of a host whose threads have all ended without an `exit`: our own thread must not keep it alive.
 //!
-//! The C library ends a process when its last thread ends, and the kernel too; the writer thread is one more. So it looks from time to
-//! time whether it is the only one left, and then does what would have happened.
+//! The C library ends a process when its last thread ends, and the kernel too; the writer thread is one more. So it
+//! looks from time to time whether it is the only one left, and then does what would have happened.
 
 use std::fs::File;
 use std::io::Read;
@@ -40,7 +40,8 @@ fn stat_of(text: &[u8]) -> Option<Stat> {
     // The name, in parentheses, may have any bytes.
     let name_end = text.iter().rposition(|byte| *byte == b')')?;
     let rest = std::str::from_utf8(text.get(name_end + 1..)?).ok()?;
-    // The first one behind the name is the third of the manual's. No list: that would be an allocation on the host's heap.
+    // The first one behind the name is the third of the manual's. No list: that would be an allocation on the host's
+    // heap.
     let field = |number: usize| rest.split_ascii_whitespace().nth(number - 3);
     Some(Stat {
         is_zombie: field(3)? == "Z",

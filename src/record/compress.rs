@@ -1,8 +1,9 @@
-//! What becomes of full chunks of a file: blocks that stand for them, a sixteenth as long, and then they are used again.
+//! What becomes of full chunks of a file: blocks that stand for them, a sixteenth as long, and then they are used
+//! again.
 //!
-//! The writer thread does this, alone; no hook waits for it. A chunk is let go only when the block that stands for it is
-//! committed, so there is no moment at which a process can die and an event be lost: a reader that finds both believes the
-//! block. What does not get any shorter, or finds no room, stays as it is.
+//! The writer thread does this, alone; no hook waits for it. A chunk is let go only when the block that stands for it
+//! is committed, so there is no moment at which a process can die and an event be lost: a reader that finds both
+//! believes the block. What does not get any shorter, or finds no room, stays as it is.
 
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
@@ -34,7 +35,8 @@ const MOST_SPARE: usize = 64;
 /// The bytes of a segment.
 const SEGMENT_SIZE: usize = SEGMENT_SPAN as usize * CHUNK_SIZE;
 
-/// The writer thread's hands. Nothing of it is the host's heap's: the thread's first allocation there would make an arena of 64 MiB.
+/// The writer thread's hands. Nothing of it is the host's heap's: the thread's first allocation there would make an
+/// arena of 64 MiB.
 #[derive(Debug, Default)]
 pub(super) struct Compressor {
     /// Memory of our own, once it is needed.
@@ -102,8 +104,8 @@ impl Full {
     }
 
     fn word(&self, offset: usize) -> &AtomicU64 {
-        // SAFETY: the offsets below are those of aligned words of the header, which the chunk begins with; what is shared
-        // with other processes is written by atomics.
+        // SAFETY: the offsets below are those of aligned words of the header, which the chunk begins with; what is
+        // shared with other processes is written by atomics.
         unsafe { self.0.add(offset).cast::<AtomicU64>().as_ref() }
     }
 
@@ -162,8 +164,8 @@ impl Compressor {
                 .encoder
                 .insert(sys::reserve(size_of::<Encoder>())?.cast()),
         };
-        // SAFETY: fresh zeroed memory of the right size, aligned to a page, which is valid as an encoder by its `FromZeros`; nobody
-        // else has it, and the reference ends with this call.
+        // SAFETY: fresh zeroed memory of the right size, aligned to a page, which is valid as an encoder by its
+        // `FromZeros`; nobody else has it, and the reference ends with this call.
         let encoder = unsafe { &mut *encoder.as_ptr() };
         let lost = lost_time_bits(clock::is_ticking());
         let block = encoder.encode(&filled, lost)?;

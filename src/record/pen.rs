@@ -56,13 +56,14 @@ impl Page {
         }
     }
 
-    /// In a forked child, in the middle of an event of its parent's: what is still to be written to the chunk goes nowhere.
+    /// In a forked child, in the middle of an event of its parent's: what is still to be written to the chunk goes
+    /// nowhere.
     fn part(&self) {
         if self.base.is_null() {
             return;
         }
-        // SAFETY: the chunk is mapped as a whole, and used by this thread alone, which goes on with memory of the same size that it
-        // can write to; where the kernel has none, nothing changes.
+        // SAFETY: the chunk is mapped as a whole, and used by this thread alone, which goes on with memory of the same
+        // size that it can write to; where the kernel has none, nothing changes.
         unsafe {
             libc::mmap(
                 self.base.cast(),
@@ -152,8 +153,8 @@ impl Pen {
         self.data.begin_anew();
     }
 
-    /// In a forked child that a signal handler made in the middle of an event: the parent writes that event, and uses its chunks
-    /// again, so the child must not touch them any more.
+    /// In a forked child that a signal handler made in the middle of an event: the parent writes that event, and uses
+    /// its chunks again, so the child must not touch them any more.
     pub fn part(&self) {
         self.events.part();
         self.data.part();
@@ -175,7 +176,8 @@ impl Pen {
     pub fn event(&mut self, recorder: &Recorder, thread_id: u32, event: &EventRecord) -> bool {
         self.follow(recorder);
         if !self.events.has_room(EVENT_SIZE) {
-            // A handler in between could fork, and the child would go on with a chunk that nobody knows it has; or jump.
+            // A handler in between could fork, and the child would go on with a chunk that nobody knows it has; or
+            // jump.
             let is_taken = sys::with_signals_blocked(|| {
                 let full = std::mem::replace(&mut self.events, Page::NONE).base;
                 if !full.is_null() {

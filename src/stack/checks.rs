@@ -11,8 +11,8 @@ use crate::sys;
 static CHECKED: AtomicU64 = AtomicU64::new(0);
 static DIFFERENT: AtomicU64 = AtomicU64::new(0);
 
-/// Compares the captured stack with that of the other unwinder; the first difference is shown. One that is cut is not: that
-/// unwinder would not survive it.
+/// Compares the captured stack with that of the other unwinder; the first difference is shown. One that is cut is not:
+/// that unwinder would not survive it.
 pub(super) fn check(buffer: &mut StackBuffer) {
     if buffer.is_cut() {
         return;

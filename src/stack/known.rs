@@ -196,8 +196,8 @@ impl Known {
     #[inline]
     fn words(&self, start: usize, len: usize) -> &[u64] {
         debug_assert!(start + len <= self.len, "the caller has looked for room");
-        // SAFETY: `start` and `len` are those of an entry, for which there was room; its words were written before it was
-        // offered to the index and are not changed afterwards, and the mapping is never given back.
+        // SAFETY: `start` and `len` are those of an entry, for which there was room; its words were written before it
+        // was offered to the index and are not changed afterwards, and the mapping is never given back.
         unsafe { std::slice::from_raw_parts(self.words.as_ptr().add(start), len) }
     }
 }

@@ -1,5 +1,5 @@
-//! The states that threads borrow, and give back when they end: for the next thread, with their half-full chunks. They lie in
-//! memory of the shim's own that the kernel never gets back, so whoever finds one may look at it.
+//! The states that threads borrow, and give back when they end: for the next thread, with their half-full chunks. They
+//! lie in memory of the shim's own that the kernel never gets back, so whoever finds one may look at it.
 
 use std::cell::UnsafeCell;
 use std::ptr;

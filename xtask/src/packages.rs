@@ -1,7 +1,7 @@
 //! What tests need of the system and of Python's registry: runtimes that are hooked, and tools to compare with.
 //!
-//! Nothing is ever forced on a machine: packages of the system are installed under `CI=true` as root only, Python's go into
-//! an environment of their own under `target/`. A test that misses something says so and counts as skipped.
+//! Nothing is ever forced on a machine: packages of the system are installed under `CI=true` as root only, Python's go
+//! into an environment of their own under `target/`. A test that misses something says so and counts as skipped.
 
 use std::env;
 use std::fs;
@@ -12,9 +12,9 @@ use crate::paths;
 use crate::run;
 use crate::run::Outcome;
 
-/// Debian's names: valgrind checks the library's memory use and is compared with; PoCL runs OpenCL on the processor, and
-/// clpeak is a program of others that uses it; lavapipe does so for Vulkan, and vulkaninfo uses it. Level Zero's loader takes a
-/// driver of ours.
+/// Debian's names: valgrind checks the library's memory use and is compared with; PoCL runs OpenCL on the processor,
+/// and clpeak is a program of others that uses it; lavapipe does so for Vulkan, and vulkaninfo uses it. Level Zero's
+/// loader takes a driver of ours.
 const SYSTEM: [&str; 10] = [
     "valgrind",
     "opencl-headers",

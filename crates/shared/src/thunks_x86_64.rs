@@ -13,9 +13,9 @@ use host::preload;
 use host::preload::Frame;
 use host::preload::offset;
 
-/// Makes the frame of `whofreed::preload` at `$base`, from the registers at a function's entry; `$wide` stores the whole
-/// vectors. They are stored before their lower parts, and loaded after them: processors take long over an instruction for
-/// narrow vectors while the upper parts of wide ones are in use.
+/// Makes the frame of `whofreed::preload` at `$base`, from the registers at a function's entry; `$wide` stores the
+/// whole vectors. They are stored before their lower parts, and loaded after them: processors take long over an
+/// instruction for narrow vectors while the upper parts of wide ones are in use.
 macro_rules! save {
     ($base:literal, $wide:expr) => {
         concat!(

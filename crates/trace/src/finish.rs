@@ -1,5 +1,5 @@
-//! What is left to do with a trace when its process has ended: the events that no block stands for yet get one, and what the
-//! file takes on the disk without using it is told.
+//! What is left to do with a trace when its process has ended: the events that no block stands for yet get one, and
+//! what the file takes on the disk without using it is told.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -198,8 +198,8 @@ fn segment_of(file: &File, left: &[Chunk], is_ticking: bool) -> io::Result<Optio
     Ok(Some(segment))
 }
 
-/// The parts of a trace that were made ahead of need, or emptied, and hold nothing: whoever reads zeros there reads the same
-/// trace. Only of one whose process has ended.
+/// The parts of a trace that were made ahead of need, or emptied, and hold nothing: whoever reads zeros there reads the
+/// same trace. Only of one whose process has ended.
 ///
 /// # Errors
 /// Those of the file.

@@ -140,7 +140,8 @@ pub struct ChunkHeader {
     pub span: u16,
     /// Bytes behind this header that are whole. Written atomically, after what it covers.
     pub committed: u64,
-    /// The number of this filling of a chunk of events that will be used again once a block stands for it; 0 where it will not.
+    /// The number of this filling of a chunk of events that will be used again once a block stands for it; 0 where it
+    /// will not.
     pub fill: u64,
     /// What `fill` was, where nobody will use the chunk again after all.
     pub kept: u64,

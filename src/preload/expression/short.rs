@@ -1,5 +1,5 @@
-//! Expressions as short as most are (an argument, the result, a constant, a comparison of one of them), recognized in their
-//! code when a hook is first called, so that its calls need no machine for them.
+//! Expressions as short as most are (an argument, the result, a constant, a comparison of one of them), recognized in
+//! their code when a hook is first called, so that its calls need no machine for them.
 
 use std::array;
 

@@ -80,11 +80,12 @@ static VERIFIED: AtomicU32 = AtomicU32::new(NOT_YET);
 /// How many objects were loaded at the last search that found nothing; events since then.
 static OBJECTS_SEEN: AtomicUsize = AtomicUsize::new(0);
 static ASKED: AtomicUsize = AtomicUsize::new(0);
-/// Where the linker's own count of its objects is not known, a host without Python pays for a walk only at every so many
-/// events.
+/// Where the linker's own count of its objects is not known, a host without Python pays for a walk only at every so
+/// many events.
 const ASKED_PER_COUNT: usize = 16;
-/// The linker's own count at the last search that found nothing, where it looked into all objects; else 0. An event that
-/// comes from the middle of an opening sees objects that cannot be looked into yet, and nothing changes the count again.
+/// The linker's own count at the last search that found nothing, where it looked into all objects; else 0. An event
+/// that comes from the middle of an opening sees objects that cannot be looked into yet, and nothing changes the count
+/// again.
 static COUNTED: AtomicU32 = AtomicU32::new(0);
 
 /// Written by the thread that holds LOOKING, read once STATE is past it.

@@ -1,7 +1,8 @@
-//! What a thread remembers of code objects from one event to the next, so that neither names nor line tables are read again.
+//! What a thread remembers of code objects from one event to the next, so that neither names nor line tables are read
+//! again.
 //!
-//! Code goes away and other code comes to lie at its address, so nothing is believed for an address alone: each answer is kept
-//! with a sum over every byte that it was made of, and holds while these bytes are the same.
+//! Code goes away and other code comes to lie at its address, so nothing is believed for an address alone: each answer
+//! is kept with a sum over every byte that it was made of, and holds while these bytes are the same.
 
 use super::InternCode;
 use super::interpreter::Interpreter;
@@ -161,7 +162,8 @@ fn place(address: usize, offset: i64) -> usize {
     (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as usize % PLACES
 }
 
-/// 64 bits of all bytes and of their number: a multiplication for each word, in four lanes that do not wait for each other.
+/// 64 bits of all bytes and of their number: a multiplication for each word, in four lanes that do not wait for each
+/// other.
 #[inline]
 fn sum(bytes: &[u8]) -> u64 {
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;

@@ -76,7 +76,8 @@ impl FramePointer {
 /// `address` is that of a readable word.
 #[inline]
 unsafe fn word(address: usize) -> usize {
-    // SAFETY: the caller's promise. Another thread may write there, whose stack this is not; the word is read in one piece.
+    // SAFETY: the caller's promise. Another thread may write there, whose stack this is not; the word is read in one
+    // piece.
     unsafe { with_exposed_provenance::<usize>(address).read_volatile() }
 }
 
@@ -88,7 +89,8 @@ fn hash_at(address: usize, index: usize) -> u64 {
     product as u64 ^ ((product >> 64) as u64).wrapping_mul(0xa24b_aed4_963e_e407)
 }
 
-/// Where the frame further out has its return address, and where the caller's frame pointer was saved: 0 where it was not.
+/// Where the frame further out has its return address, and where the caller's frame pointer was saved: 0 where it was
+/// not.
 ///
 /// # Safety
 /// The rule is that of the frame at `slot`, whose frame pointer is `frame_pointer`.
@@ -209,8 +211,8 @@ impl Remembered {
         Some(())
     }
 
-    /// The frame pointer of the frame before the one `right`, where the frames from that on are right: the innermost of them
-    /// that has saved its caller's has it. Few frames ask for it, so it is not carried along.
+    /// The frame pointer of the frame before the one `right`, where the frames from that on are right: the innermost of
+    /// them that has saved its caller's has it. Few frames ask for it, so it is not carried along.
     #[inline]
     fn frame_pointer(&self, right: usize, start: Start) -> FramePointer {
         let mut saved = self.saved_at[right..self.len].iter();
@@ -257,9 +259,9 @@ impl Remembered {
         self.hashes[index] = hash;
     }
 
-    /// Unwinds by rules from the slot of `start` until a remembered slot further out than the frame `right` is met, or to the end,
-    /// and puts what was found between that and the frames from `right` on. Returns from which frame on all are right
-    /// then.
+    /// Unwinds by rules from the slot of `start` until a remembered slot further out than the frame `right` is met, or
+    /// to the end, and puts what was found between that and the frames from `right` on. Returns from which frame on all
+    /// are right then.
     ///
     /// # Safety
     /// It is that of a frame of the stack, to which the frames from `right` on lead.

@@ -1,5 +1,5 @@
-//! Blocks of a file as they were last read, and the next ones, which a thread of its own reads ahead: who goes through a trace from its
-//! beginning to its end, as the replay does, then hardly waits for them.
+//! Blocks of a file as they were last read, and the next ones, which a thread of its own reads ahead: who goes through
+//! a trace from its beginning to its end, as the replay does, then hardly waits for them.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;

@@ -5,11 +5,10 @@ use std::collections::HashSet;
 
 use zerocopy::FromBytes;
 
+use super::collect::Collect;
 use super::header::trace_of;
 use crate::Damage;
-use crate::Event;
 use crate::EventKind;
-use crate::StackId;
 use crate::Trace;
 use crate::Verdict;
 use crate::blob::BLOB_HEADER_SIZE;
@@ -20,16 +19,10 @@ use crate::blob::blob_size;
 use crate::blob::checksum;
 use crate::blob::text_of;
 use crate::clock::Clock;
-use crate::events::Table;
 use crate::layout::CHUNK_HEADER_SIZE;
 use crate::layout::CHUNK_MAGIC;
 use crate::layout::ChunkHeader;
-use crate::layout::EVENT_ADDRESS_UNKNOWN;
-use crate::layout::EVENT_BLOCKED;
-use crate::layout::EVENT_HAS_ROOT;
-use crate::layout::EVENT_LATE;
 use crate::layout::EVENT_SIZE;
-use crate::layout::EVENT_UNTRACKED;
 use crate::layout::EventRecord;
 use crate::layout::FileHeader;
 use crate::layout::KIND_THREAD;
@@ -43,64 +36,6 @@ const TOLD_FAULTS: usize = 100;
 
 /// No host is so regular that a byte of its trace tells of more events. Memory is bounded by that.
 const MOST_OF_BYTE: u64 = 4;
-
-/// What becomes of the events of a file.
-pub(super) trait Collect: Default {
-    /// Takes the event whose record lies at `offset`.
-    fn add(&mut self, offset: usize, record: &EventRecord, thread: u32);
-
-    /// Takes the events of a chunk that may be used again, of which this is a copy.
-    fn add_copy(&mut self, events: &[(u32, EventRecord)]);
-
-    /// Takes the events of the block at `offset`; `None` where they cannot be read.
-    fn add_block(&mut self, offset: usize, block: &Block<'_>, clock: &Clock) -> Option<()>;
-}
-
-impl Collect for Vec<Event> {
-    fn add(&mut self, _offset: usize, record: &EventRecord, thread: u32) {
-        self.extend(event_of(record, thread));
-    }
-
-    fn add_copy(&mut self, events: &[(u32, EventRecord)]) {
-        self.extend(
-            events
-                .iter()
-                .filter_map(|(thread, record)| event_of(record, *thread)),
-        );
-    }
-
-    fn add_block(&mut self, _offset: usize, block: &Block<'_>, clock: &Clock) -> Option<()> {
-        let mut records = Vec::new();
-        block.events(&mut records)?;
-        for record in &mut records {
-            record.time = clock.ns(record.time);
-        }
-        let threads = block
-            .runs()
-            .flat_map(|run| (0..run.count).map(move |_| run.thread));
-        let events = records.iter().zip(threads);
-        self.extend(events.filter_map(|(record, thread)| event_of(record, thread)));
-        Some(())
-    }
-}
-
-impl Collect for Table {
-    fn add(&mut self, offset: usize, record: &EventRecord, thread: u32) {
-        self.add(offset as u64, record, thread);
-    }
-
-    fn add_copy(&mut self, events: &[(u32, EventRecord)]) {
-        self.begin_held_chunk();
-        for (thread, record) in events {
-            self.hold(record, *thread);
-        }
-    }
-
-    fn add_block(&mut self, offset: usize, block: &Block<'_>, clock: &Clock) -> Option<()> {
-        self.add_block(offset as u64, block, clock);
-        Some(())
-    }
-}
 
 /// Whether a chunk is one that was used, and how many bytes of it are whole.
 pub(super) struct Head {
@@ -336,8 +271,8 @@ impl<E: Collect> Content<E> {
         Some(())
     }
 
-    /// Leaves out what is newer than the first filling that is missing: of a process that is alive, chunks were not read at one moment, and
-    /// what one of them was filled with meanwhile is not known.
+    /// Leaves out what is newer than the first filling that is missing: of a process that is alive, chunks were not
+    /// read at one moment, and what one of them was filled with meanwhile is not known.
     pub(super) fn forget_the_newest(&mut self) {
         let is_known = |fill: &u64| {
             self.replaced.contains(fill)
@@ -411,34 +346,4 @@ fn dense<T>(numbered: BTreeMap<u32, T>, largest: usize, nothing: impl Fn() -> T)
         list.push(item);
     }
     list
-}
-
-pub(crate) fn event_of(record: &EventRecord, thread: u32) -> Option<Event> {
-    let kind = EventKind::from_number(record.kind)?;
-    let has = |flag: u16| record.flags & flag != 0;
-    let is_sized = matches!(kind, EventKind::Allocate | EventKind::DeviceOpen);
-    Some(Event {
-        kind,
-        verdict: Verdict::from_number(record.verdict)?,
-        blocked: has(EVENT_BLOCKED),
-        late: has(EVENT_LATE),
-        address_was_unknown: has(EVENT_ADDRESS_UNKNOWN),
-        untracked: has(EVENT_UNTRACKED),
-        device: record.device,
-        address: record.address,
-        owner: record.owner,
-        root_owner: if has(EVENT_HAS_ROOT) {
-            record.extra
-        } else {
-            record.owner
-        },
-        size: if is_sized { record.extra } else { 0 },
-        step: record.step,
-        epoch: record.epoch,
-        kind_label: record.label,
-        scope: record.scope,
-        stack: StackId(record.stack),
-        thread,
-        time_ns: record.time,
-    })
 }

@@ -1,11 +1,12 @@
 //! The reader's half: turns the bytes of a file, however its process ended, into a [`Trace`].
 //!
-//! Nothing in the file is trusted: every length is checked against what is there, and memory is bounded by a
-//! small multiple of the file's size. Of a file, the events stay where they are.
+//! Nothing in the file is trusted: every length is checked against what is there, and memory is bounded by a small
+//! multiple of the file's size. Of a file, the events stay where they are.
 //!
-//! A process that is still alive uses chunks of events again, once a block stands for them. So these are read first, and
-//! copied; then the blocks; and at last what both refer to is there.
+//! A process that is still alive uses chunks of events again, once a block stands for them. So these are read first,
+//! and copied; then the blocks; and at last what both refer to is there.
 
+mod collect;
 mod content;
 mod header;
 
@@ -17,7 +18,7 @@ use std::os::unix::fs::FileExt;
 use zerocopy::FromBytes;
 use zerocopy::IntoBytes;
 
-use self::content::Collect;
+use self::collect::Collect;
 use self::content::Content;
 use self::content::Head;
 use crate::Event;
@@ -33,7 +34,7 @@ use crate::layout::HEADER_SIZE;
 use crate::layout::SEGMENT_SPAN;
 use crate::layout::chunk_kind;
 
-pub(crate) use self::content::event_of;
+pub(crate) use self::collect::event_of;
 pub use self::header::read_header;
 
 /// Why a file is not a readable trace.

@@ -1,8 +1,9 @@
 //! One column: numbers that are mostly alike, in as few bits as most of them need.
 //!
-//! A byte says how: nothing but one value; offsets from a base; or differences from the one before, in zigzag. The last two are
-//! shifted to the right by the zeros that all have in common, and packed to a width that most of them fit in; of those that do not,
-//! the bits above it follow as exceptions. The encoder takes what comes out shortest by its estimate.
+//! A byte says how: nothing but one value; offsets from a base; or differences from the one before, in zigzag. The last
+//! two are shifted to the right by the zeros that all have in common, and packed to a width that most of them fit in;
+//! of those that do not, the bits above it follow as exceptions. The encoder takes what comes out shortest by its
+//! estimate.
 
 use zerocopy::FromZeros;
 
@@ -18,7 +19,8 @@ use super::encode::ROOM;
 const CONSTANT: u8 = 0;
 /// Each value is the base plus what is packed.
 const OFFSETS: u8 = 1;
-/// Each value is the one before plus the stride that most have, plus what is packed in zigzag; the first one is the base.
+/// Each value is the one before plus the stride that most have, plus what is packed in zigzag; the first one is the
+/// base.
 const DIFFERENCES: u8 = 2;
 /// Each value is an index into the list of values that precedes.
 const LISTED: u8 = 3;
@@ -223,7 +225,8 @@ fn put_packed(into: &mut Out<'_>, how: u8, base: u64, shift: u32, width: u32, nu
     }
 }
 
-/// Takes a column of `count` values off the front of `bytes`, in place of what `values` held. `None` when there is none.
+/// Takes a column of `count` values off the front of `bytes`, in place of what `values` held. `None` when there is
+/// none.
 pub(super) fn take(bytes: &mut &[u8], count: usize, values: &mut Vec<u64>) -> Option<()> {
     values.clear();
     if count == 0 {

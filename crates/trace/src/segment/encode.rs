@@ -107,8 +107,9 @@ impl Encoder {
         Self::new_box_zeroed()
     }
 
-    /// The block that stands for these chunks, as [`crate::segment`] says; `None` where they have more events than it takes, or
-    /// such as are too different for it to be worth the trouble. Its length is a multiple of [`super::ALIGN`].
+    /// The block that stands for these chunks, as [`crate::segment`] says; `None` where they have more events than it
+    /// takes, or such as are too different for it to be worth the trouble. Its length is a multiple of
+    /// [`super::ALIGN`].
     pub fn encode(&mut self, chunks: &[Filled<'_>], time_shift: u32) -> Option<&[u8]> {
         let records: usize = chunks.iter().map(|chunk| chunk.records.len()).sum();
         if records > ROOM {

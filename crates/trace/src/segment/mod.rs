@@ -1,10 +1,11 @@
 //! Events after they were recorded: what the host's writer thread makes of full chunks, column by column.
 //!
-//! A *block* holds the events of a few chunks, in the order in which the chunks were filled, and stands for these chunks:
-//! whoever reads both believes the block. Events of one *shape* (kind, verdict, device and all else that hardly
-//! varies) share their columns; what a column holds is told in [`Field`]. An address that the block had before is told by how
-//! many events ago that was, and then its step and owner by the difference to that event. Times lose their lowest bits, which
-//! say less than the reading of a clock takes. Blocks know nothing of each other, so each can be read by itself.
+//! A *block* holds the events of a few chunks, in the order in which the chunks were filled, and stands for these
+//! chunks: whoever reads both believes the block. Events of one *shape* (kind, verdict, device and all else that hardly
+//! varies) share their columns; what a column holds is told in [`Field`]. An address that the block had before is told
+//! by how many events ago that was, and then its step and owner by the difference to that event. Times lose their
+//! lowest bits, which say less than the reading of a clock takes. Blocks know nothing of each other, so each can be
+//! read by itself.
 //!
 //! The columns are frames of reference with exceptions, after PFOR (Zukowski et al., "Super-Scalar RAM-CPU Cache
 //! Compression", 2006); see [`column`].
@@ -159,8 +160,8 @@ enum Field {
 /// How many columns a shape has.
 const FIELDS: usize = 9;
 
-/// How many of their lowest bits times lose: sixteen nanoseconds are less than the reading of a clock takes, and so are ticks
-/// that take no longer at two thousand million of them a second.
+/// How many of their lowest bits times lose: sixteen nanoseconds are less than the reading of a clock takes, and so are
+/// ticks that take no longer at two thousand million of them a second.
 #[must_use]
 pub const fn lost_time_bits(is_ticking: bool) -> u32 {
     if is_ticking { 5 } else { 4 }
