@@ -10,11 +10,10 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <time.h>
+
+#include "figures.h"
 
 #define APART __attribute__((noinline, noclone))
 #define HERE __asm__ volatile("" ::: "memory")
@@ -173,12 +172,6 @@ APART static void *taker(void *number) {
   return NULL;
 }
 
-static uint64_t clock_ns(clockid_t clock) {
-  struct timespec time;
-  clock_gettime(clock, &time);
-  return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
-}
-
 int main(int count, char **arguments) {
   if (count < 3)
     return 2;
@@ -195,16 +188,12 @@ int main(int count, char **arguments) {
       return 1;
   }
   while (atomic_load(&ready) < threads) sched_yield();
-  uint64_t wall = clock_ns(CLOCK_MONOTONIC), processor = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+  struct figures loop = measure();
   atomic_store(&started, 1);
   for (int thread = 0; thread < threads; thread++)
     pthread_join(all[thread], NULL);
-  wall = clock_ns(CLOCK_MONOTONIC) - wall;
-  processor = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - processor;
-  struct rusage usage;
-  getrusage(RUSAGE_SELF, &usage);
+  loop = since(loop);
   uint64_t events = 2 * (uint64_t)pairs * (uint64_t)(is_cross ? threads / 2 : threads);
-  printf("events=%llu wall_ns=%llu cpu_ns=%llu peak_kib=%ld\n", (unsigned long long)events, (unsigned long long)wall,
-     (unsigned long long)processor, usage.ru_maxrss);
+  print_figures(events, loop);
   return 0;
 }

@@ -8,10 +8,9 @@
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
-#include <time.h>
+
+#include "figures.h"
 
 #define APART __attribute__((noinline, noclone))
 #define HERE __asm__ volatile("" ::: "memory")
@@ -102,12 +101,6 @@ APART static void *churn(void *number) {
   return NULL;
 }
 
-static uint64_t clock_ns(clockid_t clock) {
-  struct timespec time;
-  clock_gettime(clock, &time);
-  return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
-}
-
 int main(int count, char **arguments) {
   if (count < 6) return 2;
   int threads = atoi(arguments[1]);
@@ -127,14 +120,10 @@ int main(int count, char **arguments) {
   for (uintptr_t thread = 0; thread < (uintptr_t)threads; thread++)
     if (pthread_create(&all[thread], NULL, churn, (void *)thread) != 0) return 1;
   pthread_barrier_wait(&filled);
-  uint64_t wall = clock_ns(CLOCK_MONOTONIC), processor = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+  struct figures loop = measure();
   pthread_barrier_wait(&done);
-  wall = clock_ns(CLOCK_MONOTONIC) - wall;
-  processor = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - processor;
+  loop = since(loop);
   for (int thread = 0; thread < threads; thread++) pthread_join(all[thread], NULL);
-  struct rusage usage;
-  getrusage(RUSAGE_SELF, &usage);
-  printf("events=%llu wall_ns=%llu cpu_ns=%llu peak_kib=%ld\n", (unsigned long long)(2 * pairs * (uint64_t)threads),
-         (unsigned long long)wall, (unsigned long long)processor, usage.ru_maxrss);
+  print_figures(2 * pairs * (uint64_t)threads, loop);
   return 0;
 }

@@ -34,8 +34,9 @@ pub fn start() {
 #[must_use]
 pub fn anchor() -> Anchor {
     if !machine::is_ticking() {
-        // The counter may be forbidden.
-        return Anchor::default();
+        // The counter may be forbidden. Readers see by the time that somebody is writing.
+        let ns = sys::monotonic_ns();
+        return Anchor { ticks: 0, ns };
     }
     let pair = || {
         let before = machine::ticks();
@@ -58,6 +59,8 @@ mod machine {
     use std::sync::atomic::AtomicU8;
     use std::sync::atomic::Ordering;
 
+    use crate::sys;
+
     const UNDECIDED: u8 = 0;
     const TICKS: u8 = 1;
     const NANOSECONDS: u8 = 2;
@@ -78,7 +81,11 @@ mod machine {
         if DECISION.load(Ordering::Relaxed) != UNDECIDED {
             return;
         }
-        let is_usable = is_invariant() && is_permitted() && is_trusted();
+        let is_permitted = is_permitted();
+        if !is_permitted {
+            sys::ask_kernel_for_time();
+        }
+        let is_usable = is_permitted && is_invariant() && is_trusted();
         let decision = if is_usable { TICKS } else { NANOSECONDS };
         // Of threads that come at once the first one decides: there may be events already.
         let _ =
@@ -91,7 +98,8 @@ mod machine {
         __cpuid(0x8000_0000).eax >= LEAF && __cpuid(LEAF).edx & (1 << 8) != 0
     }
 
-    /// A process can have itself killed for reading the counter.
+    /// A process can have itself killed for reading the counter. One that forbids it only after this was asked is not
+    /// helped.
     fn is_permitted() -> bool {
         let mut state = 0_i32;
         // SAFETY: prctl writes one int to the place.

@@ -1,13 +1,13 @@
 //! A lock-free, insert-only index: from a hash to the number of an item that lies in an arena.
 //!
 //! What the shim must find again goes through this one structure: views, stacks, Python functions, modules. (Addresses
-//! and owners lie in their tables themselves, see `ledger/lines.rs`, which are built alike.) A slot is one word, `fingerprint << 32 | item + 1`. Slots stand in lines
-//! of one cache line, lines in levels, each larger than the one before. A key has one line in every level, and many
-//! in the last; an insert takes the first free slot of the first line that has one. Slots are never emptied, so a line
-//! with a free slot ends a search: the key is in no later line.
+//! and owners lie in their tables themselves, see `ledger/lines.rs`, which are built alike.) A slot is one word,
+//! `fingerprint << 32 | item + 1`. Slots stand in lines of one cache line, lines in levels, each larger than the one
+//! before. A key has one line in every level, and many in the last; an insert takes the first free slot of the first
+//! line that has one. Slots are never emptied, so a line with a free slot ends a search: the key is in no later line.
 //!
-//! **Architecture Invariant:** no lock, no wait for another thread, no allocation. What an item is, the caller
-//! knows; it has filled the item before it offers it here.
+//! **Architecture Invariant:** no lock, no wait for another thread, no allocation. What an item is, the caller knows;
+//! it has filled the item before it offers it here.
 
 #[cfg(not(loom))]
 use std::ptr::NonNull;

@@ -80,9 +80,10 @@ mod tls;
 #[cfg(not(loom))]
 pub use hook::summary_at_exit;
 
-/// Prepares for the host, without a file, a thread or a word: when the shared library is loaded, or at the first
-/// event when that comes earlier. The dynamic linker runs the constructors of libraries that do not know each other in
-/// an order of its own, so somebody else's may well free a buffer before ours has run.
+/// Prepares for the host, without a file, a thread or a word unless there is something to hook in it: when the shared
+/// library is loaded, or at the first event when that comes earlier. The dynamic linker runs the constructors of
+/// libraries that do not know each other in an order of its own, so somebody else's may well free a buffer before ours
+/// has run.
 #[cfg(not(loom))]
 pub fn start() {
     static BEGUN: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);

@@ -1,7 +1,7 @@
 //! What there is once per process: the ledger, and the trace that is being written.
 //!
-//! Both are made at the first event and never before: a process that has none is left alone, without a file, a thread
-//! or a word, unless what was hooked was in it and has to be told of when it exits. A forked child is noticed by a page
+//! Both are made at the first event, or when the library is loaded where a function of an adapter is there already: a
+//! process that has neither is left alone, without a file, a thread or a word. A forked child is noticed by a page
 //! that the kernel wipes in it; it keeps the ledger, as its private copy, and begins a trace of its own.
 //!
 //! Threads whose first events meet do not make two traces: one makes it, and the others look at it being made for a few

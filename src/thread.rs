@@ -32,6 +32,7 @@ use crate::tls;
 use crate::tls::Slot;
 
 pub use self::seats::Seat;
+pub use self::seats::has_ended;
 
 /// The slot says: outside.
 const OUTSIDE: usize = 0;

@@ -9,6 +9,7 @@ use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
+use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
 use std::thread;
@@ -34,6 +35,20 @@ fn churn(scratch: &Scratch) -> PathBuf {
 fn read(trace: &Path) -> Trace<FileEvents> {
     let file = File::open(trace).expect("the trace is there");
     read_file(file).expect("it is one")
+}
+
+/// Starts a host under whofreed, and returns when so much is on record that some of it is compressed.
+fn record_in_background(trace: &Path, host: &Path, arguments: &[&str]) -> Child {
+    let mut command = Command::new(common::cli());
+    command.args(["run", "--adapters", "libc", "--report", "/dev/null"]);
+    command.arg("--trace").arg(trace).arg("--").arg(host);
+    command.args(arguments);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let run = command.spawn().expect("the launcher starts");
+    while std::fs::metadata(trace).map_or(0, |trace| trace.len()) < 4 << 20 {
+        thread::sleep(Duration::from_millis(1));
+    }
+    run
 }
 
 /// The numbers of events at each address have no gap, and none comes twice. Returns how many events there are.
@@ -95,25 +110,7 @@ fn a_host_that_is_killed_while_its_events_are_compressed_has_each_of_them_once()
     let mut compressed = 0;
     for round in 0..rounds {
         let trace = scratch.file(&format!("killed-{round}.wft"));
-        let mut command = Command::new(common::cli());
-        command.args([
-            "run",
-            "--adapters",
-            "libc",
-            "--report",
-            "/dev/null",
-            "--trace",
-        ]);
-        command
-            .arg(&trace)
-            .arg("--")
-            .arg(&host)
-            .args(["3", "100000000"]);
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        let mut run = command.spawn().expect("the launcher starts");
-        while std::fs::metadata(&trace).map_or(0, |trace| trace.len()) < 4 << 20 {
-            thread::sleep(Duration::from_millis(1));
-        }
+        let mut run = record_in_background(&trace, &host, &["3", "100000000"]);
         thread::sleep(Duration::from_micros(37_003 * round % 150_000));
         let pid = read(&trace).process.pid;
         // SAFETY: the process is the host that the launcher waits for, so its number is nobody else's.
@@ -138,25 +135,7 @@ fn a_trace_that_is_read_while_its_host_records_has_no_event_twice() {
     let scratch = Scratch::new("compressed-live");
     let host = churn(&scratch);
     let trace = scratch.file("live.wft");
-    let mut command = Command::new(common::cli());
-    command.args([
-        "run",
-        "--adapters",
-        "libc",
-        "--report",
-        "/dev/null",
-        "--trace",
-    ]);
-    command
-        .arg(&trace)
-        .arg("--")
-        .arg(&host)
-        .args(["2", "300000"]);
-    command.stdout(Stdio::null()).stderr(Stdio::null());
-    let mut run = command.spawn().expect("the launcher starts");
-    while std::fs::metadata(&trace).map_or(0, |trace| trace.len()) < 4 << 20 {
-        thread::sleep(Duration::from_millis(1));
-    }
+    let mut run = record_in_background(&trace, &host, &["2", "300000"]);
     let (mut before, mut most_gaps) = (0, 0);
     while run.try_wait().expect("it can be asked").is_none() {
         let live = read(&trace);
@@ -247,22 +226,4 @@ fn children_that_are_forked_in_the_middle_of_an_event_leave_the_parents_trace_al
     let truth = tracked.run.expect_code(0).truth();
     assert!(number(&truth, &["forks"]) > 10, "{truth}");
     assert_eq!(check_steps(&read(&tracked.trace)), 400_000);
-}
-
-#[test]
-fn a_host_whose_last_thread_has_ended_ends() {
-    let scratch = Scratch::new("last-thread");
-    let host = Host::c("c_tests/last_thread.c").compile(&scratch, "host");
-    let mut command = Command::new("timeout");
-    command.args([
-        "60",
-        common::cli().to_str().expect("a path"),
-        "run",
-        "--trace",
-    ]);
-    command.arg(scratch.file("last.wft")).arg("--").arg(&host);
-    common::run(&mut command).expect_code(0);
-    // Linked, without a launcher.
-    let mut command = Command::new("timeout");
-    common::run(command.arg("60").arg(&host)).expect_code(0);
 }

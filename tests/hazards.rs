@@ -203,3 +203,31 @@ fn children_are_left_alone_when_asked() {
     assert!(run.stdout.contains("left: []"), "{}", run.stdout);
     assert!(!Path::new(&scratch.file("t.wft")).exists());
 }
+
+#[test]
+fn a_host_whose_last_thread_has_ended_ends() {
+    let scratch = Scratch::new("last-thread");
+    let host = Host::c("c_tests/last_thread.c").compile(&scratch, "host");
+    let mut command = Command::new("timeout");
+    command.args([
+        "60",
+        common::cli().to_str().expect("a path"),
+        "run",
+        "--trace",
+    ]);
+    command.arg(scratch.file("last.wft")).arg("--").arg(&host);
+    common::run(&mut command).expect_code(0);
+    // Linked, without a launcher.
+    let mut command = Command::new("timeout");
+    common::run(command.arg("60").arg(&host)).expect_code(0);
+}
+
+#[test]
+fn a_host_that_may_not_read_the_processors_counter_is_recorded() {
+    let scratch = Scratch::new("no-counter");
+    let host = Host::c("c_tests/no_counter.c").compile(&scratch, "host");
+    let tracked = common::track(&scratch, &[], &host, &[""; 0]);
+    tracked.run.expect_code(0);
+    assert_eq!(total(&tracked.report, "allocations"), 5000);
+    assert_eq!(total(&tracked.report, "excess"), 1);
+}

@@ -1,14 +1,14 @@
 //! One atomic transition for a state that may be larger than a word.
 //!
 //! A cell is one word. A state that is small enough lies in it ([`Small`]), with its step, so that no two moments look
-//! alike. Any other lies in a record of atomic words, and the cell is `version << 32 | record`. Who changes the
-//! state reads it, writes a new record where it needs one, which nobody else knows yet, and swings the cell by compare and
-//! exchange. Whoever loses starts again. The old record belongs to the winner, who may use it again at once: a
-//! reader that still looks at it reads nonsense, but then the cell has moved on, its exchange fails, and the
-//! nonsense is thrown away.
+//! alike. Any other lies in a record of atomic words, and the cell is `version << 32 | record`. Who changes the state
+//! reads it, writes a new record where it needs one, which nobody else knows yet, and swings the cell by compare and
+//! exchange. Whoever loses starts again. The old record belongs to the winner, who may use it again at once: a reader
+//! that still looks at it reads nonsense, but then the cell has moved on, its exchange fails, and the nonsense is
+//! thrown away.
 //!
-//! **Architecture Invariant:** the exchange is the one moment at which an event happens; it alone decides
-//! between racing frees and numbers the events of an address.
+//! **Architecture Invariant:** the exchange is the one moment at which an event happens; it alone decides between
+//! racing frees and numbers the events of an address.
 
 use crate::primitive::AtomicU64;
 use crate::primitive::Ordering;

@@ -2,8 +2,8 @@
 //!
 //! Entries stand in lines of one cache line, lines in levels, each larger than the one before. A key has a few lines in
 //! every level, and many in the last; a new key takes the first free entry of the first line that has one. So a line
-//! with a free entry ends a search: the key is in no later line. A search may begin anywhere, since a key that is found is
-//! the one, wherever that was; only its absence must be shown from the beginning.
+//! with a free entry ends a search: the key is in no later line. A search may begin anywhere, since a key that is found
+//! is the one, wherever that was; only its absence must be shown from the beginning.
 //!
 //! **Architecture Invariant:** no lock, no wait for another thread, no allocation. What lies beside a key is valid as
 //! zeros, so a claimed entry is whole at once.

@@ -1,12 +1,13 @@
 //! The ledger stop of an event's way: who holds which address now, and so the verdict of every event.
 //!
-//! A table of addresses, each with the state machine of `whofreed_lifecycle` behind one atomic cell; a table of
-//! views; a table of owners, which knows where each one held buffers last; the number of resets of each device
-//! so far. An event of nobody's, or at an address with one owner, reads and writes one cache line ([`small`]). All of it is private memory, so that a forked child inherits it.
+//! A table of addresses, each with the state machine of `whofreed_lifecycle` behind one atomic cell; a table of views;
+//! a table of owners, which knows where each one held buffers last; the number of resets of each device so far. An
+//! event of nobody's, or at an address with one owner, reads and writes one cache line ([`small`]). All of it is
+//! private memory, so that a forked child inherits it.
 //!
-//! **Architecture Invariant:** no lock, no system call, no allocation. A table at its bound refuses new keys;
-//! the event then goes on without a verdict of ours, and is counted. At an address where an event was lost, nobody is
-//! accused any more.
+//! **Architecture Invariant:** no lock, no system call, no allocation. A table at its bound refuses new keys; the event
+//! then goes on without a verdict of ours, and is counted. At an address where an event was lost, nobody is accused any
+//! more.
 
 mod apply;
 #[cfg(test)]

@@ -1,10 +1,35 @@
 //! The end of a host whose threads have all ended without an `exit`: our own thread must not keep it alive.
 //!
-//! The C library ends a process when its last thread ends, and the kernel too; the writer thread is one more. So it
-//! looks from time to time whether it is the only one left, and then does what would have happened.
+//! The C library ends a process when its last thread ends, and the kernel too; the writer thread is one more. So when a
+//! thread that had events has ended, it looks a few times whether it is the only one left, and then does what would
+//! have happened. Not always: a host may have forbidden itself to open files.
 
 use std::fs::File;
 use std::io::Read;
+
+use crate::thread;
+
+/// How often it is looked after the end of a thread, which tells of it a little before.
+const LOOKS: u32 = 3;
+
+/// What the writer thread keeps of that.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    looks_left: u32,
+}
+
+impl Watch {
+    /// Ends the process where no thread of the host's is left.
+    pub(super) fn look(&mut self) {
+        if thread::has_ended() {
+            self.looks_left = LOOKS;
+        }
+        if self.looks_left > 0 {
+            self.looks_left -= 1;
+            end_if_alone();
+        }
+    }
+}
 
 /// What of a process's `stat` is of interest (proc_pid_stat(5)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,8 +41,7 @@ struct Stat {
     exit: i32,
 }
 
-/// Ends the process where no thread of the host's is left.
-pub(super) fn end_if_alone() {
+fn end_if_alone() {
     let mut bytes = [0; 1024];
     let read = File::open("/proc/self/stat").and_then(|mut file| file.read(&mut bytes));
     let Some(stat) = read.ok().and_then(|len| stat_of(&bytes[..len])) else {

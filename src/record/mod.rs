@@ -1,8 +1,8 @@
 //! The record stop of an event's way: from a thread's hands into a mapping that outlives the process.
 //!
-//! A [`Recorder`] is one trace. Threads write to `chunks` of their own by a [`pen`]; full ones are sealed. The
-//! writer thread ([`writer`]) makes chunks ahead of need and compresses the sealed ones ([`compress`]), which are used
-//! again then; where there is none, as in a child forked behind our back, a thread makes its own, and they stay as they are.
+//! A [`Recorder`] is one trace. Threads write to `chunks` of their own by a [`pen`]; full ones are sealed. The writer
+//! thread ([`writer`]) makes chunks ahead of need and compresses the sealed ones ([`compress`]), which are used again
+//! then; where there is none, as in a child forked behind our back, a thread makes its own, and they stay as they are.
 //!
 //! **Architecture Invariant:** nothing is lost silently. What cannot be written is counted in the trace's header.
 

@@ -19,7 +19,7 @@ use crossbeam_channel::Sender;
 use once_cell::race::OnceBox;
 
 use crate::record::Recorder;
-use crate::record::alone;
+use crate::record::alone::Watch;
 use crate::record::compress::Compressor;
 use crate::record::dump;
 use crate::record::dump::ExcessNote;
@@ -174,6 +174,7 @@ extern "C" fn thread_main(recorder: *mut c_void) -> *mut c_void {
 fn run(recorder: &'static Recorder, receiver: &Receiver<Message>) -> ! {
     let mut rounds_without_work = 0_u32;
     let mut compressor = Compressor::default();
+    let mut watch = Watch::default();
     loop {
         recorder.tell_clocks();
         compressor.prepare(recorder);
@@ -194,7 +195,7 @@ fn run(recorder: &'static Recorder, receiver: &Receiver<Message>) -> ! {
         };
         let is_idle = rounds_without_work > ROUNDS_TO_IDLE;
         if is_idle && rounds_without_work.is_multiple_of(ROUNDS_TO_LOOK) {
-            alone::end_if_alone();
+            watch.look();
         }
         std::thread::sleep(if is_idle { IDLE_PAUSE } else { BUSY_PAUSE });
     }

@@ -4,8 +4,8 @@
 //! What a return address means changes when a library is unloaded. A number is from one epoch
 //! ([`unwind::rules`](super::unwind::rules)); in a later one the stack is named anew, once, and keeps its entry.
 //!
-//! **Architecture Invariant:** no lock, no allocation; entries are written before they are offered to the index, and only
-//! the number of an entry changes afterwards, which is one word.
+//! **Architecture Invariant:** no lock, no allocation; entries are written before they are offered to the index, and
+//! only the number of an entry changes afterwards, which is one word.
 
 use std::cell::Cell;
 use std::ptr::NonNull;

@@ -41,6 +41,14 @@ static SEATS: AtomicPtr<Seat> = AtomicPtr::new(ptr::null_mut());
 /// The key whose destructor gives a thread's state back, plus one; 0 before [`start`].
 static EXIT_KEY: AtomicU32 = AtomicU32::new(0);
 
+/// A thread that had a seat is ending, or has ended.
+static HAS_ENDED: AtomicBool = AtomicBool::new(false);
+
+/// Whether a thread that had events has come to its end since this was asked last.
+pub fn has_ended() -> bool {
+    HAS_ENDED.swap(false, Ordering::Relaxed)
+}
+
 /// All of them, those that nobody has borrowed included.
 pub(super) fn all_seats() -> impl Iterator<Item = &'static Seat> {
     let mut next = SEATS.load(Ordering::Acquire);
@@ -111,6 +119,7 @@ fn adopt(seat: &'static Seat, is_first: bool) {
 unsafe extern "C" fn give_back(_seat: *mut libc::c_void) {
     tls::slot().ending.set(1);
     give_seats_back();
+    HAS_ENDED.store(true, Ordering::Relaxed);
 }
 
 #[cold]

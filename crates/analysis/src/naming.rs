@@ -80,11 +80,11 @@ impl<'a> Known<'a> {
     }
 }
 
-/// Which site of each guilty chain names it: the innermost, or where innocent chains pass through that one
-/// too, the first further out that tells the guilty chain from all of them. Where none does, the innermost.
+/// Which site of each guilty chain names it: the innermost, or where innocent chains pass through that one too, the
+/// first further out that tells the guilty chain from all of them. Where none does, the innermost.
 ///
-/// A chain that is both innocent and guilty is no reason to go outward: nothing further out can part it. Nor is it for the
-/// chains beside it, where they differ no more than by chance.
+/// A chain that is both innocent and guilty is no reason to go outward: nothing further out can part it. Nor is it for
+/// the chains beside it, where they differ no more than by chance.
 pub(crate) fn naming(sites: &Sites<'_>, known: &Known<'_>) -> HashMap<ChainId, SiteId> {
     let noise = known.noise;
     let mut tree = Tree::new(sites, known);
@@ -238,8 +238,8 @@ impl<'a> Tree<'a> {
         if is_helper { HELPER } else { 0.0 }
     }
 
-    /// Whether the innermost sites `prefix` are right and wrong by turns, and no way to get there is to be told from the
-    /// others: then one that has only been right so far, or only wrong, has been so by chance.
+    /// Whether the innermost sites `prefix` are right and wrong by turns, and no way to get there is to be told from
+    /// the others: then one that has only been right so far, or only wrong, has been so by chance.
     fn is_one(&mut self, prefix: &[SiteId]) -> bool {
         let Some(node) = self.nodes.get(prefix) else {
             return false;
@@ -271,8 +271,8 @@ impl<'a> Tree<'a> {
         NAME + self.surcharge(prefix) + self.told(prefix)
     }
 
-    /// What it takes to tell the guilty ones of a culprit: it is wrong on all ways equally often, or on some as often as it
-    /// will, and where it has never been wrong that is by chance.
+    /// What it takes to tell the guilty ones of a culprit: it is wrong on all ways equally often, or on some as often
+    /// as it will, and where it has never been wrong that is by chance.
     fn told(&mut self, prefix: &mut Vec<SiteId>) -> f64 {
         let node = &self.nodes[prefix.as_slice()];
         if let Some(told) = node.told {
@@ -365,8 +365,8 @@ impl Frees {
         if self.guilty > 0.0 { self.told() } else { 0.0 }
     }
 
-    /// What it takes to tell which of the frees are the guilty ones, in nats, when all shares of guilty ones are equally
-    /// likely beforehand: ln((n + 1) C(n, k)).
+    /// What it takes to tell which of the frees are the guilty ones, in nats, when all shares of guilty ones are
+    /// equally likely beforehand: ln((n + 1) C(n, k)).
     fn told(&self) -> f64 {
         let all = self.guilty + self.innocent;
         let choices = ln_factorial(all) - ln_factorial(self.guilty) - ln_factorial(self.innocent);

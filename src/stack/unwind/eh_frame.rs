@@ -1,4 +1,5 @@
-//! Makes the rule for an address from what the compiler left in the loaded object (`.eh_frame`, found by `.eh_frame_hdr`).
+//! Makes the rule for an address from what the compiler left in the loaded object (`.eh_frame`, found by
+//! `.eh_frame_hdr`).
 //!
 //! The format is that of the Linux Standard Base (Core, 10.6) over DWARF 5's call frame information (6.4); `gimli`
 //! reads it. Nothing is allocated: rows are made on the stack.

@@ -9,8 +9,8 @@ use std::collections::VecDeque;
 pub(super) struct Debts(VecDeque<Option<usize>>);
 
 impl Debts {
-    /// The surplus free that is charged with this free, where this one is excessive: itself, or the one whose debt it pays.
-    /// `surplus` is itself where the labels call it surplus.
+    /// The surplus free that is charged with this free, where this one is excessive: itself, or the one whose debt it
+    /// pays. `surplus` is itself where the labels call it surplus.
     pub(super) fn charged(
         &mut self,
         is_excess: bool,

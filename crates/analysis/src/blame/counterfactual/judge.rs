@@ -23,7 +23,8 @@ const FEW_OF_SEVERAL: f64 = 100.0;
 /// and this many where somebody else could have done each of them.
 const FEW: f64 = 20.0;
 
-/// So few surplus frees, for each of another, may be no more than its traces: where it is not known who that other one is,
+/// So few surplus frees, for each of another, may be no more than its traces: where it is not known who that other one
+/// is,
 const BESIDE_OPEN: f64 = 0.5;
 /// where it is,
 const BESIDE_SURE: f64 = 0.15;
@@ -72,8 +73,8 @@ pub(super) fn judge(problem: &Problem, solution: &Solution) -> Vec<(u32, Sentenc
     sentences
 }
 
-/// What is to be said of an accused before everybody near it is heard: `instead` of it others may have done it, and it has
-/// these `rivals`, or too many of them where there are none.
+/// What is to be said of an accused before everybody near it is heard: `instead` of it others may have done it, and it
+/// has these `rivals`, or too many of them where there are none.
 fn sentence(
     problem: &Problem,
     counts: &Counts,

@@ -21,8 +21,8 @@ use crate::sites::Sites;
 
 /// Stacks that do not differ so far in are taken for the same.
 const MOST_DEPTH: usize = 64;
-/// A site through which so many excess frees came that nobody is accused of may be at fault itself: then it is named, and
-/// nobody who called it.
+/// A site through which so many excess frees came that nobody is accused of may be at fault itself: then it is named,
+/// and nobody who called it.
 const UNEXPLAINED: u64 = 3;
 /// What is called from no more sites may be right and wrong by turns, and by chance have been only right when called
 /// from one of them: where somebody else may have done it as well, who called it is not named without it.
@@ -155,9 +155,9 @@ impl<'a> Names<'a> {
         next.collect::<BTreeSet<_>>().len()
     }
 
-    /// The name of a whole group, apart from the others `named` with it, from which its innermost `depth` sites tell it,
-    /// and from the innocent. It lies no further out than what names the guilty chain by all frees: a site that is right
-    /// and wrong by turns may have been only right on some ways, and these are no reason to name who called it.
+    /// The name of a whole group, apart from the others `named` with it, from which its innermost `depth` sites tell
+    /// it, and from the innocent. It lies no further out than what names the guilty chain by all frees: a site that is
+    /// right and wrong by turns may have been only right on some ways, and these are no reason to name who called it.
     fn of_group(&self, group: u32, (depth, named): (usize, &[u32])) -> SiteId {
         let (problem, sites) = (self.problem, self.sites);
         let chains = &problem.chains[group as usize];

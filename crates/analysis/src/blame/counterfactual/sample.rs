@@ -45,8 +45,8 @@ pub(super) fn sample<'a>(text: &Text<'a>, sites: &Sites<'_>) -> Vec<Sampled<'a>>
     sampled.collect()
 }
 
-/// Which of rows with these looks and lengths stand for all, and for how many each: so many tokens, if there are not too few of
-/// those that look alike.
+/// Which of rows with these looks and lengths stand for all, and for how many each: so many tokens, if there are not
+/// too few of those that look alike.
 fn choose<L: Ord>(rows: &[(L, usize)], most_tokens: usize) -> Vec<(usize, f64)> {
     let mut alike: BTreeMap<&L, (usize, usize)> = BTreeMap::new();
     for (looks, row_len) in rows {
