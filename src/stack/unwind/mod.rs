@@ -14,8 +14,10 @@
 //! - [`rule`]: what the compiler says about a return address, in one word.
 //! - [`eh_frame`], [`row`]: make that word from the tables in the loaded object.
 //! - [`rules`], [`entries`]: those words by return address, for all threads.
+//! - [`changes`]: the same, as the thread met them at their places in its stack.
 //! - [`remembered`]: the frames of the thread's last stack, and how they are brought up to date.
 
+mod changes;
 mod eh_frame;
 pub mod entries;
 mod remembered;

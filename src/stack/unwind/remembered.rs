@@ -8,6 +8,8 @@
 use std::ptr::with_exposed_provenance;
 
 use super::Start;
+use super::changes::Changes;
+use super::changes::hash_at;
 use super::eh_frame::interrupted;
 use super::rule::Kind;
 use super::rule::Rule;
@@ -38,6 +40,9 @@ pub struct Remembered {
     /// The frame pointer, where the rule goes by it.
     frame_pointers: [usize; MAX_FRAMES],
     hashes: [u64; MAX_FRAMES],
+    /// No frame from this one on needs more than its own place to lead on ([`Rule::leads_by_itself`]).
+    lead_from: usize,
+    changes: Changes,
     /// Frames that have just been unwound, the innermost first.
     fresh: [Fresh; MAX_FRAMES],
 }
@@ -79,14 +84,6 @@ unsafe fn word(address: usize) -> usize {
     // SAFETY: the caller's promise. Another thread may write there, whose stack this is not; the word is read in one
     // piece.
     unsafe { with_exposed_provenance::<usize>(address).read_volatile() }
-}
-
-/// The hash of a return address at its place from the outermost.
-#[inline]
-fn hash_at(address: usize, index: usize) -> u64 {
-    let keyed = address as u64 ^ (index as u64).wrapping_mul(0xd1b5_4a32_d192_ed03);
-    let product = u128::from(keyed) * 0x9e37_79b9_7f4a_7c15;
-    product as u64 ^ ((product >> 64) as u64).wrapping_mul(0xa24b_aed4_963e_e407)
 }
 
 /// Where the frame further out has its return address, and where the caller's frame pointer was saved: 0 where it was
@@ -131,6 +128,7 @@ impl Remembered {
     /// Nothing is remembered any more: another thread begins here, or somebody has jumped out of the middle.
     pub fn forget(&mut self) {
         self.len = 0;
+        self.lead_from = 0;
         self.hash = 0;
         self.is_spent = false;
         self.is_cut = false;
@@ -175,40 +173,74 @@ impl Remembered {
             self.hash = self.hash.wrapping_sub(self.hashes[known]);
         }
         self.len = known;
+        self.lead_from = self.lead_from.min(known);
         // Frames from here on inward are right.
         let mut right = known;
         if known == 0 || self.slots[known - 1] != start.slot {
             // SAFETY: the caller's promise.
             right = unsafe { self.unwind(known, start)? };
         }
-        while right > 0 {
-            let index = right - 1;
-            let slot = self.slots[index];
-            // SAFETY: every frame further in is right, so that a full unwind would read this as well.
-            let address = unsafe { word(slot) };
-            if address == self.addresses[index] {
-                let rule = self.rules[index];
-                // SAFETY: as above.
-                if rule.leads_by_itself() || unsafe { self.leads_on(index, rule, start) } {
-                    right = index;
-                    continue;
-                }
-            } else if index > 0 && address != 0 {
-                let rule = rules::find(address);
-                if rule.kind() == Kind::StackPointer {
-                    // SAFETY: such a step reads nothing.
-                    let (next, saved_at) = unsafe { step(rule, slot, 0) };
-                    if next == self.slots[index - 1] {
-                        self.replace(index, address, rule, saved_at);
-                        right = index;
-                        continue;
-                    }
-                }
+        loop {
+            // SAFETY: the frames from `right` on are.
+            right -= unsafe { self.unchanged(right) };
+            if right == 0 {
+                return Some(());
             }
             // SAFETY: as above.
-            right = unsafe { self.unwind(right, Start { slot, ..start })? };
+            if right > self.lead_from && unsafe { self.replace(right - 1) } {
+                right -= 1;
+                continue;
+            }
+            // SAFETY: the frames from `right` on are.
+            right = unsafe { self.update_one(right, start)? };
         }
-        Some(())
+    }
+
+    /// How many frames before `right`, one behind the other, hold what they held, of those that lead on by themselves.
+    ///
+    /// # Safety
+    /// Those from `right` on are right.
+    #[inline]
+    unsafe fn unchanged(&self, right: usize) -> usize {
+        let lead = self.lead_from..right.max(self.lead_from);
+        let (Some(slots), Some(addresses)) =
+            (self.slots.get(lead.clone()), self.addresses.get(lead))
+        else {
+            return 0;
+        };
+        // SAFETY: every frame further in is right, so that a full unwind would read the word as well.
+        let holds = |(slot, address): &(&usize, &usize)| unsafe { word(**slot) == **address };
+        slots.iter().zip(addresses).rev().take_while(holds).count()
+    }
+
+    /// Makes the frame before `right` right. Returns from which one on all are then.
+    ///
+    /// # Safety
+    /// Those from `right` on are, and `start` is as for [`Remembered::capture`].
+    #[inline]
+    unsafe fn update_one(&mut self, right: usize, start: Start) -> Option<usize> {
+        let index = right - 1;
+        let slot = self.slots[index];
+        // SAFETY: every frame further in is right, so that a full unwind would read this as well.
+        let address = unsafe { word(slot) };
+        if address == self.addresses[index] {
+            let rule = self.rules[index];
+            if rule.leads_by_itself() {
+                if right == self.lead_from {
+                    self.lead_from = index;
+                }
+                return Some(index);
+            }
+            // SAFETY: as above.
+            if unsafe { self.leads_on(index, rule, start) } {
+                return Some(index);
+            }
+        // SAFETY: as above.
+        } else if unsafe { self.replace(index) } {
+            return Some(index);
+        }
+        // SAFETY: as above.
+        unsafe { self.unwind(right, Start { slot, ..start }) }
     }
 
     /// The frame pointer of the frame before the one `right`, where the frames from that on are right: the innermost of
@@ -247,16 +279,32 @@ impl Remembered {
         }
     }
 
-    fn replace(&mut self, index: usize, address: usize, rule: Rule, saved_at: usize) {
+    /// Puts the frame that is now at a number in the place of the remembered one, if it leads on to the same place by
+    /// itself.
+    ///
+    /// # Safety
+    /// Every frame further in is right.
+    #[inline]
+    unsafe fn replace(&mut self, index: usize) -> bool {
+        if index == 0 {
+            return false;
+        }
+        let slot = self.slots[index];
+        // SAFETY: a full unwind would read this as well.
+        let address = unsafe { word(slot) };
+        let change = self.changes.of(address, index, self.epoch);
+        if !change.leads(slot, self.slots[index - 1]) {
+            return false;
+        }
         self.addresses[index] = address;
-        self.rules[index] = rule;
-        self.saved_at[index] = saved_at;
-        let hash = hash_at(address, index);
+        self.rules[index] = change.rule;
+        self.saved_at[index] = change.saved_at(slot);
         self.hash = self
             .hash
-            .wrapping_add(hash)
+            .wrapping_add(change.hash)
             .wrapping_sub(self.hashes[index]);
-        self.hashes[index] = hash;
+        self.hashes[index] = change.hash;
+        true
     }
 
     /// Unwinds by rules from the slot of `start` until a remembered slot further out than the frame `right` is met, or
@@ -396,7 +444,13 @@ impl Remembered {
                 self.hash = self.hash.wrapping_add(self.hashes[index]);
             }
         }
+        if self.lead_from > met {
+            self.lead_from = self.len;
+        }
         for (index, frame) in (met..to).zip(self.fresh[..fresh].iter().rev()) {
+            if !frame.rule.leads_by_itself() {
+                self.lead_from = self.lead_from.max(index + 1);
+            }
             self.slots[index] = frame.slot;
             self.addresses[index] = frame.address;
             self.rules[index] = frame.rule;
