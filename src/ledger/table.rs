@@ -230,6 +230,7 @@ impl<E: InTable> Lines for MappedLines<E> {
 }
 
 #[cold]
+#[inline(never)]
 fn more(group: usize, hash: u64) -> Option<u64> {
     (group < MORE_GROUPS).then(|| sys::mix(hash.wrapping_add(group as u64 + 1)))
 }

@@ -17,7 +17,7 @@ pub(super) struct Change {
     pub(super) address: usize,
     pub(super) rule: Rule,
     /// [`hash_at`].
-    pub(super) hash: u64,
+    pub(super) hash: u128,
     /// How far the caller's slot lies from its own; [`NOWHERE`] where that does not depend on it alone.
     next: isize,
     /// How far from its slot the caller's frame pointer was saved; 0 where it was not.
@@ -33,16 +33,19 @@ const WORD: isize = size_of::<usize>() as isize;
 #[repr(C)]
 pub(super) struct Changes([Change; KEPT]);
 
-/// The hash of a return address at its place from the outermost.
+/// The hash of a return address at its place from the outermost: both halves of a product, each laid over by the other.
 #[inline]
-pub(super) fn hash_at(address: usize, index: usize) -> u64 {
+pub(super) fn hash_at(address: usize, index: usize) -> u128 {
     let keyed = address as u64 ^ (index as u64).wrapping_mul(0xd1b5_4a32_d192_ed03);
     let product = u128::from(keyed) * 0x9e37_79b9_7f4a_7c15;
-    product as u64 ^ ((product >> 64) as u64).wrapping_mul(0xa24b_aed4_963e_e407)
+    let (low, high) = (product as u64, (product >> 64) as u64);
+    let first = low ^ high.wrapping_mul(0xa24b_aed4_963e_e407);
+    let second = high ^ low.rotate_left(32).wrapping_mul(0xe703_7ed1_a0b4_28db);
+    u128::from(first) | u128::from(second) << 64
 }
 
 impl Change {
-    fn new(key: u64, address: usize, rule: Rule, hash: u64) -> Self {
+    fn new(key: u64, address: usize, rule: Rule, hash: u128) -> Self {
         let leads = rule.kind() == Kind::StackPointer;
         Self {
             key,

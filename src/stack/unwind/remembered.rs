@@ -26,7 +26,7 @@ const WORD: usize = size_of::<usize>();
 #[repr(C)]
 pub struct Remembered {
     len: usize,
-    hash: u64,
+    hash: u128,
     epoch: u32,
     /// The frames do not do for the next stack: they go through a signal handler, or to another stack.
     is_spent: bool,
@@ -39,7 +39,7 @@ pub struct Remembered {
     saved_at: [usize; MAX_FRAMES],
     /// The frame pointer, where the rule goes by it.
     frame_pointers: [usize; MAX_FRAMES],
-    hashes: [u64; MAX_FRAMES],
+    hashes: [u128; MAX_FRAMES],
     /// No frame from this one on needs more than its own place to lead on ([`Rule::leads_by_itself`]).
     lead_from: usize,
     changes: Changes,
@@ -110,8 +110,9 @@ unsafe fn step(rule: Rule, slot: usize, frame_pointer: usize) -> (usize, usize) 
 }
 
 impl Remembered {
-    /// A hash of the return addresses and their order.
-    pub fn hash(&self) -> u64 {
+    /// A hash of the return addresses and their order: two stacks that have the same one are the same, as good as
+    /// certainly (a million of them differ with all odds but one in 10^26).
+    pub fn hash(&self) -> u128 {
         self.hash
     }
 
