@@ -5,7 +5,6 @@ use whofreed_hooktable::code;
 use whofreed_hooktable::code::MAX_STACK;
 use whofreed_hooktable::code::MAX_TRIES;
 
-use self::short::Operand;
 use super::Frame;
 use super::machine;
 use super::originals;
@@ -15,6 +14,7 @@ mod short;
 
 pub(super) use self::short::Expression;
 pub(super) use self::short::Expressions;
+pub(super) use self::short::Operand;
 
 /// Where nothing that a host points to can be: the null pages, and what the kernel keeps for itself.
 const LOWEST: u64 = 64 * 1024;
@@ -36,6 +36,15 @@ impl Call<'_> {
         match expression {
             Expression::Absent => None,
             Expression::Plain(operand) => self.operand(operand),
+            other => self.value_of_longer(other),
+        }
+    }
+
+    #[inline(never)]
+    fn value_of_longer(&self, expression: Expression) -> Option<u64> {
+        match expression {
+            Expression::Absent => None,
+            Expression::Plain(operand) => self.operand(operand),
             Expression::Constant(constant) => Some(u64::from(constant)),
             Expression::Is {
                 operand,
@@ -52,7 +61,7 @@ impl Call<'_> {
     }
 
     #[inline]
-    fn operand(&self, operand: Operand) -> Option<u64> {
+    pub(super) fn operand(&self, operand: Operand) -> Option<u64> {
         match operand {
             Operand::Argument(number) => self.frame.arguments.get(usize::from(number)).copied(),
             Operand::Result => self.has_returned.then_some(self.frame.result),

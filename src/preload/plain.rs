@@ -14,6 +14,7 @@ use super::engine;
 use super::expression::Call;
 use super::expression::Expression;
 use super::expression::Expressions;
+use super::expression::Operand;
 use super::originals;
 use super::session::Forward;
 use super::session::Session;
@@ -33,6 +34,56 @@ pub(super) struct Plain {
     place: usize,
     device: u32,
     kind: u32,
+    condition: Condition,
+}
+
+/// When a call is an event: when bits of an operand are a constant, or are not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Condition {
+    operand: Operand,
+    mask: u64,
+    constant: u64,
+    is: bool,
+}
+
+impl Condition {
+    /// No bits are 0.
+    const ALWAYS: Self = Self {
+        operand: Operand::Argument(0),
+        mask: 0,
+        constant: 0,
+        is: true,
+    };
+
+    fn of(expression: Expression) -> Option<Self> {
+        let (operand, half, constant, is) = match expression {
+            Expression::Absent => return Some(Self::ALWAYS),
+            Expression::Is {
+                operand,
+                half,
+                constant,
+            } => (operand, half, constant, true),
+            Expression::IsNot {
+                operand,
+                half,
+                constant,
+            } => (operand, half, constant, false),
+            _ => return None,
+        };
+        Some(Self {
+            operand,
+            mask: if half { u64::from(u32::MAX) } else { u64::MAX },
+            constant: u64::from(constant),
+            is,
+        })
+    }
+
+    /// As [`Session::is_event`]; None where that has to say so.
+    #[inline]
+    fn holds(&self, call: &Call<'_>) -> Option<bool> {
+        let value = call.operand(self.operand)?;
+        Some((value & self.mask == self.constant) == self.is)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +113,11 @@ impl Plain {
             Expression::Constant(kind) => u64::from(kind),
             _ => return None,
         };
+        let condition = match (expressions.when, expressions.ok) {
+            (Expression::Absent, condition) | (condition, Expression::Absent) => condition,
+            _ => return None,
+        };
+        let condition = Condition::of(condition)?;
         let is_of_nobody = expressions.owner.is_absent() && expressions.group.is_absent();
         // Builds are told apart, and words of the stack are copied, on the long way.
         let is_short = is_of_nobody && hook.build_id == 0 && hook.stack_words == 0;
@@ -70,6 +126,7 @@ impl Plain {
             place,
             device: devices::number(place),
             kind: kind_number(hook.adapter, kind),
+            condition,
         })
     }
 
@@ -143,7 +200,7 @@ fn allocate(hooked: &Hooked, plain: &Plain, frame: &Frame) -> Option<()> {
     let inside = &mut thread::try_enter(frame.return_address_slot).ok()?;
     let mut session = Session::new(hooked, inside);
     let call = session.call(frame, true);
-    if session.is_event(&call) {
+    if session.is_plain_event(plain, &call) {
         session.allocate_plain(plain, &call);
     }
     session.end_layer(frame);
@@ -164,7 +221,7 @@ fn deallocate(
     let mut session = Session::new(hooked, inside);
     session.begin_layer(frame);
     let call = session.call(frame, false);
-    let is_event = session.is_event(&call);
+    let is_event = session.is_plain_event(plain, &call);
     if is_event && session.deallocate_plain(plain, &call) == Forward::No {
         session.end_layer(frame);
         frame.result = hooked.hook.guard_value();
@@ -187,6 +244,14 @@ fn end_deallocate(hooked: &Hooked, frame: &Frame) -> Option<()> {
 }
 
 impl Session<'_> {
+    #[inline]
+    fn is_plain_event(&mut self, plain: &Plain, call: &Call<'_>) -> bool {
+        match plain.condition.holds(call) {
+            Some(holds) => holds,
+            None => self.is_event(call),
+        }
+    }
+
     #[inline]
     fn allocate_plain(&mut self, plain: &Plain, call: &Call<'_>) {
         let expressions = &self.hooked.expressions;
