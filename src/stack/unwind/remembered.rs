@@ -183,35 +183,35 @@ impl Remembered {
         }
         loop {
             // SAFETY: the frames from `right` on are.
-            right -= unsafe { self.unchanged(right) };
+            right = unsafe { self.update_leading(right) };
             if right == 0 {
                 return Some(());
-            }
-            // SAFETY: as above.
-            if right > self.lead_from && unsafe { self.replace(right - 1) } {
-                right -= 1;
-                continue;
             }
             // SAFETY: the frames from `right` on are.
             right = unsafe { self.update_one(right, start)? };
         }
     }
 
-    /// How many frames before `right`, one behind the other, hold what they held, of those that lead on by themselves.
+    /// Makes frames before `right` right, one after the other, as long as they lead on by themselves to where they led.
+    /// Returns from which one on all are then.
     ///
     /// # Safety
     /// Those from `right` on are right.
     #[inline]
-    unsafe fn unchanged(&self, right: usize) -> usize {
-        let lead = self.lead_from..right.max(self.lead_from);
-        let (Some(slots), Some(addresses)) =
-            (self.slots.get(lead.clone()), self.addresses.get(lead))
-        else {
-            return 0;
-        };
-        // SAFETY: every frame further in is right, so that a full unwind would read the word as well.
-        let holds = |(slot, address): &(&usize, &usize)| unsafe { word(**slot) == **address };
-        slots.iter().zip(addresses).rev().take_while(holds).count()
+    unsafe fn update_leading(&mut self, mut right: usize) -> usize {
+        let lead_from = self.lead_from;
+        while right > lead_from {
+            // No index is looked at twice.
+            let index = (right - 1) % MAX_FRAMES;
+            // SAFETY: every frame further in is right, so that a full unwind would read the word as well.
+            let is_same = unsafe { word(self.slots[index]) } == self.addresses[index];
+            // SAFETY: as above.
+            if !is_same && !unsafe { self.replace(index) } {
+                break;
+            }
+            right = index;
+        }
+        right
     }
 
     /// Makes the frame before `right` right. Returns from which one on all are then.
