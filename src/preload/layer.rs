@@ -206,23 +206,34 @@ impl Session<'_> {
         if layer == 0 || address == ADDRESS_UNKNOWN {
             return false;
         }
-        let event = Told {
-            event: event as u32,
-            device,
-            address,
-        };
+        let event = event as u32;
         let slot = frame.return_address_slot;
         let layers = &mut self.inside.state().preload.layers;
         if layers.is_first_of_only(layer, slot) {
             let call = &mut layers.calls[0];
-            (call.told[0], call.count) = (event, 1);
+            call.told[0].event = event;
+            call.told[0].device = device;
+            call.told[0].address = address;
+            call.count = 1;
             return false;
         }
-        Self::is_told_beside(layers, layer, slot, event)
+        Self::is_told_beside(layers, layer, slot, event, device, address)
     }
 
     #[inline(never)]
-    fn is_told_beside(layers: &mut Layers, layer: u32, slot: usize, event: Told) -> bool {
+    fn is_told_beside(
+        layers: &mut Layers,
+        layer: u32,
+        slot: usize,
+        event: u32,
+        device: u32,
+        address: u64,
+    ) -> bool {
+        let event = Told {
+            event,
+            device,
+            address,
+        };
         let Some(call) = layers.around(layer, slot) else {
             return false;
         };
