@@ -22,6 +22,7 @@ use whofreed_trace::layout::KIND_THREAD;
 use whofreed_trace::layout::chunk_kind;
 use zerocopy::IntoBytes;
 
+use crate::primitive::prefetch_to_write;
 use crate::record::Recorder;
 use crate::record::chunks::unmap;
 use crate::sys;
@@ -118,6 +119,8 @@ impl Page {
             copy!(
                 kind, verdict, flags, device, address, owner, extra, time, step, epoch, label, stack, scope
             );
+            // The next one's place is where the writer thread looked last.
+            prefetch_to_write(start.wrapping_add(EVENT_SIZE));
         }
         self.commit(EVENT_SIZE);
     }

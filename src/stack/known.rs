@@ -83,9 +83,13 @@ const RECENT: usize = 256;
 #[derive(Debug)]
 pub struct Recent {
     trace: Cell<u64>,
-    /// By hash.
-    stacks: [RecentStack; RECENT],
+    /// By hash, two in a cache line: the one that was wanted last, and one that it took the place of.
+    stacks: [RecentPair; RECENT / 2],
 }
+
+#[derive(Debug)]
+#[repr(align(64))]
+struct RecentPair([RecentStack; 2]);
 
 /// Of shape 0, as none is, where there is no stack.
 #[derive(Debug)]
@@ -99,20 +103,32 @@ struct RecentStack {
 
 impl Recent {
     #[inline]
-    fn place(&self, trace: u64, key: Key<'_>) -> &RecentStack {
+    fn places(&self, trace: u64, key: Key<'_>) -> &[RecentStack; 2] {
         if self.trace.replace(trace) != trace {
             self.forget();
         }
         let folded = key.hash as u64 ^ (key.hash as u64) >> 32;
-        &self.stacks[(folded ^ folded >> 16) as usize % RECENT]
+        &self.stacks[(folded ^ folded >> 16) as usize % (RECENT / 2)].0
     }
 
     #[cold]
     #[inline(never)]
     fn forget(&self) {
-        for stack in &self.stacks {
+        for stack in self.stacks.iter().flat_map(|pair| &pair.0) {
             stack.shape.set(0);
         }
+    }
+}
+
+impl RecentStack {
+    /// The number of a stack that is this one, in this epoch.
+    #[inline]
+    fn number(&self, key: Key<'_>, epoch: u32) -> Option<u32> {
+        let (of_epoch, number) = parted(self.number.get());
+        let is_it = self.hash.get() == key.hash
+            && self.shape.get() == key.shape.0
+            && of_epoch == epoch;
+        is_it.then_some(number)
     }
 }
 
@@ -170,31 +186,36 @@ impl Known {
     /// The number of a stack, if it was met in this epoch. `recent` is the thread's, for stacks of this trace.
     #[inline]
     pub fn find(&self, recent: &Recent, trace: u64, key: Key<'_>, epoch: u32) -> Option<u32> {
-        let place = recent.place(trace, key);
-        if place.hash.get() == key.hash && place.shape.get() == key.shape.0 {
-            let (of_epoch, number) = parted(place.number.get());
-            if of_epoch == epoch {
+        let places = recent.places(trace, key);
+        for place in places {
+            if let Some(number) = place.number(key, epoch) {
                 return Some(number);
             }
         }
-        let number = self.find_in_index(key)?;
-        let (of_epoch, known) = parted(number);
-        if of_epoch != epoch {
-            return None;
-        }
-        place.hash.set(key.hash);
-        place.shape.set(key.shape.0);
-        place.number.set(number);
-        Some(known)
+        self.find_for(places, key, epoch)
     }
 
+    /// As [`Known::find`], of a stack that is not at hand; from now on it is.
+    #[cold]
     #[inline(never)]
-    fn find_in_index(&self, key: Key<'_>) -> Option<u64> {
+    fn find_for(&self, places: &[RecentStack; 2], key: Key<'_>, epoch: u32) -> Option<u32> {
         let entry = self
             .index
             .find(mix(key.hash as u64), |entry| self.is(entry, key))?;
         // What comes out of the index is seen whole.
-        Some(self.entries.get(entry).number.load(Ordering::Relaxed))
+        let number = self.entries.get(entry).number.load(Ordering::Relaxed);
+        let (of_epoch, known) = parted(number);
+        if of_epoch != epoch {
+            return None;
+        }
+        let [first, second] = places;
+        second.hash.set(first.hash.get());
+        second.shape.set(first.shape.get());
+        second.number.set(first.number.get());
+        first.hash.set(key.hash);
+        first.shape.set(key.shape.0);
+        first.number.set(number);
+        Some(known)
     }
 
     /// From now on a stack has this number; where there is no room it is looked for anew each time.
@@ -235,8 +256,6 @@ impl Known {
         }
     }
 
-    /// Not inlined: the index looks at many places in a row, and asks this of one.
-    #[inline(never)]
     fn is(&self, entry: u32, key: Key<'_>) -> bool {
         let entry = self.entries.get(entry);
         // Relaxed: the index was read with Acquire, and all of it was there before.
@@ -293,7 +312,7 @@ mod tests {
         };
         Recent {
             trace: Cell::new(0),
-            stacks: std::array::from_fn(|_| none()),
+            stacks: std::array::from_fn(|_| RecentPair([none(), none()])),
         }
     }
 
