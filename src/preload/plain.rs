@@ -208,12 +208,7 @@ fn allocate(hooked: &Hooked, plain: &Plain, frame: &Frame) -> Option<()> {
 }
 
 #[inline]
-fn deallocate(
-    hooked: &Hooked,
-    plain: &Plain,
-    frame: &mut Frame,
-    original: usize,
-) -> Option<usize> {
+fn deallocate(hooked: &Hooked, plain: &Plain, frame: &mut Frame, original: usize) -> Option<usize> {
     let inside = &mut thread::try_enter(frame.return_address_slot).ok()?;
     if !inside.state().preload.is_plain() {
         return None;

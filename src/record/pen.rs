@@ -117,7 +117,8 @@ impl Page {
                 };
             }
             copy!(
-                kind, verdict, flags, device, address, owner, extra, time, step, epoch, label, stack, scope
+                kind, verdict, flags, device, address, owner, extra, time, step, epoch, label,
+                stack, scope
             );
             // The next one's place is where the writer thread looked last.
             prefetch_to_write(start.wrapping_add(EVENT_SIZE));

@@ -125,9 +125,8 @@ impl RecentStack {
     #[inline]
     fn number(&self, key: Key<'_>, epoch: u32) -> Option<u32> {
         let (of_epoch, number) = parted(self.number.get());
-        let is_it = self.hash.get() == key.hash
-            && self.shape.get() == key.shape.0
-            && of_epoch == epoch;
+        let is_it =
+            self.hash.get() == key.hash && self.shape.get() == key.shape.0 && of_epoch == epoch;
         is_it.then_some(number)
     }
 }
