@@ -43,6 +43,40 @@ static SYMBOLS: [AtomicUsize; REMEMBERED] = [const { AtomicUsize::new(0) }; REME
 /// How many objects were loaded when a symbol was looked for in vain, plus one.
 static MISSED_AT: [AtomicU32; REMEMBERED] = [const { AtomicU32::new(0) }; REMEMBERED];
 
+/// The real functions that the callers at return addresses mean, where nothing that is opened changes it: what
+/// [`BY_CALLER`] says, without a look for the object that calls.
+mod by_site {
+    use std::sync::atomic::AtomicU64;
+    use std::sync::atomic::Ordering;
+
+    use crate::sys::mix;
+
+    const KEPT: usize = 1024;
+
+    /// A function, and what it was found for, mixed and laid over it: of halves that two threads wrote, the one does not
+    /// fit the other (Hyatt and Mann, "A lock-less transposition table implementation", 2002). Zeros fit nothing.
+    static SITES: [[AtomicU64; 2]; KEPT] = [const { [const { AtomicU64::new(0) }; 2] }; KEPT];
+
+    fn place(number: usize, site: usize, generation: u64) -> (&'static [AtomicU64; 2], u64) {
+        let key = mix(site as u64 ^ (number as u64) << 48 ^ generation.rotate_left(32));
+        (&SITES[key as usize % KEPT], key)
+    }
+
+    #[inline]
+    pub(super) fn find(number: usize, site: usize, generation: u64) -> Option<usize> {
+        let (place, key) = place(number, site, generation);
+        let function = place[0].load(Ordering::Relaxed);
+        let is_it = function != 0 && place[1].load(Ordering::Relaxed) ^ function == key;
+        is_it.then_some(function as usize)
+    }
+
+    pub(super) fn remember(number: usize, site: usize, generation: u64, function: usize) {
+        let (place, key) = place(number, site, generation);
+        place[0].store(function as u64, Ordering::Relaxed);
+        place[1].store(function as u64 ^ key, Ordering::Relaxed);
+    }
+}
+
 /// The real function behind a call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Original {
@@ -63,15 +97,22 @@ pub(super) fn original(hooked: &Hooked, frame: &Frame) -> Option<Original> {
         address,
         doubt: None,
     };
-    // It may be the first byte behind a function, of a call that does not return.
-    let caller = linkmap::object_of(return_address(frame).wrapping_sub(1));
-    let key = key(hooked.number, caller);
+    let site = return_address(frame);
     let generation = GENERATION.load(Ordering::Acquire);
+    if let Some(address) = by_site::find(hooked.number, site, generation) {
+        return Some(sure(address));
+    }
+    // It may be the first byte behind a function, of a call that does not return.
+    let caller = linkmap::object_of(site.wrapping_sub(1));
+    let key = key(hooked.number, caller);
     if let Some(known) = BY_CALLER.recall(key)
         && known.owner == generation
         && (known.device == 0 || known.device == linkmap::loaded())
         && let Ok(address) = usize::try_from(known.address)
     {
+        if known.device == 0 && caller.is_some() {
+            by_site::remember(hooked.number, site, generation, address);
+        }
         return Some(sure(address));
     }
     let loaded = linkmap::loaded();
