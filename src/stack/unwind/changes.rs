@@ -8,20 +8,20 @@ use super::rules;
 /// How many are kept, a power of two.
 const KEPT: usize = 256;
 
-/// A return address at its number in a stack. Valid as zeros: of none.
+/// A return address. Valid as zeros: that of no caller.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub(super) struct Change {
-    /// The epoch and, above 0, the number.
-    key: u64,
     pub(super) address: usize,
+    epoch: u32,
+    /// The number that the hash is for, plus 1.
+    hashed: u32,
     pub(super) rule: Rule,
-    /// [`hash_at`].
-    pub(super) hash: u128,
     /// How far the caller's slot lies from its own; [`NOWHERE`] where that does not depend on it alone.
     next: isize,
     /// How far from its slot the caller's frame pointer was saved; 0 where it was not.
     saved: isize,
+    hash: u128,
 }
 
 /// No slot is so far from another: all are aligned.
@@ -45,22 +45,45 @@ pub(super) fn hash_at(address: usize, index: usize) -> u128 {
 }
 
 impl Change {
-    fn new(key: u64, address: usize, rule: Rule, hash: u128) -> Self {
-        let leads = rule.kind() == Kind::StackPointer;
+    fn new(address: usize, rule: Rule, epoch: u32) -> Self {
         Self {
-            key,
             address,
+            epoch,
+            hashed: 0,
             rule,
-            hash,
-            next: if leads { rule.offset() } else { NOWHERE },
+            next: match rule.kind() {
+                Kind::StackPointer => rule.offset(),
+                _ => NOWHERE,
+            },
             saved: rule.saved().map_or(0, |saved| WORD + rule.offset() + saved),
+            hash: 0,
         }
     }
 
-    /// Whether the function leads from its frame at `slot` to the one at `next`, and needs nothing else to do so.
+    /// Where the caller's slot lies, of a function whose frame at `slot` needs nothing else to lead there.
+    #[inline]
+    pub(super) const fn next(&self, slot: usize) -> Option<usize> {
+        if self.next == NOWHERE {
+            return None;
+        }
+        Some(slot.wrapping_add_signed(self.next))
+    }
+
+    /// Whether that is at `next`, a slot.
     #[inline]
     pub(super) const fn leads(&self, slot: usize, next: usize) -> bool {
         slot.wrapping_add_signed(self.next) == next
+    }
+
+    /// [`hash_at`] of the address at a number.
+    #[inline]
+    pub(super) fn hash(&mut self, index: usize) -> u128 {
+        let hashed = index as u32 + 1;
+        if self.hashed != hashed {
+            self.hashed = hashed;
+            self.hash = hash_at(self.address, index);
+        }
+        self.hash
     }
 
     /// Where the function has saved its caller's frame pointer, in its frame at `slot`; 0 where it has not.
@@ -74,15 +97,14 @@ impl Change {
 }
 
 impl Changes {
-    /// What is known of an address at the number `index`. `epoch` is that of the stack: a rule of a later one is never
-    /// older than the code that it is about, and is not found any more when that epoch is the stack's.
+    /// What is known of an address. `epoch` is that of the stack: a rule of a later one is never older than the code that
+    /// it is about, and is not found any more when that epoch is the stack's.
     #[inline]
-    pub(super) fn of(&mut self, address: usize, index: usize, epoch: u32) -> &Change {
-        let key = u64::from(epoch) << 32 | (index as u64 + 1);
-        let place = (address >> 1 ^ address >> 9 ^ index << 2) % KEPT;
-        let known = &mut self.0[place];
-        if known.address != address || known.key != key {
-            find(known, address, index, key);
+    pub(super) fn of(&mut self, address: usize, epoch: u32) -> &mut Change {
+        let mixed = address.wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as usize);
+        let known = &mut self.0[(mixed >> (usize::BITS - 16)) % KEPT];
+        if known.address != address || known.epoch != epoch {
+            find(known, address, epoch);
         }
         known
     }
@@ -90,12 +112,12 @@ impl Changes {
 
 #[cold]
 #[inline(never)]
-fn find(place: &mut Change, address: usize, index: usize, key: u64) {
+fn find(place: &mut Change, address: usize, epoch: u32) {
     let rule = match address {
         0 => Rule::plain(Kind::End),
         _ => rules::find(address),
     };
-    *place = Change::new(key, address, rule, hash_at(address, index));
+    *place = Change::new(address, rule, epoch);
 }
 
 #[cfg(test)]
@@ -114,11 +136,12 @@ mod tests {
         ) {
             let saved = saved.map(|words| i64::from(words) * 8);
             let rule = Rule::new(Kind::StackPointer, offset, saved);
-            let change = Change::new(0, 1, rule, 0);
+            let change = Change::new(1, rule, 0);
             // The CFA is reckoned from where the stack pointer is behind the return address.
             let frame = slot as i64 + 8 + offset;
             let next = usize::try_from(frame - 8).unwrap_or(0);
             prop_assert!(change.leads(slot, next) || frame < 8);
+            prop_assert_eq!(change.next(slot), Some((frame - 8) as usize));
             prop_assert!(!change.leads(slot, next + 8));
             let at = saved.map_or(0, |saved| usize::try_from(frame + saved).expect("a place"));
             prop_assert_eq!(change.saved_at(slot), at);

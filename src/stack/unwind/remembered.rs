@@ -293,18 +293,19 @@ impl Remembered {
         let slot = self.slots[index];
         // SAFETY: a full unwind would read this as well.
         let address = unsafe { word(slot) };
-        let change = self.changes.of(address, index, self.epoch);
+        let change = self.changes.of(address, self.epoch);
         if !change.leads(slot, self.slots[index - 1]) {
             return false;
         }
         self.addresses[index] = address;
         self.rules[index] = change.rule;
         self.saved_at[index] = change.saved_at(slot);
+        let hash = change.hash(index);
         self.hash = self
             .hash
-            .wrapping_add(change.hash)
+            .wrapping_add(hash)
             .wrapping_sub(self.hashes[index]);
-        self.hashes[index] = change.hash;
+        self.hashes[index] = hash;
         true
     }
 
@@ -334,10 +335,42 @@ impl Remembered {
             if fresh + inner >= MAX_FRAMES {
                 return None;
             }
-            let rule = if address == 0 {
-                Rule::plain(Kind::End)
-            } else {
-                rules::find(address | exact)
+            let rule = match exact {
+                0 if address == 0 => Rule::plain(Kind::End),
+                0 => {
+                    let change = self.changes.of(address, self.epoch);
+                    // As nearly all do; the others take longer below.
+                    if let Some(next) = change.next(slot)
+                        && next > slot
+                        && next - slot <= LARGE
+                        && next.is_multiple_of(WORD)
+                    {
+                        let saved_at = change.saved_at(slot);
+                        self.fresh[fresh] = Fresh {
+                            slot,
+                            address,
+                            rule: change.rule,
+                            saved_at,
+                            frame_pointer: 0,
+                        };
+                        fresh += 1;
+                        if saved_at != 0 {
+                            frame_pointer.saved_at = saved_at;
+                        }
+                        slot = next;
+                        while met > 0 && self.slots[met - 1] < slot {
+                            met -= 1;
+                        }
+                        if met > 0 && self.slots[met - 1] == slot {
+                            break;
+                        }
+                        // SAFETY: the rules say that the caller's return address lies there.
+                        address = unsafe { word(slot) };
+                        continue;
+                    }
+                    change.rule
+                }
+                _ => rules::find(address | exact),
             };
             exact = 0;
             let kind = rule.kind();
