@@ -22,6 +22,7 @@ use crate::ledger::few::Few;
 use crate::ledger::one::One;
 use crate::ledger::pool;
 use crate::ledger::pool::Cache;
+use crate::ledger::ring;
 use crate::ledger::small;
 use crate::ledger::small::Small;
 use crate::ledger::state;
@@ -82,9 +83,9 @@ fn small_of(seen: Seen) -> Option<Small> {
     bits_of(seen).map(Small::decode)
 }
 
-/// The answer to an event after which the state is [`small::after_plain`].
+/// The answer to an allocate, or to a free of an instance of its owner's own.
 #[inline(always)]
-fn plain(event: Event, bits: u64, epoch: u32, label: u32) -> Judged {
+fn all_well(event: Event, step: u64, epoch: u32, label: u32) -> Judged {
     Judged {
         outcome: Outcome {
             verdict: Verdict::Ok,
@@ -94,7 +95,7 @@ fn plain(event: Event, bits: u64, epoch: u32, label: u32) -> Judged {
                 _ => None,
             },
         },
-        step: Small::step_of(bits),
+        step,
         epoch,
         label,
         untracked: false,
@@ -147,7 +148,7 @@ impl Ledger {
                 && !entry.is_lost()
             {
                 if cell::swing(&entry.cell, seen, Next::small(next)) {
-                    return plain(event, next, epoch, label);
+                    return all_well(event, Small::step_of(next), epoch, label);
                 }
                 continue;
             }
@@ -176,8 +177,35 @@ impl Ledger {
                 return happened.judged(label);
             }
         }
+        if let Some(step) = self.apply_in_ring(&mut scratch.records, entry, epoch, event) {
+            return all_well(event, step, epoch, label);
+        }
         self.apply_larger(scratch, entry, epoch, event)
             .map_or_else(|| untracked(epoch), |happened| happened.judged(label))
+    }
+
+    /// As [`Ledger::apply`], where the state goes as [`ring`] says. Returns the event's number; `None` where it has not
+    /// happened.
+    #[inline]
+    fn apply_in_ring(
+        &self,
+        records: &mut Cache,
+        entry: &AddressEntry,
+        epoch: u32,
+        event: Event,
+    ) -> Option<u64> {
+        let seen = cell::look(&entry.cell);
+        let record = seen.leaves()?;
+        let next = ring::next(self.pool.words(record), event, epoch)?;
+        if entry.is_lost() {
+            return None;
+        }
+        let new = self.pool.take(ring::CLASS, records)?;
+        next.store(self.pool.words(new));
+        let has_happened = cell::swing(&entry.cell, seen, Next::record(next.step, new));
+        self.pool
+            .give(if has_happened { record } else { new }, records);
+        has_happened.then_some(next.step)
     }
 
     /// As [`Ledger::apply`], where the state needs a record before or after. `None` when there is none.
@@ -334,6 +362,21 @@ impl Ledger {
             if cell::look(&entry.cell) == seen {
                 return verdict(judged.outcome);
             }
+        }
+    }
+
+    /// All holders of an address, for tests.
+    #[cfg(test)]
+    pub(super) fn holders(&self, scratch: &mut Scratch, device: u32, address: u64) -> Vec<Holder> {
+        let Some(entry) = self.addresses.find(device, address) else {
+            return Vec::new();
+        };
+        let seen = cell::look(&entry.cell);
+        let Scratch { few, holders, .. } = scratch;
+        match self.read(entry, seen, few, holders) {
+            None => Vec::new(),
+            Some(Read::Few(state)) => state.address.holders.all().collect(),
+            Some(Read::Many(state)) => state.address.holders.all().collect(),
         }
     }
 

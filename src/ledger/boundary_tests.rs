@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use whofreed_lifecycle::Address;
 use whofreed_lifecycle::Event;
 use whofreed_lifecycle::Holder;
+use whofreed_lifecycle::Standing;
 use whofreed_lifecycle::Verdict;
 
 use super::Ledger;
@@ -52,11 +53,26 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     })
 }
 
+/// One owner after the other allocates and frees, with something else in between now and then.
+fn lives() -> impl Strategy<Value = Vec<Step>> {
+    let once = |event| Step::Happens { event, many: 1 };
+    let life = (0_u64..20, 0..12_u32, events(20)).prop_map(move |(owner, odd, event)| {
+        let life = [Event::Allocate { owner }, Event::Deallocate { owner }].map(once);
+        match odd {
+            0 => vec![life[0], once(event), life[1]],
+            1 => vec![life[0], life[1], once(event)],
+            2 => vec![life[0], Step::Resets(1), life[1]],
+            _ => life.to_vec(),
+        }
+    });
+    proptest::collection::vec(life, 1..60).prop_map(|lives| lives.concat())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) })]
 
     #[test]
-    fn a_state_is_the_same_wherever_it_lies(steps in steps()) {
+    fn a_state_is_the_same_wherever_it_lies(steps in prop_oneof![steps(), lives()]) {
         // Each life at a device of its own.
         static LEDGER: LazyLock<Ledger> =
             LazyLock::new(|| Ledger::with_room(1 << 16, 64, 64).expect("memory"));
@@ -85,6 +101,12 @@ proptest! {
                     }
                 }
             }
+            let mut wanted: Vec<_> = model.holders.clone();
+            let mut known = LEDGER.holders(&mut scratch, device, 0x1000);
+            for holders in [&mut wanted, &mut known] {
+                holders.sort_by_key(|holder| (holder.owner, holder.count, holder.standing == Standing::Live));
+            }
+            prop_assert_eq!(known, wanted);
             for owner in 1..20 {
                 let holds = LEDGER.holds(&mut scratch, device, 0x1000, owner);
                 prop_assert_eq!(holds, model.holds(epoch, owner));

@@ -21,6 +21,7 @@ mod one;
 mod owners;
 pub mod pool;
 mod recent;
+mod ring;
 pub mod small;
 mod state;
 mod table;

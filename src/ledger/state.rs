@@ -28,8 +28,59 @@ const FLAG_FORGOT_LATE: u64 = 4;
 const FLAG_INCOMPLETE: u64 = 8;
 const FLAG_CLOSE: u64 = 16;
 const FLAGS_SHIFT: u32 = 56;
+const LEN_SHIFT: u32 = 32;
 const LIVE_SHIFT: u32 = 40;
 const STANDING_PAST: u64 = 1 << 32;
+
+/// Most holders of a record of the first class in the close form.
+pub const MOST_IN_FIRST: usize = CLOSE[0].1;
+
+/// The second word of a record.
+#[derive(Clone, Copy, Debug)]
+pub struct Header(pub u64);
+
+impl Header {
+    /// Whether the record is in the close form; of another, the rest means something else.
+    #[inline(always)]
+    pub const fn is_close(self) -> bool {
+        self.0 >> FLAGS_SHIFT & FLAG_CLOSE != 0
+    }
+
+    /// The last reset that was applied.
+    #[inline(always)]
+    pub const fn epoch(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// How many holders there are.
+    #[inline(always)]
+    pub const fn len(self) -> usize {
+        (self.0 >> LEN_SHIFT) as usize & 0xff
+    }
+
+    /// A bit for each live one.
+    #[inline(always)]
+    pub const fn live(self) -> u64 {
+        self.0 >> LIVE_SHIFT & 0xffff
+    }
+
+    /// The word when a live holder has come to the end of `len`, where none was live.
+    #[inline(always)]
+    pub const fn allocated(self, len: usize) -> u64 {
+        (self.0 + (1 << LEN_SHIFT)) | 1 << (LIVE_SHIFT as usize + len) | FLAG_SEEN << FLAGS_SHIFT
+    }
+
+    /// The word when the only live holder has become a past one, and whether the oldest was forgotten.
+    #[inline(always)]
+    pub const fn freed(self, is_forgotten: bool) -> u64 {
+        let header = self.0 & !(0xffff << LIVE_SHIFT);
+        if is_forgotten {
+            (header - (1 << LEN_SHIFT)) | FLAG_FORGOT << FLAGS_SHIFT
+        } else {
+            header
+        }
+    }
+}
 
 /// The state of an address in a thread's own memory.
 #[derive(Debug)]
@@ -42,7 +93,7 @@ pub struct State<H> {
 /// Whether a record's words are in the close form.
 #[inline(always)]
 pub fn is_close(words: &[AtomicU64]) -> bool {
-    words[1].load(Ordering::Relaxed) >> FLAGS_SHIFT & FLAG_CLOSE != 0
+    Header(words[1].load(Ordering::Relaxed)).is_close()
 }
 
 #[inline(always)]
@@ -136,7 +187,7 @@ impl State<&mut Few> {
         let address = &self.address;
         let few = &address.holders;
         let header = u64::from(address.epoch)
-            | (few.len as u64) << 32
+            | (few.len as u64) << LEN_SHIFT
             | u64::from(few.live) << LIVE_SHIFT
             | (flags(address) | FLAG_CLOSE) << FLAGS_SHIFT;
         words[0].store(self.step, Ordering::Relaxed);
@@ -161,7 +212,7 @@ impl State<&mut Few> {
 pub fn load_close<'few>(words: &[AtomicU64], few: &'few mut Few) -> Option<State<&'few mut Few>> {
     let step = words[0].load(Ordering::Relaxed);
     let header = words[1].load(Ordering::Relaxed);
-    few.len = (header >> 32) as usize & 0xff;
+    few.len = Header(header).len();
     let is_next = few.len > CLOSE[0].1;
     let (of_counts, of_owners) = CLOSE[usize::from(is_next)];
     if few.len > of_owners {
