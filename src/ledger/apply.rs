@@ -196,12 +196,12 @@ impl Ledger {
     ) -> Option<u64> {
         let seen = cell::look(&entry.cell);
         let record = seen.leaves()?;
-        let next = ring::next(self.pool.words(record), event, epoch)?;
+        let next = ring::next(self.pool.second_class(record)?, event, epoch)?;
         if entry.is_lost() {
             return None;
         }
         let new = self.pool.take(ring::CLASS, records)?;
-        next.store(self.pool.words(new));
+        next.store(self.pool.second_class(new)?);
         let has_happened = cell::swing(&entry.cell, seen, Next::record(next.step, new));
         self.pool
             .give(if has_happened { record } else { new }, records);

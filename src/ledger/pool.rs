@@ -95,17 +95,32 @@ impl Pool {
         })
     }
 
+    /// The words of a record of the second class; `None` of any other.
+    #[must_use]
+    #[inline]
+    pub fn second_class(&self, record: u32) -> Option<&[AtomicU64; 16]> {
+        let is_its = record >> CLASS_SHIFT == 1;
+        is_its.then(|| &self.class1.get(record & INDEX_MASK).words)
+    }
+
     /// A record of `class` that nobody else has; its words are arbitrary.
     #[must_use]
+    #[inline]
     pub fn take(&self, class: usize, cache: &mut Cache) -> Option<u32> {
         if let Some(last) = cache.lens[class].checked_sub(1) {
             cache.lens[class] = last;
             return Some(cache.records[class][last]);
         }
+        self.take_another(class)
+    }
+
+    #[inline(never)]
+    fn take_another(&self, class: usize) -> Option<u32> {
         self.pop_free(class).or_else(|| self.fresh(class))
     }
 
     /// Takes a record back.
+    #[inline]
     pub fn give(&self, record: u32, cache: &mut Cache) {
         let class = (record >> CLASS_SHIFT) as usize;
         let len = cache.lens[class];
@@ -148,6 +163,7 @@ impl Pool {
         }
     }
 
+    #[inline(never)]
     fn push_free(&self, class: usize, record: u32) {
         let top = &self.free[class];
         let index = u64::from(record & INDEX_MASK);

@@ -17,6 +17,9 @@ use crate::primitive::Ordering;
 pub const CLASS: usize = 1;
 /// Owners in one.
 const ROOM: usize = super::few::MOST;
+/// Words of one.
+const WORDS: usize = 4 + ROOM;
+const _: () = assert!(WORDS == super::pool::words_of(CLASS));
 /// States with fewer holders lie elsewhere.
 const LEAST: usize = state::MOST_IN_FIRST + 1;
 
@@ -34,8 +37,7 @@ pub struct Next {
 /// What `event` makes of the state in a record, where it goes as told above: with the verdict that all is well, and
 /// `epoch` resets of the device, all of them applied. None for all else, and where what stands there is no state.
 #[inline]
-pub fn next(words: &[AtomicU64], event: Event, epoch: u32) -> Option<Next> {
-    let words: &[AtomicU64; 4 + ROOM] = words.try_into().ok()?;
+pub fn next(words: &[AtomicU64; WORDS], event: Event, epoch: u32) -> Option<Next> {
     let word = |index: usize| words[index].load(Ordering::Relaxed);
     let header = state::Header(word(1));
     let len = header.len();
@@ -89,10 +91,7 @@ pub fn next(words: &[AtomicU64], event: Event, epoch: u32) -> Option<Next> {
 impl Next {
     /// Writes it into a record of [`CLASS`] that nobody else reads.
     #[inline]
-    pub fn store(&self, words: &[AtomicU64]) {
-        let Ok(words) = <&[AtomicU64; 4 + ROOM]>::try_from(words) else {
-            return;
-        };
+    pub fn store(&self, words: &[AtomicU64; WORDS]) {
         let counts = self.live.map_or(0_u128, |live| 1 << (8 * live));
         words[0].store(self.step, Ordering::Relaxed);
         words[1].store(self.header, Ordering::Relaxed);
