@@ -98,8 +98,11 @@ pub fn world() -> Option<&'static World> {
 pub fn made_world() -> Option<&'static World> {
     let world = WORLD.load(Ordering::Acquire);
     let is_marked = mark().is_none_or(|mark| mark.load(Ordering::Relaxed) != 0);
+    if !is_marked {
+        return None;
+    }
     // SAFETY: null, or a world, which is never taken down.
-    is_marked.then(|| unsafe { world.as_ref() }).flatten()
+    unsafe { world.as_ref() }
 }
 
 /// Ledger and trace, if this process has them already.

@@ -63,7 +63,7 @@ const fn hash_of(key: u64) -> u64 {
     let aligned = if aligned < MOST { aligned } else { MOST };
     let key = key >> aligned;
     // So many neighbours that they leave room for others in the page.
-    let page = key / (2 * LINES_OF_PAGE) ^ (aligned as u64) << (64 - 8);
+    let page = (key / (2 * LINES_OF_PAGE)) ^ ((aligned as u64) << (64 - 8));
     fold(page) ^ (key / 2 % LINES_OF_PAGE)
 }
 
