@@ -1,7 +1,7 @@
 //! The stack stop of an event's way: where the call came from, native and Python, as the number of an interned
 //! stack.
 //!
-//! Return addresses come from [`unwind`], which remembers the thread's last stack, and where that has no answer from
+//! Return addresses come from [`unwind`], which remembers the thread's last stacks, and where that has no answer from
 //! the `backtrace` crate by `trace_unsynchronized`: `trace` takes a global lock. A stack that was met before has its
 //! number in [`known`]. Otherwise each address is turned into (module, offset) at once, against the module that is
 //! loaded there now, so that a library loaded later at the same place is never taken for this one.
@@ -59,7 +59,7 @@ pub struct StackBuffer {
     is_filled: bool,
     depth: usize,
     #[cfg(target_arch = "x86_64")]
-    remembered: unwind::Remembered,
+    remembered: unwind::Stacks,
     recent: Recent,
     /// The innermost first, without our own.
     frames: [usize; MAX_FRAMES],
@@ -132,7 +132,7 @@ impl StackBuffer {
         }
     }
 
-    /// Forgets the last stack: another thread begins here, or a signal handler has jumped out of the middle.
+    /// Forgets the last stacks: another thread begins here, or a signal handler has jumped out of the middle.
     pub fn begin_anew(&mut self) {
         #[cfg(target_arch = "x86_64")]
         self.remembered.forget();

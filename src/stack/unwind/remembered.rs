@@ -1,4 +1,4 @@
-//! The frames of the thread's last stack, and how they are brought up to date.
+//! The frames of one stack, and how they are brought up to date.
 //!
 //! Frames are numbered from the outermost, 0. Each has a *slot*, where its return address lies; its rule leads to the
 //! slot of the frame further out. For a caller whose frame pointer was saved, it is known where. The hash of a stack is
@@ -30,6 +30,8 @@ pub struct Remembered {
     is_spent: bool,
     /// It ends before its end: behind an interrupted function that cannot be unwound from there.
     is_cut: bool,
+    /// How many of the fresh frames are those of another stack, which was to be captured.
+    stray: usize,
     slots: [usize; MAX_FRAMES],
     addresses: [usize; MAX_FRAMES],
     rules: [Rule; MAX_FRAMES],
@@ -134,6 +136,7 @@ impl Remembered {
         self.hash = 0;
         self.is_spent = false;
         self.is_cut = false;
+        self.stray = 0;
     }
 
     /// Whether there are more frames than were found.
@@ -141,9 +144,30 @@ impl Remembered {
         self.is_cut
     }
 
+    /// The outermost slot, where it is that of a whole stack.
+    pub fn top(&self) -> Option<usize> {
+        (self.len > 0 && !self.is_spent).then_some(self.slots[0])
+    }
+
+    /// The outermost slot of the stack that was found to be another one, if the last capture was of such a one.
+    pub fn stray_top(&self) -> Option<usize> {
+        let outermost = self.fresh.get(self.stray.checked_sub(1)?)?;
+        Some(outermost.slot)
+    }
+
+    /// Becomes the stack that was found to be another one than `from`.
+    pub fn take_stray(&mut self, from: &mut Self) {
+        let stray = std::mem::take(&mut from.stray);
+        self.forget();
+        self.epoch = from.epoch;
+        self.fresh[..stray].copy_from_slice(&from.fresh[..stray]);
+        self.splice(0, 0, stray);
+    }
+
     /// Makes it the stack that begins at `start`.
     ///
-    /// None, and nothing is remembered, where a function finds its caller in a way that is not known here, where there
+    /// None, and what is remembered stays, where it is another stack ([`Remembered::stray_top`]). None, and nothing is
+    /// remembered, where a function finds its caller in a way that is not known here, where there
     /// are more than [`MAX_FRAMES`], or where a rule leads to what cannot be read. The C++ runtime's unwinder may have
     /// an answer. It is not to be asked behind a function that a signal has interrupted anywhere: it follows what the
     /// compiler says even where that does not hold, as while `_Unwind_Resume` leaves for another frame, and dies. There
@@ -159,7 +183,7 @@ impl Remembered {
         }
         // SAFETY: the caller's promise.
         let done = unsafe { self.update(start) };
-        if done.is_none() {
+        if done.is_none() && self.stray == 0 {
             self.forget();
         }
         done
@@ -368,6 +392,11 @@ impl Remembered {
             }
         }
         if met + fresh + inner > MAX_FRAMES {
+            return None;
+        }
+        let is_all_fresh = met == 0 && right == self.len && right > 0 && !self.is_spent;
+        if is_all_fresh && self.fresh[fresh - 1].slot != self.slots[0] {
+            self.stray = fresh;
             return None;
         }
         self.splice(right, met, fresh);
