@@ -16,6 +16,7 @@ mod unwind;
 
 use std::ops::Range;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
@@ -77,8 +78,10 @@ pub struct StackBuffer {
 /// The range of the shim's own code: its frames are no part of the host's stack.
 static OWN_START: AtomicUsize = AtomicUsize::new(0);
 static OWN_END: AtomicUsize = AtomicUsize::new(0);
-/// Whether we are told when code is unloaded: else nothing can be remembered of return addresses.
+/// Whether we are told when code is unloaded: else the linker's counts are asked.
 static SEES_UNLOADING: AtomicBool = AtomicBool::new(false);
+/// What the linker had loaded and unloaded when the epoch of the rules began, where we are not told.
+static CHANGES: AtomicU64 = AtomicU64::new(0);
 
 /// Loads what the unwinder needs before the first event, since it allocates and opens libraries then.
 pub fn start() {
@@ -90,6 +93,29 @@ pub fn start() {
     // reads the stack of the calling thread and the loaded objects' tables.
     unsafe { backtrace::trace_unsynchronized(|_| true) };
     SEES_UNLOADING.store(preload::sees_unloading(), Ordering::Relaxed);
+    linkmap::changes::start();
+}
+
+/// Whether what is remembered of return addresses holds, or is known not to: where it is not, and code may be unloaded
+/// at any time, nothing can be remembered.
+#[inline]
+fn is_code_known() -> bool {
+    SEES_UNLOADING.load(Ordering::Relaxed) || keep_up()
+}
+
+/// Begins an epoch where the linker has loaded or unloaded anything since the last one began.
+#[inline(never)]
+fn keep_up() -> bool {
+    let Some(changes) = linkmap::changes::so_far() else {
+        return false;
+    };
+    // Acquire and release: who sees these changes sees the epoch that was begun for them. Two threads may begin one each, and
+    // the one that has seen less may write last: then the next one begins another.
+    if CHANGES.load(Ordering::Acquire) != changes {
+        forget_code();
+        CHANGES.store(changes, Ordering::Release);
+    }
+    true
 }
 
 /// Code may be unloaded now, or has been: what is known of return addresses does not count any more.
@@ -123,7 +149,7 @@ impl StackBuffer {
     /// Captures the calling thread's native stack, at most `depth` frames of it from the host's innermost on.
     pub fn capture(&mut self, depth: usize, at: CallSite) {
         self.depth = depth.min(MAX_FRAMES);
-        self.is_remembered = SEES_UNLOADING.load(Ordering::Relaxed) && self.remember(at);
+        self.is_remembered = is_code_known() && self.remember(at);
         self.is_filled = false;
         if !self.is_remembered {
             self.trace();
