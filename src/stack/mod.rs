@@ -96,15 +96,8 @@ pub fn start() {
     linkmap::changes::start();
 }
 
-/// Whether what is remembered of return addresses holds, or is known not to: where it is not, and code may be unloaded
-/// at any time, nothing can be remembered.
-#[inline]
-fn is_code_known() -> bool {
-    SEES_UNLOADING.load(Ordering::Relaxed) || keep_up()
-}
-
-/// Begins an epoch where the linker has loaded or unloaded anything since the last one began.
-#[inline(never)]
+/// Begins an epoch where the linker has loaded or unloaded anything since the last one began. False where its counts are
+/// not known: then code may be unloaded at any time, and nothing can be remembered.
 fn keep_up() -> bool {
     let Some(changes) = linkmap::changes::so_far() else {
         return false;
@@ -149,7 +142,11 @@ impl StackBuffer {
     /// Captures the calling thread's native stack, at most `depth` frames of it from the host's innermost on.
     pub fn capture(&mut self, depth: usize, at: CallSite) {
         self.depth = depth.min(MAX_FRAMES);
-        self.is_remembered = is_code_known() && self.remember(at);
+        self.is_remembered = if SEES_UNLOADING.load(Ordering::Relaxed) {
+            self.remember(at)
+        } else {
+            self.keep_up_and_remember(at)
+        };
         self.is_filled = false;
         if !self.is_remembered {
             self.trace();
@@ -162,6 +159,12 @@ impl StackBuffer {
     pub fn begin_anew(&mut self) {
         #[cfg(target_arch = "x86_64")]
         self.remembered.forget();
+    }
+
+    /// The same where nobody tells that code is unloaded.
+    #[inline(never)]
+    fn keep_up_and_remember(&mut self, at: CallSite) -> bool {
+        keep_up() && self.remember(at)
     }
 
     /// Brings the remembered stack up to date. False where that cannot be done.

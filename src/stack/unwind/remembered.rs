@@ -210,10 +210,9 @@ impl Remembered {
             let slot = self.slots[index];
             // SAFETY: every frame further in is right, so that a full unwind would read this as well.
             let address = unsafe { word(slot) };
-            if address == self.addresses[index] {
-                let rule = self.rules[index];
-                // SAFETY: as above.
-                if rule.leads_by_itself() || unsafe { self.leads_on(index, rule, start) } {
+            let is_same = address == self.addresses[index];
+            if is_same {
+                if self.rules[index].leads_by_itself() {
                     right = index;
                     continue;
                 }
@@ -229,6 +228,13 @@ impl Remembered {
                     }
                 }
             }
+            // SAFETY: every frame further in is right.
+            let framed = unsafe { self.update_framed(right, start) };
+            // SAFETY: as above.
+            if framed < right || is_same && unsafe { self.leads_on(index, start) } {
+                right = framed.min(index);
+                continue;
+            }
             // SAFETY: as above.
             right = unsafe { self.unwind(right, Start { slot, ..start })? };
         }
@@ -236,7 +242,7 @@ impl Remembered {
     }
 
     /// The frame pointer of the frame before the one `right`, where the frames from that on are right: the innermost of
-    /// them that has saved its caller's has it. Few frames ask for it, so it is not carried along.
+    /// them that has saved its caller's has it.
     #[inline]
     fn frame_pointer(&self, right: usize, start: Start) -> FramePointer {
         let mut saved = self.saved_at[right..self.len].iter();
@@ -246,28 +252,65 @@ impl Remembered {
         }
     }
 
-    /// Whether the rule of a frame whose return address is the remembered one leads to where it led, if it does not by
-    /// itself.
+    /// Verifies frames that go by their frame pointers, from the one before `right` outward, and puts in place those
+    /// that have changed and lead on to the same place. Returns from which one on all are right then.
+    ///
+    /// # Safety
+    /// Those from `right` on are, and `start` is as for [`Remembered::capture`].
+    #[inline(never)]
+    unsafe fn update_framed(&mut self, mut right: usize, start: Start) -> usize {
+        let mut frame_pointer = self.frame_pointer(right, start);
+        while let Some(index) = right.checked_sub(1) {
+            let slot = self.slots[index];
+            // SAFETY: every frame further in is right, so that a full unwind would read this as well.
+            let address = unsafe { word(slot) };
+            if address == self.addresses[index] {
+                let is_framed = self.rules[index].goes_by_frame_pointer();
+                // SAFETY: where it was saved lies in a frame that is right.
+                if !is_framed || unsafe { frame_pointer.value() } != self.frame_pointers[index] {
+                    break;
+                }
+            } else {
+                let rule = rules::find(address);
+                if index == 0 || address == 0 || !rule.goes_by_frame_pointer() {
+                    break;
+                }
+                // SAFETY: as above, and such a step reads nothing.
+                let (value, (next, saved_at)) = unsafe {
+                    let value = frame_pointer.value();
+                    (value, step(rule, slot, value))
+                };
+                if next != self.slots[index - 1] {
+                    break;
+                }
+                self.replace(index, address, rule, saved_at);
+                self.frame_pointers[index] = value;
+            }
+            if self.saved_at[index] != 0 {
+                frame_pointer.saved_at = self.saved_at[index];
+            }
+            right = index;
+        }
+        right
+    }
+
+    /// Whether a frame whose return address is the remembered one, and whose CFA is stored, leads to where it led.
     ///
     /// # Safety
     /// Every frame further in is right.
-    #[inline]
-    unsafe fn leads_on(&self, index: usize, rule: Rule, start: Start) -> bool {
+    #[cold]
+    unsafe fn leads_on(&self, index: usize, start: Start) -> bool {
+        let rule = self.rules[index];
+        if rule.kind() != Kind::Stored || index == 0 {
+            return false;
+        }
         let frame_pointer = self.frame_pointer(index + 1, start);
-        match rule.kind() {
-            Kind::StackPointer | Kind::End => true,
-            // SAFETY: where it was saved lies in a frame that is right.
-            Kind::FramePointer => unsafe { frame_pointer.value() == self.frame_pointers[index] },
-            Kind::Stored => {
-                // SAFETY: as above, and where the CFA is kept is read by a full unwind too.
-                unsafe {
-                    let value = frame_pointer.value();
-                    value == self.frame_pointers[index]
-                        && index > 0
-                        && step(rule, self.slots[index], value).0 == self.slots[index - 1]
-                }
-            }
-            Kind::Signal | Kind::Other => false,
+        // SAFETY: where it was saved lies in a frame that is right, and where the CFA is kept is read by a full unwind
+        // too.
+        unsafe {
+            let value = frame_pointer.value();
+            value == self.frame_pointers[index]
+                && step(rule, self.slots[index], value).0 == self.slots[index - 1]
         }
     }
 

@@ -80,6 +80,12 @@ impl Rule {
         self.0 & NEEDS_MORE == 0
     }
 
+    /// Whether it is a [`Kind::FramePointer`].
+    #[inline]
+    pub const fn goes_by_frame_pointer(self) -> bool {
+        self.0 & KIND == Kind::FramePointer as u64
+    }
+
     /// How far the CFA lies from that, in bytes.
     pub const fn offset(self) -> isize {
         (self.0 >> OFFSET_AT) as i32 as isize
@@ -142,6 +148,8 @@ mod tests {
         for (kind, leads) in kinds {
             assert_eq!(Rule::plain(kind).kind(), kind);
             assert_eq!(Rule::plain(kind).leads_by_itself(), leads, "{kind:?}");
+            let is_framed = kind == Kind::FramePointer;
+            assert_eq!(Rule::plain(kind).goes_by_frame_pointer(), is_framed);
         }
     }
 

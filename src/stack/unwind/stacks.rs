@@ -78,7 +78,8 @@ impl Stacks {
     #[inline]
     pub unsafe fn capture(&mut self, start: Start) -> Option<()> {
         if start.slot > self.top || start.slot <= self.above {
-            self.look_for(start.slot);
+            // SAFETY: the caller's promise.
+            return unsafe { self.capture_elsewhere(start) };
         }
         // SAFETY: the caller's promise.
         let done = unsafe { self.all[self.current % COUNT].capture(start) };
@@ -89,9 +90,22 @@ impl Stacks {
         }
     }
 
-    /// Chooses the stack on which a slot probably lies.
+    /// # Safety
+    /// As for [`Stacks::capture`].
     #[cold]
     #[inline(never)]
+    unsafe fn capture_elsewhere(&mut self, start: Start) -> Option<()> {
+        self.look_for(start.slot);
+        // SAFETY: the caller's promise.
+        let done = unsafe { self.all[self.current % COUNT].capture(start) };
+        if done.is_some() {
+            done
+        } else {
+            self.keep_apart()
+        }
+    }
+
+    /// Chooses the stack on which a slot probably lies.
     fn look_for(&mut self, slot: usize) {
         self.note_top();
         let tops = self.tops.iter().enumerate();
