@@ -96,14 +96,14 @@ pub fn start() {
     linkmap::changes::start();
 }
 
-/// Begins an epoch where the linker has loaded or unloaded anything since the last one began. False where its counts are
-/// not known: then code may be unloaded at any time, and nothing can be remembered.
+/// Begins an epoch where the linker has loaded or unloaded anything since the last one began. False where its counts
+/// are not known: then code may be unloaded at any time, and nothing can be remembered.
 fn keep_up() -> bool {
     let Some(changes) = linkmap::changes::so_far() else {
         return false;
     };
-    // Acquire and release: who sees these changes sees the epoch that was begun for them. Two threads may begin one each, and
-    // the one that has seen less may write last: then the next one begins another.
+    // Acquire and release: who sees these changes sees the epoch that was begun for them. Two threads may begin one
+    // each, and the one that has seen less may write last: then the next one begins another.
     if CHANGES.load(Ordering::Acquire) != changes {
         forget_code();
         CHANGES.store(changes, Ordering::Release);

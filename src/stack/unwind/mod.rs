@@ -12,7 +12,7 @@
 //! the place where the unwind begins.
 //!
 //! - [`rule`]: what the compiler says about a return address, in one word.
-//! - [`eh_frame`], [`row`]: make that word from the tables in the loaded object.
+//! - [`eh_frame`], [`row`], [`way`]: make that word from the tables in the loaded object, for a [`machine`].
 //! - [`rules`], [`entries`]: those words by return address, for all threads.
 //! - [`remembered`]: the frames of a stack, and how they are brought up to date.
 //! - [`stacks`]: those of the stacks that the thread was on last.
@@ -21,13 +21,19 @@
 mod coroutine_tests;
 mod eh_frame;
 pub mod entries;
+mod machine;
+#[cfg(test)]
+mod machine_tests;
 mod remembered;
 mod row;
 pub mod rule;
 pub mod rules;
+#[cfg(test)]
+mod snapshot_tests;
 mod stacks;
 #[cfg(test)]
 mod tests;
+mod way;
 
 use std::ffi::c_void;
 use std::ptr;

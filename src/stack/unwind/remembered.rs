@@ -8,10 +8,10 @@
 use std::ptr::with_exposed_provenance;
 
 use super::Start;
-use super::eh_frame::interrupted;
 use super::rule::Kind;
 use super::rule::Rule;
 use super::rules;
+use super::way::interrupted;
 use crate::stack::MAX_FRAMES;
 use crate::sys;
 

@@ -4,9 +4,9 @@
 //! Place on an event's way: what `StackBuffer` captures by; the frames of one stack are [`Remembered`]'s.
 //!
 //! Stacks grow down from their outermost frame. So the one that an unwind begins on is likely to be that whose
-//! outermost slot is the nearest above. This is a guess: whatever is remembered is verified, and a full unwind tells the stack by
-//! its outermost slot. A wrong guess costs that unwind, and is never seen in a frame. A thread with one stack makes two
-//! comparisons, and touches the memory of one.
+//! outermost slot is the nearest above. This is a guess: whatever is remembered is verified, and a full unwind tells
+//! the stack by its outermost slot. A wrong guess costs that unwind, and is never seen in a frame. A thread with one
+//! stack makes two comparisons, and touches the memory of one.
 
 use std::sync::atomic::Ordering;
 use std::sync::atomic::compiler_fence;
