@@ -87,15 +87,19 @@ fn mark() -> Option<&'static AtomicU32> {
 /// Ledger and trace of this process; made if there are none yet. `None` when the host grants no memory.
 #[inline]
 pub fn world() -> Option<&'static World> {
+    match made_world() {
+        None => make_world(),
+        made => made,
+    }
+}
+
+/// As [`world`], where it was made before and not forked since.
+#[inline]
+pub fn made_world() -> Option<&'static World> {
     let world = WORLD.load(Ordering::Acquire);
     let is_marked = mark().is_none_or(|mark| mark.load(Ordering::Relaxed) != 0);
-    if is_marked {
-        // SAFETY: null, or a world, which is never taken down.
-        if let Some(world) = unsafe { world.as_ref() } {
-            return Some(world);
-        }
-    }
-    make_world()
+    // SAFETY: null, or a world, which is never taken down.
+    is_marked.then(|| unsafe { world.as_ref() }).flatten()
 }
 
 /// Ledger and trace, if this process has them already.

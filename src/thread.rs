@@ -174,6 +174,31 @@ pub fn try_enter(slot: usize) -> Result<Inside, Refused> {
     })
 }
 
+/// Lets `action` look at the thread's state and change it, as [`try_enter`] would, where the thread is outside and has
+/// a state; None elsewhere. `action` calls nobody, so errno stays what it is. `slot` is as there.
+#[inline]
+pub fn briefly<T>(slot: usize, action: impl FnOnce(&mut ThreadState) -> Option<T>) -> Option<T> {
+    let (mark, slot) = (slot, tls::slot());
+    // Whoever is ending gives its state back on the way out.
+    if slot.busy.get() != OUTSIDE || slot.ending.get() != 0 {
+        return None;
+    }
+    // SAFETY: the slot holds null or a seat, and seats are never given back to the kernel.
+    let seat = unsafe { slot.seat.get().as_ref() }?;
+    let mark_before = slot.event.replace(mark);
+    compiler_fence(Ordering::SeqCst);
+    slot.busy.set(INSIDE);
+    // As in `try_enter`.
+    compiler_fence(Ordering::SeqCst);
+    // SAFETY: as in `Inside::state`; the busy flag keeps everybody else out.
+    let result = action(unsafe { &mut *seat.state.get() });
+    compiler_fence(Ordering::SeqCst);
+    slot.busy.set(OUTSIDE);
+    compiler_fence(Ordering::SeqCst);
+    slot.event.set(mark_before);
+    result
+}
+
 /// Like [`try_enter`], for whoever does not ask why.
 #[must_use]
 pub fn enter() -> Option<Inside> {

@@ -74,10 +74,16 @@ impl Draft {
         }
     }
 
-    pub const fn judged(&mut self, judged: &Judged) {
+    #[inline]
+    pub fn judged(&mut self, judged: &Judged) {
         self.verdict(judged.outcome.verdict);
-        self.record.step = judged.step;
-        self.record.epoch = judged.epoch;
+        // Volatile, one by one: they were written a moment ago, and a wider load would wait until they have left for
+        // memory.
+        // SAFETY: references to whole numbers.
+        unsafe {
+            self.record.step = (&raw const judged.step).read_volatile();
+            self.record.epoch = (&raw const judged.epoch).read_volatile();
+        }
         if judged.outcome.late {
             self.record.flags |= layout::EVENT_LATE;
         }

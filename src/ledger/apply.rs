@@ -22,6 +22,7 @@ use crate::ledger::few::Few;
 use crate::ledger::one::One;
 use crate::ledger::pool;
 use crate::ledger::pool::Cache;
+use crate::ledger::small;
 use crate::ledger::small::Small;
 use crate::ledger::state;
 use crate::ledger::state::State;
@@ -65,13 +66,39 @@ impl Happened {
 /// The record of an attempt that lost, to be used by the next one, and its class.
 type Spare = Option<(u32, usize)>;
 
+/// The bits of a state that needs no record.
+#[inline(always)]
+fn bits_of(seen: Seen) -> Option<u64> {
+    // Nothing was ever here: the state of zeros.
+    if seen.is_empty() {
+        return Some(0);
+    }
+    seen.small()
+}
+
 /// The state of a cell that needs no record.
 #[inline(always)]
 fn small_of(seen: Seen) -> Option<Small> {
-    if seen.is_empty() {
-        return Some(Small::default());
+    bits_of(seen).map(Small::decode)
+}
+
+/// The answer to an event after which the state is [`small::after_plain`].
+#[inline(always)]
+fn plain(event: Event, bits: u64, epoch: u32, label: u32) -> Judged {
+    Judged {
+        outcome: Outcome {
+            verdict: Verdict::Ok,
+            late: false,
+            ended: match event {
+                Event::Deallocate { owner } => Some(owner),
+                _ => None,
+            },
+        },
+        step: Small::step_of(bits),
+        epoch,
+        label,
+        untracked: false,
     }
-    seen.small().map(Small::decode)
 }
 
 #[inline(always)]
@@ -115,6 +142,15 @@ impl Ledger {
         // Most states are in their cells, before and after.
         loop {
             let seen = cell::look(&entry.cell);
+            if let Some(bits) = bits_of(seen)
+                && let Some(next) = small::after_plain(bits, event, epoch)
+                && !entry.is_lost()
+            {
+                if cell::swing(&entry.cell, seen, Next::small(next)) {
+                    return plain(event, next, epoch, label);
+                }
+                continue;
+            }
             let Some(small) = small_of(seen) else {
                 break;
             };

@@ -24,8 +24,8 @@ const WIDE: u64 = 0xffff;
 
 /// An entry of a table.
 pub trait InTable: Keyed + ZeroInit {
-    /// For each level, how many times smaller it is than half of what a table is to hold, as a power of two: a small
-    /// one for small hosts, larger ones, two that take what did not spread evenly, and the last.
+    /// For each level, how many times smaller it is than half of what a table is to hold, as a power of two: one that is
+    /// all that most hosts need, larger ones, two that take what did not spread evenly, and the last.
     const SHIFTS: &'static [u32];
 }
 
@@ -50,15 +50,21 @@ const fn fold(number: u64) -> u64 {
     wide as u64 ^ (wide >> 64) as u64
 }
 
-/// Where the lines of a key are. What is near each other, as addresses of one heap or numbers that count up, comes to
-/// one page, wherever that is, and there to lines that are near each other: a host that goes through many keys in their
-/// order goes through few pages at a time.
+/// Where the lines of a key are. What is near each other, as addresses of one heap, of pages or numbers that count up,
+/// comes to one page, wherever that is, and there to lines that are near each other: a host that goes through many keys
+/// in their order goes through few pages at a time, and one that has few keys touches few.
 #[inline(always)]
 const fn hash_of(key: u64) -> u64 {
     const LINES_OF_PAGE: u64 = 4096 / 64;
-    let key = if key & 15 == 0 { key >> 4 } else { key };
+    /// Numbers that are aligned alike, by steps of sixteen times, are neighbours; beyond a megabyte, all are.
+    const STEP: u32 = 4;
+    const MOST: u32 = 20;
+    let aligned = key.trailing_zeros() / STEP * STEP;
+    let aligned = if aligned < MOST { aligned } else { MOST };
+    let key = key >> aligned;
     // So many neighbours that they leave room for others in the page.
-    fold(key / (2 * LINES_OF_PAGE)) ^ (key / 2 % LINES_OF_PAGE)
+    let page = key / (2 * LINES_OF_PAGE) ^ (aligned as u64) << (64 - 8);
+    fold(page) ^ (key / 2 % LINES_OF_PAGE)
 }
 
 impl<E: InTable> Table<E> {
@@ -166,7 +172,7 @@ impl<E: InTable> Table<E> {
 }
 
 /// Most levels of a table.
-const LEVELS: usize = 7;
+const LEVELS: usize = 6;
 /// Groups that a key has in the last level after its first one there. Keys do not spread evenly over lines; with so
 /// many to choose from, the last entries are found as well, and a table holds what it was made for.
 const MORE_GROUPS: usize = 64;
@@ -230,6 +236,7 @@ impl<E: InTable> Lines for MappedLines<E> {
 }
 
 #[cold]
+#[inline(never)]
 fn more(group: usize, hash: u64) -> Option<u64> {
     (group < MORE_GROUPS).then(|| sys::mix(hash.wrapping_add(group as u64 + 1)))
 }
@@ -277,7 +284,8 @@ impl Keyed for AddressEntry {
 }
 
 impl InTable for AddressEntry {
-    const SHIFTS: &'static [u32] = &[12, 6, 3, 0, 2, 3, 0];
+    // The first one has room for all addresses of most hosts: from two levels one would always be looked at in vain.
+    const SHIFTS: &'static [u32] = &[6, 3, 0, 2, 3, 0];
 }
 
 /// What is known of an owner, four to a cache line.

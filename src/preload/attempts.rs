@@ -84,6 +84,12 @@ impl PerThread {
         self.depth == 0 && self.layers.is_idle() && self.scopes.is_idle()
     }
 
+    /// Whether no call is under way or was left that another one must be told apart from, but for those of layers.
+    #[inline]
+    pub(super) const fn is_plain(&self) -> bool {
+        self.depth == 0 && self.scopes.is_idle()
+    }
+
     /// Begins an attempt; false when there are too many.
     pub(super) fn push(&mut self, attempt: Attempt) -> bool {
         self.forget_left(attempt.slot.wrapping_add(1));

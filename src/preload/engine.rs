@@ -7,6 +7,7 @@ use whofreed_hooktable::flags;
 
 use super::Frame;
 use super::originals;
+use super::plain;
 use super::resolver;
 use super::session::Forward;
 use super::session::Session;
@@ -50,6 +51,15 @@ pub unsafe extern "C" fn enter(number: u32, frame: *mut Frame) -> usize {
 }
 
 fn enter_called(called: Called<'_>, frame: &mut Frame) -> usize {
+    if let Some(original) = plain::before(called, frame) {
+        return original;
+    }
+    enter_other(called, frame)
+}
+
+/// As [`enter`], on the long way.
+#[inline(never)]
+fn enter_other(called: Called<'_>, frame: &mut Frame) -> usize {
     let original = before(called, frame);
     // Without a ticket nothing is copied.
     let most = called.hooked.hook.stack_words;
@@ -183,6 +193,14 @@ pub unsafe extern "C" fn leave(number: u32, frame: *mut Frame) {
 }
 
 fn leave_called(Called { hooked, .. }: Called<'_>, frame: &mut Frame) {
+    if !plain::after(hooked, frame) {
+        leave_other(hooked, frame);
+    }
+}
+
+/// As [`leave`], on the long way.
+#[inline(never)]
+fn leave_other(hooked: &Hooked, frame: &mut Frame) {
     match frame.ticket & ((1 << TICKET_BITS) - 1) {
         CLOSED => closed(&hooked.table),
         RESOLVED => resolver::after(hooked, frame),

@@ -1,20 +1,26 @@
 //! The values of an adapter's expressions over the registers of a call: of the short ones at once ([`short`]), of all
-//! others by a machine that runs their code.
+//! others by what is left of them when their symbols are known ([`program`]), and where that is not there, by a machine
+//! that runs their code.
 
 use whofreed_hooktable::code;
 use whofreed_hooktable::code::MAX_STACK;
 use whofreed_hooktable::code::MAX_TRIES;
 
-use self::short::Operand;
 use super::Frame;
 use super::machine;
 use super::originals;
 use super::table::Hooked;
 
+mod compile;
+mod program;
 mod short;
 
 pub(super) use self::short::Expression;
 pub(super) use self::short::Expressions;
+pub(super) use self::short::Operand;
+
+/// How many arguments are in registers, and so in a frame.
+const IN_REGISTERS: usize = 6;
 
 /// Where nothing that a host points to can be: the null pages, and what the kernel keeps for itself.
 const LOWEST: u64 = 64 * 1024;
@@ -36,6 +42,15 @@ impl Call<'_> {
         match expression {
             Expression::Absent => None,
             Expression::Plain(operand) => self.operand(operand),
+            other => self.value_of_longer(other),
+        }
+    }
+
+    #[inline(never)]
+    fn value_of_longer(&self, expression: Expression) -> Option<u64> {
+        match expression {
+            Expression::Absent => None,
+            Expression::Plain(operand) => self.operand(operand),
             Expression::Constant(constant) => Some(u64::from(constant)),
             Expression::Is {
                 operand,
@@ -47,12 +62,15 @@ impl Call<'_> {
                 half,
                 constant,
             } => self.is(operand, half, constant).map(|is| u64::from(!is)),
-            Expression::Code(offset) => self.run(offset),
+            Expression::Code { offset, place } => match program::value(self, place, offset) {
+                Some(value) => value,
+                None => self.run(offset),
+            },
         }
     }
 
     #[inline]
-    fn operand(&self, operand: Operand) -> Option<u64> {
+    pub(super) fn operand(&self, operand: Operand) -> Option<u64> {
         match operand {
             Operand::Argument(number) => self.frame.arguments.get(usize::from(number)).copied(),
             Operand::Result => self.has_returned.then_some(self.frame.result),
@@ -149,19 +167,6 @@ impl Machine<'_> {
         Some(self.stack[self.depth])
     }
 
-    fn two(&mut self, operation: impl FnOnce(u64, u64) -> u64) -> Option<()> {
-        let right = self.pop()?;
-        let left = self.pop()?;
-        self.push(operation(left, right))
-    }
-
-    fn shifted(value: u64, by: u64, shift: impl FnOnce(u64, u32) -> Option<u64>) -> u64 {
-        u32::try_from(by)
-            .ok()
-            .and_then(|by| shift(value, by))
-            .unwrap_or(0)
-    }
-
     fn step(&mut self, opcode: u8) -> Option<()> {
         match opcode {
             code::ARGUMENT => {
@@ -169,7 +174,7 @@ impl Machine<'_> {
                 let frame = self.call.frame;
                 self.push(match frame.arguments.get(usize::from(number)) {
                     Some(argument) => *argument,
-                    None => load(machine::stack_argument(frame, number)?, 8)?,
+                    None => stack_argument(frame, number)?,
                 })
             }
             code::RESULT if self.call.has_returned => self.push(self.call.frame.result),
@@ -182,20 +187,6 @@ impl Machine<'_> {
                 let address = self.pop()?;
                 self.push(load(address, width)?)
             }
-            code::ADD => self.two(u64::wrapping_add),
-            code::SUBTRACT => self.two(u64::wrapping_sub),
-            code::MULTIPLY => self.two(u64::saturating_mul),
-            code::AND => self.two(|left, right| left & right),
-            code::OR => self.two(|left, right| left | right),
-            code::SHIFT_LEFT => {
-                self.two(|left, right| Self::shifted(left, right, u64::checked_shl))
-            }
-            code::SHIFT_RIGHT => {
-                self.two(|left, right| Self::shifted(left, right, u64::checked_shr))
-            }
-            code::EQUAL => self.two(|left, right| u64::from(left == right)),
-            code::UNEQUAL => self.two(|left, right| u64::from(left != right)),
-            code::LESS => self.two(|left, right| u64::from(left < right)),
             code::TRUTH => {
                 let value = self.pop()?;
                 self.push(u64::from(value != 0))
@@ -208,15 +199,9 @@ impl Machine<'_> {
                 self.push(unsafe { machine::call(function, argument) }?)
             }
             code::VIRTUAL_CALL => {
-                let slot = self.short()? as u64;
+                let slot = self.short()?;
                 let object = self.pop()?;
-                let table = load(object, 8)?;
-                let function = load(table.wrapping_add(slot * 8), 8)?;
-                if !is_plausible(function, 1) {
-                    return None;
-                }
-                // SAFETY: the adapter says that the object has a getter without arguments in this slot.
-                self.push(unsafe { machine::call(usize::try_from(function).ok()?, object) }?)
+                self.push(call_virtually(object, slot)?)
             }
             code::SYMBOL => {
                 let place = self.short()?;
@@ -249,9 +234,51 @@ impl Machine<'_> {
                 self.open = self.open.checked_sub(1)?;
                 Some(())
             }
-            _ => None,
+            _ => {
+                let right = self.pop()?;
+                let left = self.pop()?;
+                self.push(two(opcode, left, right)?)
+            }
         }
     }
+}
+
+/// What an operation makes of two values; none when it is not one of two.
+#[inline]
+fn two(opcode: u8, left: u64, right: u64) -> Option<u64> {
+    let shifted = |shift: fn(u64, u32) -> Option<u64>| {
+        let by = u32::try_from(right).ok();
+        by.and_then(|by| shift(left, by)).unwrap_or(0)
+    };
+    Some(match opcode {
+        code::ADD => left.wrapping_add(right),
+        code::SUBTRACT => left.wrapping_sub(right),
+        code::MULTIPLY => left.saturating_mul(right),
+        code::AND => left & right,
+        code::OR => left | right,
+        code::SHIFT_LEFT => shifted(u64::checked_shl),
+        code::SHIFT_RIGHT => shifted(u64::checked_shr),
+        code::EQUAL => u64::from(left == right),
+        code::UNEQUAL => u64::from(left != right),
+        code::LESS => u64::from(left < right),
+        _ => return None,
+    })
+}
+
+/// An argument that is not in a register.
+fn stack_argument(frame: &Frame, number: u8) -> Option<u64> {
+    load(machine::stack_argument(frame, number)?, 8)
+}
+
+/// What the virtual function in a slot of an object's table returns.
+fn call_virtually(object: u64, slot: usize) -> Option<u64> {
+    let table = load(object, 8)?;
+    let function = load(table.wrapping_add(slot as u64 * 8), 8)?;
+    if !is_plausible(function, 1) {
+        return None;
+    }
+    // SAFETY: the adapter says that the object has a getter without arguments in this slot.
+    unsafe { machine::call(usize::try_from(function).ok()?, object) }
 }
 
 /// Whether a value of this width can lie at an address.

@@ -57,6 +57,12 @@ impl Running {
         count: 0,
     };
 
+    /// Whether it is the call of a layer whose return address lies at `slot`.
+    #[inline]
+    const fn is(&self, layer: u32, slot: usize) -> bool {
+        self.slot == slot && self.layer == layer
+    }
+
     /// Notes an event; false when it was there before.
     fn is_new(&mut self, event: Told) -> bool {
         let known = &mut self.told[..self.count.min(MAX_TOLD)];
@@ -100,7 +106,18 @@ impl Layers {
     }
 
     /// Begins a call; one that is nested in another of its layer is a part of that.
-    fn begin(&mut self, layer: u32, slot: usize) {
+    #[inline]
+    pub(super) fn begin(&mut self, layer: u32, slot: usize) {
+        if self.count == 0 {
+            self.push(layer, slot);
+        } else {
+            self.begin_beside(layer, slot);
+        }
+    }
+
+    /// Begins a call, where others are under way or were left.
+    #[inline(never)]
+    fn begin_beside(&mut self, layer: u32, slot: usize) {
         // Frames that do not lie above this one are gone: they were left by a longjmp.
         self.forget(|call| slot.wrapping_sub(call.slot) <= STACK_REACH);
         if self.around(layer, slot).is_some() {
@@ -111,6 +128,11 @@ impl Layers {
             self.calls.rotate_left(1);
             self.count -= 1;
         }
+        self.push(layer, slot);
+    }
+
+    #[inline]
+    fn push(&mut self, layer: u32, slot: usize) {
         // What was told of another call before is not looked at.
         let call = &mut self.calls[self.count];
         call.slot = slot;
@@ -119,9 +141,25 @@ impl Layers {
         self.count += 1;
     }
 
+    /// Whether this is the only call, and nothing was told of it yet.
+    #[inline]
+    const fn is_first_of_only(&self, layer: u32, slot: usize) -> bool {
+        self.count == 1 && self.calls[0].is(layer, slot) && self.calls[0].count == 0
+    }
+
     /// Ends a call.
-    fn end(&mut self, layer: u32, slot: usize) {
-        self.forget(|call| call.layer == layer && call.slot == slot);
+    #[inline]
+    pub(super) fn end(&mut self, layer: u32, slot: usize) {
+        if self.count == 1 && self.calls[0].is(layer, slot) {
+            self.count = 0;
+        } else {
+            self.end_beside(layer, slot);
+        }
+    }
+
+    #[inline(never)]
+    fn end_beside(&mut self, layer: u32, slot: usize) {
+        self.forget(|call| call.is(layer, slot));
     }
 
     fn forget(&mut self, is_gone: impl Fn(&Running) -> bool) {
@@ -156,6 +194,7 @@ impl Session<'_> {
     }
 
     /// Whether another hook of the layer has told of this event already, within the same call of the host.
+    #[inline]
     pub(super) fn is_told(
         &mut self,
         frame: &Frame,
@@ -167,13 +206,34 @@ impl Session<'_> {
         if layer == 0 || address == ADDRESS_UNKNOWN {
             return false;
         }
+        let event = event as u32;
+        let slot = frame.return_address_slot;
+        let layers = &mut self.inside.state().preload.layers;
+        if layers.is_first_of_only(layer, slot) {
+            let call = &mut layers.calls[0];
+            call.told[0].event = event;
+            call.told[0].device = device;
+            call.told[0].address = address;
+            call.count = 1;
+            return false;
+        }
+        Self::is_told_beside(layers, layer, slot, event, device, address)
+    }
+
+    #[inline(never)]
+    fn is_told_beside(
+        layers: &mut Layers,
+        layer: u32,
+        slot: usize,
+        event: u32,
+        device: u32,
+        address: u64,
+    ) -> bool {
         let event = Told {
-            event: event as u32,
+            event,
             device,
             address,
         };
-        let slot = frame.return_address_slot;
-        let layers = &mut self.inside.state().preload.layers;
         let Some(call) = layers.around(layer, slot) else {
             return false;
         };

@@ -21,6 +21,7 @@ mod layer;
 mod machine;
 mod memory;
 mod originals;
+mod plain;
 mod realloc;
 mod resolver;
 mod scope;

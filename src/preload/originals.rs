@@ -172,6 +172,12 @@ fn key(number: usize, caller: Option<Object>) -> u64 {
     caller << NUMBER_BITS | ((number as u64 + 1) & ((1 << NUMBER_BITS) - 1))
 }
 
+/// Counts up whenever a library may have been unloaded.
+#[inline]
+pub(super) fn generation() -> u64 {
+    GENERATION.load(Ordering::Acquire)
+}
+
 /// Forgets where everything is: a library may be gone in a moment, or be somewhere else.
 pub(super) fn forget(table: &Table<'_>) {
     GENERATION.fetch_add(1, Ordering::SeqCst);

@@ -147,7 +147,7 @@ impl<'stay> Session<'stay> {
     }
 
     /// Whether the adapter's conditions hold.
-    #[inline]
+    #[inline(never)]
     pub(super) fn is_event(&mut self, call: &Call<'_>) -> bool {
         let expressions = &self.hooked.expressions;
         self.holds(call, expressions.when) && self.holds(call, expressions.ok)

@@ -18,6 +18,7 @@ use super::Frame;
 use super::devices;
 use super::expression::Expressions;
 use super::machine;
+use super::plain::Plain;
 use super::resolver;
 
 /// How many stubs are remembered; what others stand for is read anew in each call.
@@ -53,6 +54,8 @@ pub(super) struct Hooked {
     pub(super) device_seed: u64,
     /// The place of the only device that there is, where devices have no parts.
     pub(super) only_device: Option<usize>,
+    /// Its calls go the short way.
+    pub(super) plain: Option<Plain>,
     pub(super) stub: Stub,
     pub(super) table: Table<'static>,
 }
@@ -132,10 +135,14 @@ impl Hooked {
         let device_seed = devices::seed(table.text(adapter.name));
         let has_parts = adapter.parts_count > 0 || hook.device() != [0; MAX_DEVICE_PARTS];
         let only = || devices::place(device_seed, &devices::Parts::default());
+        let only_device = (!has_parts).then(only).flatten();
+        let event = Event::from_number(hook.event);
+        let expressions = Expressions::read(&table, &hook);
         Some(Self {
-            only_device: (!has_parts).then(only).flatten(),
-            event: Event::from_number(hook.event),
-            expressions: Expressions::read(&table, &hook),
+            plain: only_device.and_then(|device| Plain::of(event, &hook, &expressions, device)),
+            only_device,
+            event,
+            expressions,
             hook,
             number,
             adapter_place: hook.adapter,

@@ -23,6 +23,8 @@ pub(super) static UNOBSERVABLE: Told = Told::new();
 pub(super) static SPARED: Told = Told::new();
 /// Of which stubs calls go to an original that nobody can be sure of.
 pub(super) static GUESSED: Told = Told::new();
+/// Of which stubs there is nothing left to tell ([`Plain`](super::plain::Plain)).
+pub(super) static ALL: Told = Told::new();
 /// The name of each device.
 pub(super) static DEVICES: Told = Told::new();
 
@@ -34,7 +36,7 @@ impl Told {
     /// Whether a thing has been told in this process.
     #[inline]
     pub(super) fn is_told(&self, thing: usize) -> bool {
-        let (Some(told_by), Some(world)) = (self.0.get(thing), process::world()) else {
+        let (Some(told_by), Some(world)) = (self.0.get(thing), process::made_world()) else {
             return false;
         };
         told_by.load(Ordering::Relaxed) == world.recorder.pid

@@ -22,6 +22,7 @@ use whofreed_trace::layout::KIND_THREAD;
 use whofreed_trace::layout::chunk_kind;
 use zerocopy::IntoBytes;
 
+use crate::primitive::prefetch_to_write;
 use crate::record::Recorder;
 use crate::record::chunks::unmap;
 use crate::sys;
@@ -102,24 +103,56 @@ impl Page {
         self.used = committed as usize;
     }
 
+    /// Writes an event to the end of the chunk and commits it.
+    fn append_event(&mut self, event: &EventRecord) {
+        debug_assert!(self.has_room(EVENT_SIZE), "the caller has looked for room");
+        // SAFETY: as in `append`; the content of a chunk is aligned to its words. Volatile, field by field: some of them
+        // were written a moment ago, and a wider load would wait until they have left for memory.
+        unsafe {
+            let start = self.base.add(CHUNK_HEADER_SIZE + self.used);
+            let place = start.cast::<EventRecord>();
+            macro_rules! copy {
+                ($($field:ident),+) => {
+                    $((&raw mut (*place).$field).write_volatile(event.$field);)+
+                };
+            }
+            copy!(
+                kind, verdict, flags, device, address, owner, extra, time, step, epoch, label,
+                stack, scope
+            );
+            // The next one's place is where the writer thread looked last.
+            prefetch_to_write(start.wrapping_add(EVENT_SIZE));
+        }
+        self.commit(EVENT_SIZE);
+    }
+
+    /// What was written behind what is committed is, from now on.
+    fn commit(&mut self, len: usize) {
+        self.used += len;
+        // SAFETY: a page that was written to is mapped, and its header begins with aligned words.
+        unsafe {
+            let committed = self.base.add(std::mem::offset_of!(ChunkHeader, committed));
+            // Release: the content is in the page before the word that covers it.
+            (*committed.cast::<AtomicU64>()).store(self.used as u64, Ordering::Release);
+        }
+    }
+
     /// Copies the pieces behind each other to the end of the chunk and commits them. Returns where they lie.
     pub fn append(&mut self, pieces: &[&[u8]], padded_len: usize) -> *const u8 {
         debug_assert!(self.has_room(padded_len), "the caller has looked for room");
         // SAFETY: `has_room` holds, so everything up to `used + padded_len` lies inside the chunk, which is mapped
         // and which this thread alone writes to.
-        unsafe {
+        let start = unsafe {
             let start = self.base.add(CHUNK_HEADER_SIZE + self.used);
             let mut place = start;
             for piece in pieces {
                 ptr::copy_nonoverlapping(piece.as_ptr(), place, piece.len());
                 place = place.add(piece.len());
             }
-            self.used += padded_len;
-            let committed = self.base.add(std::mem::offset_of!(ChunkHeader, committed));
-            // Release: the content is in the page before the word that covers it.
-            (*committed.cast::<AtomicU64>()).store(self.used as u64, Ordering::Release);
             start
-        }
+        };
+        self.commit(padded_len);
+        start
     }
 }
 
@@ -198,13 +231,13 @@ impl Pen {
                 address: u64::from(thread_id),
                 ..EventRecord::default()
             };
-            self.events.append(&[announcement.as_bytes()], EVENT_SIZE);
+            self.events.append_event(&announcement);
             self.announced = true;
             if !self.events.has_room(EVENT_SIZE) {
                 return self.event(recorder, thread_id, event);
             }
         }
-        self.events.append(&[event.as_bytes()], EVENT_SIZE);
+        self.events.append_event(event);
         true
     }
 

@@ -29,52 +29,125 @@ const WORDS: u32 = 1 << 27;
 /// A stack as it is known: words that tell it, and a hash of them.
 #[derive(Clone, Copy, Debug)]
 pub struct Key<'words> {
-    /// Of the words.
-    pub hash: u64,
+    /// Of the words. Those that are the same in all of it are the same.
+    pub hash: u128,
     /// What tells this stack from others in a few bits.
-    pub shape: u64,
+    pub shape: Shape,
     /// Return addresses.
     pub native: &'words [usize],
     /// Frames of an interpreter.
     pub interpreted: &'words [u64],
 }
 
+/// What tells stacks from each other that have the same words: how many of them are of which sort, how many frames were
+/// wanted, and whether there are more. Never 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape(u64);
+
+impl Shape {
+    /// Of a stack of which at most `depth` frames are wanted. All numbers are less than 65,535.
+    #[must_use]
+    #[inline]
+    pub const fn new(depth: usize, is_cut: bool, native: &[usize], interpreted: &[u64]) -> Self {
+        let numbers = (native.len() as u64) << 16 | (interpreted.len() as u64) << 32;
+        Self((depth as u64 + 1) | numbers | (is_cut as u64) << 48)
+    }
+}
+
+/// The hash of a stack whose native frames have this one. The frames of an interpreter follow each other: what one of
+/// them adds depends on all before it.
+#[must_use]
+#[inline]
+pub fn hash_on(native: u128, interpreted: &[u64]) -> u128 {
+    let (mut first, mut second) = (native as u64, (native >> 64) as u64);
+    for word in interpreted {
+        first = fold(first ^ word, 0x9e37_79b9_7f4a_7c15);
+        second = fold(second.wrapping_add(*word), 0xd1b5_4a32_d192_ed03);
+    }
+    u128::from(first) | u128::from(second) << 64
+}
+
+#[inline]
+const fn fold(word: u64, by: u64) -> u64 {
+    let product = (word ^ 0x2545_f491_4f6c_dd1d) as u128 * by as u128;
+    product as u64 ^ (product >> 64) as u64
+}
+
 /// How many stacks a thread keeps at hand.
 const RECENT: usize = 256;
 
-/// Where a thread found its last stacks, so that most are not looked for in the index. Valid as zeros.
+/// The numbers of a thread's last stacks, so that most are not looked for in the index. Valid as zeros.
+///
+/// The index compares all words of a stack. Here their hash does: it is twice as long as what would do for all stacks
+/// of a process, and to compare twenty words would cost more than all else about a stack that is at hand.
 #[derive(Debug)]
 pub struct Recent {
     trace: Cell<u64>,
-    /// By hash: the number of an entry plus 1.
-    entries: [Cell<u32>; RECENT],
+    /// By hash, two in a cache line: the one that was wanted last, and one that it took the place of.
+    stacks: [RecentPair; RECENT / 2],
+}
+
+#[derive(Debug)]
+#[repr(align(64))]
+struct RecentPair([RecentStack; 2]);
+
+/// Of shape 0, as none is, where there is no stack.
+#[derive(Debug)]
+#[repr(C)]
+struct RecentStack {
+    hash: Cell<u128>,
+    shape: Cell<u64>,
+    /// As in [`Entry`].
+    number: Cell<u64>,
 }
 
 impl Recent {
     #[inline]
-    fn place(&self, trace: u64, key: Key<'_>) -> &Cell<u32> {
+    fn places(&self, trace: u64, key: Key<'_>) -> &[RecentStack; 2] {
         if self.trace.replace(trace) != trace {
-            for entry in &self.entries {
-                entry.set(0);
-            }
+            self.forget();
         }
-        let folded = key.hash ^ key.hash >> 32;
-        &self.entries[(folded ^ folded >> 16) as usize % RECENT]
+        let folded = key.hash as u64 ^ (key.hash as u64) >> 32;
+        &self.stacks[(folded ^ folded >> 16) as usize % (RECENT / 2)].0
     }
+
+    #[cold]
+    #[inline(never)]
+    fn forget(&self) {
+        for stack in self.stacks.iter().flat_map(|pair| &pair.0) {
+            stack.shape.set(0);
+        }
+    }
+}
+
+impl RecentStack {
+    /// The number of a stack that is this one, in this epoch.
+    #[inline]
+    fn number(&self, key: Key<'_>, epoch: u32) -> Option<u32> {
+        let (of_epoch, number) = parted(self.number.get());
+        let is_it =
+            self.hash.get() == key.hash && self.shape.get() == key.shape.0 && of_epoch == epoch;
+        is_it.then_some(number)
+    }
+}
+
+/// The epoch that a number is of, and the number.
+#[inline]
+const fn parted(number: u64) -> (u32, u32) {
+    ((number >> 32) as u32, number as u32)
 }
 
 #[derive(Debug)]
 #[repr(C)]
 struct Entry {
     shape: AtomicU64,
-    /// Where the words lie, and how many of them are native and how many are not.
+    /// Where the words lie.
     start: AtomicU64,
-    lens: AtomicU64,
     /// The epoch and the number of the stack.
     number: AtomicU64,
 }
 
-// SAFETY: zeroed memory is four valid atomics, which may be shared.
+// SAFETY: zeroed memory is three valid atomics, which may be shared.
 unsafe impl ZeroInit for Entry {}
 
 /// The stacks of one trace that were met.
@@ -112,27 +185,42 @@ impl Known {
     /// The number of a stack, if it was met in this epoch. `recent` is the thread's, for stacks of this trace.
     #[inline]
     pub fn find(&self, recent: &Recent, trace: u64, key: Key<'_>, epoch: u32) -> Option<u32> {
-        let place = recent.place(trace, key);
-        // What the thread has had from the index once, it sees whole for ever.
-        let entry = match place.get().checked_sub(1) {
-            Some(entry) if self.is(entry, key) => entry,
-            _ => {
-                let entry = self
-                    .index
-                    .find(mix(key.hash), |entry| self.is(entry, key))?;
-                place.set(entry + 1);
-                entry
+        let places = recent.places(trace, key);
+        for place in places {
+            if let Some(number) = place.number(key, epoch) {
+                return Some(number);
             }
-        };
+        }
+        self.find_for(places, key, epoch)
+    }
+
+    /// As [`Known::find`], of a stack that is not at hand; from now on it is.
+    #[cold]
+    #[inline(never)]
+    fn find_for(&self, places: &[RecentStack; 2], key: Key<'_>, epoch: u32) -> Option<u32> {
+        let entry = self
+            .index
+            .find(mix(key.hash as u64), |entry| self.is(entry, key))?;
+        // What comes out of the index is seen whole.
         let number = self.entries.get(entry).number.load(Ordering::Relaxed);
-        let (of_epoch, number) = ((number >> 32) as u32, number as u32);
-        (of_epoch == epoch).then_some(number)
+        let (of_epoch, known) = parted(number);
+        if of_epoch != epoch {
+            return None;
+        }
+        let [first, second] = places;
+        second.hash.set(first.hash.get());
+        second.shape.set(first.shape.get());
+        second.number.set(first.number.get());
+        first.hash.set(key.hash);
+        first.shape.set(key.shape.0);
+        first.number.set(number);
+        Some(known)
     }
 
     /// From now on a stack has this number; where there is no room it is looked for anew each time.
     pub fn insert(&self, key: Key<'_>, epoch: u32, number: u32) {
         let number = u64::from(epoch) << 32 | u64::from(number);
-        let hash = mix(key.hash);
+        let hash = mix(key.hash as u64);
         if let Some(entry) = self.index.find(hash, |entry| self.is(entry, key)) {
             let entry = self.entries.get(entry);
             entry.number.store(number, Ordering::Relaxed);
@@ -157,9 +245,8 @@ impl Known {
             unsafe { self.words.add(place).write(word) };
         }
         let entry = self.entries.get(new);
-        entry.shape.store(key.shape, Ordering::Relaxed);
+        entry.shape.store(key.shape.0, Ordering::Relaxed);
         entry.start.store(start as u64, Ordering::Relaxed);
-        entry.lens.store(lens(key), Ordering::Relaxed);
         entry.number.store(number, Ordering::Relaxed);
         let is_same = |entry| self.is(entry, key);
         if let Inserted::Found(other) = self.index.insert(hash, is_same, new) {
@@ -168,14 +255,10 @@ impl Known {
         }
     }
 
-    /// Not inlined: the index looks at many places in a row, and asks this of one.
-    #[inline(never)]
     fn is(&self, entry: u32, key: Key<'_>) -> bool {
         let entry = self.entries.get(entry);
         // Relaxed: the index was read with Acquire, and all of it was there before.
-        let is_alike = entry.lens.load(Ordering::Relaxed) == lens(key)
-            && entry.shape.load(Ordering::Relaxed) == key.shape;
-        if !is_alike {
+        if entry.shape.load(Ordering::Relaxed) != key.shape.0 {
             return false;
         }
         let start = entry.start.load(Ordering::Relaxed) as usize;
@@ -202,28 +285,33 @@ impl Known {
     }
 }
 
-fn lens(key: Key<'_>) -> u64 {
-    key.native.len() as u64 | (key.interpreted.len() as u64) << 32
-}
-
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn key<'a>(native: &'a [usize], interpreted: &'a [u64]) -> Key<'a> {
-        // All the same, so that it is the words that tell.
         Key {
-            hash: 1,
-            shape: 0,
+            hash: hash_on(native.iter().map(|word| *word as u128).sum(), interpreted),
+            shape: Shape::new(MAX_DEPTH, false, native, interpreted),
             native,
             interpreted,
         }
     }
 
+    const MAX_DEPTH: usize = 512;
+
     fn nothing() -> Recent {
+        let none = || RecentStack {
+            hash: Cell::new(0),
+            shape: Cell::new(0),
+            number: Cell::new(0),
+        };
         Recent {
             trace: Cell::new(0),
-            entries: [const { Cell::new(0) }; RECENT],
+            stacks: std::array::from_fn(|_| RecentPair([none(), none()])),
         }
     }
 
@@ -257,10 +345,38 @@ mod tests {
             );
         }
         let other_shape = Key {
-            shape: 1,
+            shape: Shape::new(2, false, &[1, 2, 3], &[]),
             ..key(&[1, 2, 3], &[])
         };
         assert_eq!(find(&known, &recent, other_shape, 0), None);
+    }
+
+    #[test]
+    fn the_index_compares_words_where_hashes_are_the_same() {
+        let known = Known::new().expect("there is memory");
+        let alike = |native| Key {
+            hash: 1,
+            ..key(native, &[])
+        };
+        known.insert(alike(&[1, 2, 3]), 0, 1);
+        known.insert(alike(&[1, 2, 4]), 0, 2);
+        assert_eq!(known.find(&nothing(), 1, alike(&[1, 2, 3]), 0), Some(1));
+        assert_eq!(known.find(&nothing(), 1, alike(&[1, 2, 4]), 0), Some(2));
+        assert_eq!(known.find(&nothing(), 1, alike(&[1, 2, 5]), 0), None);
+    }
+
+    proptest! {
+        #[test]
+        fn frames_of_an_interpreter_in_another_order_have_another_hash(words in vec(0_u64..4, 0..12), at in any::<prop::sample::Index>()) {
+            let mut others = words.clone();
+            if !words.is_empty() {
+                others.rotate_left(at.index(words.len()));
+            }
+            prop_assert_eq!(hash_on(7, &words) == hash_on(7, &others), words == others);
+            let (longer, native) = ([&words[..], &[0]].concat(), hash_on(8, &words));
+            prop_assert_ne!(hash_on(7, &words), hash_on(7, &longer));
+            prop_assert_ne!(hash_on(7, &words), native);
+        }
     }
 
     #[test]

@@ -248,14 +248,11 @@ impl StackBuffer {
     #[cfg(target_arch = "x86_64")]
     fn key(&self, python: usize) -> Option<(Key<'_>, u32)> {
         let interpreted = &self.packed_python[..python];
-        let mut hash = self.remembered.hash();
-        for word in interpreted {
-            hash = hash.rotate_left(5) ^ word.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        }
+        let native = self.remembered.addresses();
         let key = Key {
-            hash,
-            shape: self.depth as u64 | u64::from(self.remembered.is_cut()) << 32,
-            native: self.remembered.addresses(),
+            hash: known::hash_on(self.remembered.hash(), interpreted),
+            shape: known::Shape::new(self.depth, self.remembered.is_cut(), native, interpreted),
+            native,
             interpreted,
         };
         self.is_remembered.then_some((key, self.remembered.epoch()))

@@ -8,8 +8,8 @@ use whofreed_hooktable::MAX_DEVICE_PARTS;
 use whofreed_hooktable::Table;
 use whofreed_hooktable::code;
 
-/// How many arguments are in registers, and so in a frame.
-const IN_REGISTERS: u8 = 6;
+use super::IN_REGISTERS;
+use super::program;
 
 /// What a short expression looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,8 +41,8 @@ pub(in crate::preload) enum Expression {
         half: bool,
         constant: u32,
     },
-    /// Anything else: where its code begins.
-    Code(u32),
+    /// Anything else: where its code begins, and where its [`program`] is.
+    Code { offset: u32, place: u16 },
 }
 
 // A hook has many.
@@ -58,7 +58,7 @@ fn constant(code: &[u8]) -> Option<(u64, &[u8])> {
 /// An operand at the beginning of code, and what follows.
 fn operand(code: &[u8]) -> Option<(Operand, &[u8])> {
     match code {
-        [code::ARGUMENT, number, rest @ ..] if *number < IN_REGISTERS => {
+        [code::ARGUMENT, number, rest @ ..] if usize::from(*number) < IN_REGISTERS => {
             Some((Operand::Argument(*number), rest))
         }
         [code::RESULT, rest @ ..] => Some((Operand::Result, rest)),
@@ -102,7 +102,11 @@ impl Expression {
         if offset == 0 {
             return Self::Absent;
         }
-        short(table.code(offset)).unwrap_or(Self::Code(offset))
+        let code = table.code(offset);
+        short(code).unwrap_or_else(|| Self::Code {
+            offset,
+            place: program::place(code),
+        })
     }
 
     pub(in crate::preload) fn is_absent(self) -> bool {
@@ -180,7 +184,7 @@ mod tests {
         let others: [&[&[u8]]; 11] = [
             &[],
             &[&argument],
-            &[&[code::ARGUMENT, IN_REGISTERS], &end],
+            &[&[code::ARGUMENT, IN_REGISTERS as u8], &end],
             &[&with(1 << 32), &end],
             &[&argument, &with(1 << 32), &[code::EQUAL], &end],
             &[&argument, &zero, &[code::EQUAL]],

@@ -1,5 +1,8 @@
 //! The machine, run on code that is put together by hand.
 
+use proptest::prelude::*;
+
+use super::program::Op;
 use super::*;
 use whofreed_hooktable::Adapter;
 use whofreed_hooktable::Builder;
@@ -45,10 +48,22 @@ fn run(code: &[u8], has_returned: bool) -> Option<u64> {
         frame: &frame,
         has_returned,
     };
-    // The short way says what the long one does.
-    let value = call.value(hooked.expressions.when);
-    assert_eq!(value, call.value(Expression::Code(hooked.hook.when)));
+    let offset = hooked.hook.when;
+    let value = call.run(offset);
+    // The short ways say what the long one does.
+    assert_eq!(call.value(hooked.expressions.when), value);
+    if let Some(compiled) = compiled(&call, offset) {
+        assert_eq!(compiled, value, "{code:?}");
+    }
     value
+}
+
+/// The value by what is left of an expression; the outer None where nothing is made of it.
+fn compiled(call: &Call<'_>, offset: u32) -> Option<Option<u64>> {
+    let mut ops = [Op::Jump { to: 0 }; program::MOST];
+    let find = |place| originals::symbol(place, call.hooked);
+    let len = compile::compile(call.hooked.table.code(offset), &mut ops, find)?;
+    Some(program::run(&ops[..len], call))
 }
 
 fn constant(value: u64) -> Vec<u8> {
@@ -199,4 +214,123 @@ fn no_code_is_harmful() {
     assert_eq!(run(&[code::END], false), None, "there is no value");
     let too_many = constant(1).repeat(MAX_STACK + 1);
     assert_eq!(value(&[&too_many]), None);
+}
+
+/// An expression as the launcher compiles them.
+#[derive(Clone, Debug)]
+enum Tree {
+    Leaf(Vec<u8>),
+    Truth(Box<Tree>),
+    Call(Box<Tree>, u16),
+    Two(u8, Box<[Tree; 2]>),
+    Select(Box<[Tree; 3]>),
+    First(Box<[Tree; 2]>),
+}
+
+impl Tree {
+    fn code(&self) -> Vec<u8> {
+        let jump = |opcode: u8, over: usize| {
+            let over = u16::try_from(over).expect("short");
+            [&[opcode][..], &over.to_le_bytes()].concat()
+        };
+        match self {
+            Self::Leaf(code) => code.clone(),
+            Self::Truth(of) => [&of.code()[..], &[code::TRUTH]].concat(),
+            Self::Call(of, symbol) => [of.code(), with_symbol(code::CALL, *symbol)].concat(),
+            Self::Two(opcode, of) => [&of[0].code()[..], &of[1].code(), &[*opcode]].concat(),
+            Self::Select(of) => {
+                let [condition, then, other] = of.each_ref().map(Tree::code);
+                let past_other = jump(code::JUMP, other.len());
+                let past_then = jump(code::JUMP_IF_ZERO, then.len() + past_other.len());
+                [condition, past_then, then, past_other, other].concat()
+            }
+            Self::First(of) => {
+                let [first, other] = of.each_ref().map(Tree::code);
+                let past_other = [&[code::TRIED][..], &jump(code::JUMP, other.len())].concat();
+                let on_failure = jump(code::TRY, first.len() + past_other.len());
+                [on_failure, first, past_other, other].concat()
+            }
+        }
+    }
+}
+
+fn trees() -> impl Strategy<Value = Tree> {
+    static WORDS: [u64; 4] = [0, 1, u64::MAX, 0x1122_3344_5566_7788];
+    // What is read lies in this test's own memory, or where nothing can be.
+    let word = (0..4_usize).prop_map(|at| (&raw const WORDS[at]).expose_provenance() as u64);
+    let places = prop_oneof![3 => word, 1 => Just(0), 1 => Just(1_u64 << 50)];
+    let loads = (places, 0..10_u8)
+        .prop_map(|(place, width)| [&constant(place)[..], &[code::LOAD, width]].concat());
+    let values = prop_oneof![Just(0), Just(1), Just(u64::from(u32::MAX)), any::<u64>()];
+    let leaf = prop_oneof![
+        4 => values.prop_map(constant),
+        3 => loads,
+        3 => (0..8_u8).prop_map(|number| vec![code::ARGUMENT, number]),
+        1 => Just(vec![code::RESULT]),
+        2 => (0..2_u16).prop_map(|symbol| with_symbol(code::SYMBOL, symbol)),
+        1 => (0..2_u16).prop_map(|symbol| with_symbol(code::PRESENT, symbol)),
+    ];
+    let twos = prop::sample::select(vec![
+        code::ADD,
+        code::SUBTRACT,
+        code::MULTIPLY,
+        code::AND,
+        code::OR,
+        code::SHIFT_LEFT,
+        code::SHIFT_RIGHT,
+        code::EQUAL,
+        code::UNEQUAL,
+        code::LESS,
+    ]);
+    leaf.prop_map(Tree::Leaf)
+        .prop_recursive(4, 24, 3, move |tree| {
+            let boxed = tree.clone().prop_map(Box::new);
+            let pair = [tree.clone(), tree.clone()].prop_map(Box::new);
+            prop_oneof![
+                1 => boxed.clone().prop_map(Tree::Truth),
+                1 => (boxed, 0..2_u16).prop_map(|(of, symbol)| Tree::Call(of, symbol)),
+                4 => (twos.clone(), pair.clone()).prop_map(|(what, of)| Tree::Two(what, of)),
+                2 => [tree.clone(), tree.clone(), tree].prop_map(|of| Tree::Select(Box::new(of))),
+                2 => pair.prop_map(Tree::First),
+            ]
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) })]
+
+    #[test]
+    fn what_is_left_of_an_expression_has_its_value(tree in trees(), has_returned: bool) {
+        let code = [&tree.code()[..], &[code::END]].concat();
+        run(&code, has_returned);
+        let hooked = hooked(&code);
+        let mut ops = [Op::Jump { to: 0 }; program::MOST];
+        let find = |place| originals::symbol(place, &hooked);
+        let len = compile::compile(&code, &mut ops, find);
+        prop_assert!(len.is_some(), "it is made of what the launcher makes");
+    }
+}
+
+#[test]
+fn a_choice_that_depends_on_symbols_alone_is_made_once() {
+    let has = with_symbol(code::PRESENT, GETPID);
+    let code = [
+        &has[..],
+        &[code::JUMP_IF_ZERO, 5, 0, code::ARGUMENT, 0],
+        &[code::JUMP, 2, 0, code::ARGUMENT, 1],
+        &constant(16),
+        &[code::ADD, code::LOAD, 8, code::END],
+    ]
+    .concat();
+    let hooked = hooked(&code);
+    let mut ops = [Op::Jump { to: 0 }; program::MOST];
+    let len = compile::compile(&code, &mut ops, |place| originals::symbol(place, &hooked));
+    let load = Op::Load {
+        at: 0,
+        width: 8,
+        fail: program::NO_HANDLER,
+        offset: 16,
+    };
+    let left = [Op::Argument { at: 0, number: 0 }, load, Op::End { at: 0 }];
+    assert_eq!(len.map(|len| &ops[..len]), Some(&left[..]));
 }

@@ -14,9 +14,11 @@
 //! - [`rule`]: what the compiler says about a return address, in one word.
 //! - [`eh_frame`], [`row`], [`way`]: make that word from the tables in the loaded object, for a [`machine`].
 //! - [`rules`], [`entries`]: those words by return address, for all threads.
+//! - [`changes`]: the same, as the thread met them at their places in its stack.
 //! - [`remembered`]: the frames of a stack, and how they are brought up to date.
 //! - [`stacks`]: those of the stacks that the thread was on last.
 
+mod changes;
 #[cfg(test)]
 mod coroutine_tests;
 mod eh_frame;

@@ -8,6 +8,8 @@
 use std::ptr::with_exposed_provenance;
 
 use super::Start;
+use super::changes::Changes;
+use super::changes::hash_at;
 use super::rule::Kind;
 use super::rule::Rule;
 use super::rules;
@@ -24,7 +26,7 @@ const WORD: usize = size_of::<usize>();
 #[repr(C)]
 pub struct Remembered {
     len: usize,
-    hash: u64,
+    hash: u128,
     epoch: u32,
     /// The frames do not do for the next stack: they go through a signal handler, or to another stack.
     is_spent: bool,
@@ -39,7 +41,10 @@ pub struct Remembered {
     saved_at: [usize; MAX_FRAMES],
     /// The frame pointer, where the rule goes by it.
     frame_pointers: [usize; MAX_FRAMES],
-    hashes: [u64; MAX_FRAMES],
+    hashes: [u128; MAX_FRAMES],
+    /// No frame from this one on needs more than its own place to lead on ([`Rule::leads_by_itself`]).
+    lead_from: usize,
+    changes: Changes,
     /// Frames that have just been unwound, the innermost first.
     fresh: [Fresh; MAX_FRAMES],
 }
@@ -83,14 +88,6 @@ unsafe fn word(address: usize) -> usize {
     unsafe { with_exposed_provenance::<usize>(address).read_volatile() }
 }
 
-/// The hash of a return address at its place from the outermost.
-#[inline]
-fn hash_at(address: usize, index: usize) -> u64 {
-    let keyed = address as u64 ^ (index as u64).wrapping_mul(0xd1b5_4a32_d192_ed03);
-    let product = u128::from(keyed) * 0x9e37_79b9_7f4a_7c15;
-    product as u64 ^ ((product >> 64) as u64).wrapping_mul(0xa24b_aed4_963e_e407)
-}
-
 /// Where the frame further out has its return address, and where the caller's frame pointer was saved: 0 where it was
 /// not.
 ///
@@ -115,8 +112,9 @@ unsafe fn step(rule: Rule, slot: usize, frame_pointer: usize) -> (usize, usize) 
 }
 
 impl Remembered {
-    /// A hash of the return addresses and their order.
-    pub fn hash(&self) -> u64 {
+    /// A hash of the return addresses and their order: two stacks that have the same one are the same, as good as
+    /// certainly (a million of them differ with all odds but one in 10^26).
+    pub fn hash(&self) -> u128 {
         self.hash
     }
 
@@ -133,6 +131,7 @@ impl Remembered {
     /// Nothing is remembered any more: another thread begins here, or somebody has jumped out of the middle.
     pub fn forget(&mut self) {
         self.len = 0;
+        self.lead_from = 0;
         self.hash = 0;
         self.is_spent = false;
         self.is_cut = false;
@@ -199,46 +198,79 @@ impl Remembered {
             self.hash = self.hash.wrapping_sub(self.hashes[known]);
         }
         self.len = known;
+        self.lead_from = self.lead_from.min(known);
         // Frames from here on inward are right.
         let mut right = known;
         if known == 0 || self.slots[known - 1] != start.slot {
             // SAFETY: the caller's promise.
             right = unsafe { self.unwind(known, start)? };
         }
-        while right > 0 {
-            let index = right - 1;
-            let slot = self.slots[index];
-            // SAFETY: every frame further in is right, so that a full unwind would read this as well.
-            let address = unsafe { word(slot) };
-            let is_same = address == self.addresses[index];
-            if is_same {
-                if self.rules[index].leads_by_itself() {
-                    right = index;
-                    continue;
-                }
-            } else if index > 0 && address != 0 {
-                let rule = rules::find(address);
-                if rule.kind() == Kind::StackPointer {
-                    // SAFETY: such a step reads nothing.
-                    let (next, saved_at) = unsafe { step(rule, slot, 0) };
-                    if next == self.slots[index - 1] {
-                        self.replace(index, address, rule, saved_at);
-                        right = index;
-                        continue;
-                    }
-                }
+        loop {
+            // SAFETY: the frames from `right` on are.
+            right = unsafe { self.update_leading(right) };
+            if right == 0 {
+                return Some(());
             }
-            // SAFETY: every frame further in is right.
-            let framed = unsafe { self.update_framed(right, start) };
-            // SAFETY: as above.
-            if framed < right || is_same && unsafe { self.leads_on(index, start) } {
-                right = framed.min(index);
-                continue;
-            }
-            // SAFETY: as above.
-            right = unsafe { self.unwind(right, Start { slot, ..start })? };
+            // SAFETY: the frames from `right` on are.
+            right = unsafe { self.update_one(right, start)? };
         }
-        Some(())
+    }
+
+    /// Makes frames before `right` right, one after the other, as long as they lead on by themselves to where they led.
+    /// Returns from which one on all are then.
+    ///
+    /// # Safety
+    /// Those from `right` on are right.
+    #[inline]
+    unsafe fn update_leading(&mut self, mut right: usize) -> usize {
+        let lead_from = self.lead_from;
+        while right > lead_from {
+            // No index is looked at twice.
+            let index = (right - 1) % MAX_FRAMES;
+            // SAFETY: every frame further in is right, so that a full unwind would read the word as well.
+            let is_same = unsafe { word(self.slots[index]) } == self.addresses[index];
+            // SAFETY: as above.
+            if !is_same && !unsafe { self.replace(index) } {
+                break;
+            }
+            right = index;
+        }
+        right
+    }
+
+    /// Makes the frame before `right` right. Returns from which one on all are then.
+    ///
+    /// # Safety
+    /// Those from `right` on are, and `start` is as for [`Remembered::capture`].
+    #[inline]
+    unsafe fn update_one(&mut self, right: usize, start: Start) -> Option<usize> {
+        let index = right - 1;
+        let slot = self.slots[index];
+        // SAFETY: every frame further in is right, so that a full unwind would read this as well.
+        let address = unsafe { word(slot) };
+        let is_same = address == self.addresses[index];
+        if is_same {
+            if self.rules[index].leads_by_itself() {
+                if right == self.lead_from {
+                    self.lead_from = index;
+                }
+                return Some(index);
+            }
+        // SAFETY: as above.
+        } else if unsafe { self.replace(index) } {
+            return Some(index);
+        }
+        // SAFETY: as above.
+        let framed = unsafe { self.update_framed(right, start) };
+        if framed < right {
+            return Some(framed);
+        }
+        // SAFETY: as above.
+        if is_same && unsafe { self.leads_on(index, start) } {
+            return Some(index);
+        }
+        // SAFETY: as above.
+        unsafe { self.unwind(right, Start { slot, ..start }) }
     }
 
     /// The frame pointer of the frame before the one `right`, where the frames from that on are right: the innermost of
@@ -283,8 +315,17 @@ impl Remembered {
                 if next != self.slots[index - 1] {
                     break;
                 }
-                self.replace(index, address, rule, saved_at);
+                let hash = hash_at(address, index);
+                self.addresses[index] = address;
+                self.rules[index] = rule;
+                self.saved_at[index] = saved_at;
                 self.frame_pointers[index] = value;
+                self.hash = self
+                    .hash
+                    .wrapping_add(hash)
+                    .wrapping_sub(self.hashes[index]);
+                self.hashes[index] = hash;
+                self.lead_from = self.lead_from.max(right);
             }
             if self.saved_at[index] != 0 {
                 frame_pointer.saved_at = self.saved_at[index];
@@ -314,16 +355,32 @@ impl Remembered {
         }
     }
 
-    fn replace(&mut self, index: usize, address: usize, rule: Rule, saved_at: usize) {
+    /// Puts the frame that is now at a number in the place of the remembered one, if it leads on to the same place by
+    /// itself.
+    ///
+    /// # Safety
+    /// Every frame further in is right.
+    #[inline]
+    unsafe fn replace(&mut self, index: usize) -> bool {
+        if index == 0 {
+            return false;
+        }
+        let slot = self.slots[index];
+        // SAFETY: a full unwind would read this as well.
+        let address = unsafe { word(slot) };
+        let change = self.changes.of(address, index, self.epoch);
+        if !change.leads(slot, self.slots[index - 1]) {
+            return false;
+        }
         self.addresses[index] = address;
-        self.rules[index] = rule;
-        self.saved_at[index] = saved_at;
-        let hash = hash_at(address, index);
+        self.rules[index] = change.rule;
+        self.saved_at[index] = change.saved_at(slot);
         self.hash = self
             .hash
-            .wrapping_add(hash)
+            .wrapping_add(change.hash)
             .wrapping_sub(self.hashes[index]);
-        self.hashes[index] = hash;
+        self.hashes[index] = change.hash;
+        true
     }
 
     /// Unwinds by rules from the slot of `start` until a remembered slot further out than the frame `right` is met, or
@@ -468,7 +525,13 @@ impl Remembered {
                 self.hash = self.hash.wrapping_add(self.hashes[index]);
             }
         }
+        if self.lead_from > met {
+            self.lead_from = self.len;
+        }
         for (index, frame) in (met..to).zip(self.fresh[..fresh].iter().rev()) {
+            if !frame.rule.leads_by_itself() {
+                self.lead_from = self.lead_from.max(index + 1);
+            }
             self.slots[index] = frame.slot;
             self.addresses[index] = frame.address;
             self.rules[index] = frame.rule;

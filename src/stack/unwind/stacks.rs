@@ -43,7 +43,7 @@ impl Stacks {
     }
 
     /// A hash of the return addresses and their order.
-    pub fn hash(&self) -> u64 {
+    pub fn hash(&self) -> u128 {
         self.last().hash()
     }
 
