@@ -6,11 +6,14 @@ mod common;
 use std::fs::File;
 use std::path::Path;
 use std::path::PathBuf;
+use std::process::Command;
 
 use common::Host;
+use common::Run;
 use common::Scratch;
 use common::Tracked;
 use common::total;
+use serde_json::Value;
 use whofreed_trace::Events;
 use whofreed_trace::read::read_file;
 
@@ -47,16 +50,33 @@ fn checked(scratch: &Scratch, host: &Path, arguments: &[&str]) -> (Tracked, u64,
         host,
         arguments,
     );
-    let line = tracked.run.stderr.lines().find_map(|line| {
+    let (checked, differ) = said(&tracked.run);
+    assert_eq!(total(&tracked.report, "excess"), 0);
+    (tracked, checked, differ)
+}
+
+/// Runs a host that is linked with the library and not under anything, every stack checked. Its own account, how many
+/// were and how many of them differ.
+fn checked_linked(scratch: &Scratch, host: &Path, arguments: &[&str]) -> (Value, u64, u64) {
+    let trace = scratch.file("linked.wft");
+    let options = format!("stacks=all:check_stacks=1:trace={}", trace.display());
+    let mut command = Command::new(host);
+    command.args(arguments).env("WHOFREED_OPTIONS", options);
+    let run = common::run(&mut command).expect_code(0);
+    let (checked, differ) = said(&run);
+    (run.truth(), checked, differ)
+}
+
+/// What the library says of the checks at the end: how many there were, and how many of the stacks differ.
+fn said(run: &Run) -> (u64, u64) {
+    let line = run.stderr.lines().find_map(|line| {
         let line = line.strip_prefix("whofreed: ")?;
         line.strip_suffix(" of them differ")?
             .split_once(" stacks checked, ")
     });
     let (checked, differ) = line.expect("a line about the checks");
     let number = |text: &str| text.parse().expect("a number");
-    let (checked, differ) = (number(checked), number(differ));
-    assert_eq!(total(&tracked.report, "excess"), 0);
-    (tracked, checked, differ)
+    (number(checked), number(differ))
 }
 
 #[test]
@@ -100,23 +120,57 @@ fn signals_at_any_time_do_the_unwinder_no_harm() {
     }
 }
 
+/// Two libraries whose one function calls at the same place, with frames of different size.
+fn twins(scratch: &Scratch) -> [String; 2] {
+    // Both sizes make instructions of the same length, so that the call returns to the same address.
+    [("24", "small.so"), ("88", "large.so")].map(|(size, name)| {
+        let size = format!("-DSIZE={size}");
+        let library = library(scratch, "tests/stacks/frame.c", &[&size], name);
+        library.to_str().expect("a path").to_owned()
+    })
+}
+
 /// What is known of return addresses is of the library that was there, and of no other.
 #[test]
 fn the_unwinder_knows_a_library_from_another_at_its_place() {
     let scratch = Scratch::new("stacks-reload");
     let host = host(&scratch, "tests/stacks/reload.c", &["-ldl"]);
-    let frame = |size: &str, name: &str| {
-        let size = format!("-DSIZE={size}");
-        let library = library(&scratch, "tests/stacks/frame.c", &[&size], name);
-        library.to_str().expect("a path").to_owned()
-    };
-    // Both sizes make instructions of the same length, so that the call returns to the same address.
-    let (small, large) = (frame("24", "small.so"), frame("88", "large.so"));
+    let [small, large] = twins(&scratch);
     let times = if common::soak() { "20000" } else { "500" };
     let (tracked, checked, differ) = checked(&scratch, &host, &[times, &small, &large]);
     let truth = tracked.run.expect_code(0).truth();
     assert!(truth["same"].as_u64() > Some(100), "{truth}");
     assert!(Some(checked) >= truth["events"].as_u64(), "{checked}");
+    assert_eq!(differ, 0);
+}
+
+/// The same where nobody tells us that a library was closed.
+#[test]
+fn in_a_linked_host_too_the_unwinder_knows_a_library_from_another_at_its_place() {
+    let scratch = Scratch::new("stacks-reload-linked");
+    let host = Host::c("tests/stacks/reload.c").flags(&["-DLINKED", "-ldl"]);
+    let host = host.compile(&scratch, "host");
+    let [small, large] = twins(&scratch);
+    let times = if common::soak() { "20000" } else { "500" };
+    let (truth, checked, differ) = checked_linked(&scratch, &host, &[times, &small, &large]);
+    assert!(truth["same"].as_u64() > Some(100), "{truth}");
+    assert!(Some(checked) >= truth["events"].as_u64(), "{checked}");
+    assert_eq!(differ, 0);
+}
+
+/// Every kind of stack in a host that tells by the C interface alone.
+#[test]
+fn every_stack_of_a_linked_host_is_what_the_runtimes_unwinder_says() {
+    let scratch = Scratch::new("stacks-linked");
+    let rounds = if common::soak() { "30000" } else { "500" };
+    // The pool's functions do nothing here.
+    let host = host(&scratch, "tests/stacks/torture.cpp", &["-O2"]);
+    let (_, checked, differ) = checked_linked(&scratch, &host, &["1", rounds, "2"]);
+    common::note(
+        "stacks of a linked host held against the runtime's unwinder, and how many differ",
+        &format!("{checked}, {differ}"),
+    );
+    assert!(checked > 10_000, "{checked}");
     assert_eq!(differ, 0);
 }
 

@@ -101,7 +101,7 @@ fn global_list() -> Option<(usize, usize)> {
 }
 
 /// Where the linker's record of itself is.
-fn rtld_global() -> Option<usize> {
+pub(super) fn rtld_global() -> Option<usize> {
     const UNKNOWN: usize = 0;
     const ABSENT: usize = 1;
     static ADDRESS: AtomicUsize = AtomicUsize::new(UNKNOWN);

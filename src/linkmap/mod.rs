@@ -14,6 +14,7 @@
 //! Only the base namespace is searched: what dlmopen has loaded apart is not observable by name, and only told of.
 
 mod bindings;
+pub mod changes;
 pub mod gate;
 mod global;
 mod scope;

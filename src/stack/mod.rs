@@ -1,7 +1,7 @@
 //! The stack stop of an event's way: where the call came from, native and Python, as the number of an interned
 //! stack.
 //!
-//! Return addresses come from [`unwind`], which remembers the thread's last stack, and where that has no answer from
+//! Return addresses come from [`unwind`], which remembers the thread's last stacks, and where that has no answer from
 //! the `backtrace` crate by `trace_unsynchronized`: `trace` takes a global lock. A stack that was met before has its
 //! number in [`known`]. Otherwise each address is turned into (module, offset) at once, against the module that is
 //! loaded there now, so that a library loaded later at the same place is never taken for this one.
@@ -16,6 +16,7 @@ mod unwind;
 
 use std::ops::Range;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
@@ -59,7 +60,7 @@ pub struct StackBuffer {
     is_filled: bool,
     depth: usize,
     #[cfg(target_arch = "x86_64")]
-    remembered: unwind::Remembered,
+    remembered: unwind::Stacks,
     recent: Recent,
     /// The innermost first, without our own.
     frames: [usize; MAX_FRAMES],
@@ -77,8 +78,10 @@ pub struct StackBuffer {
 /// The range of the shim's own code: its frames are no part of the host's stack.
 static OWN_START: AtomicUsize = AtomicUsize::new(0);
 static OWN_END: AtomicUsize = AtomicUsize::new(0);
-/// Whether we are told when code is unloaded: else nothing can be remembered of return addresses.
+/// Whether we are told when code is unloaded: else the linker's counts are asked.
 static SEES_UNLOADING: AtomicBool = AtomicBool::new(false);
+/// What the linker had loaded and unloaded when the epoch of the rules began, where we are not told.
+static CHANGES: AtomicU64 = AtomicU64::new(0);
 
 /// Loads what the unwinder needs before the first event, since it allocates and opens libraries then.
 pub fn start() {
@@ -90,6 +93,22 @@ pub fn start() {
     // reads the stack of the calling thread and the loaded objects' tables.
     unsafe { backtrace::trace_unsynchronized(|_| true) };
     SEES_UNLOADING.store(preload::sees_unloading(), Ordering::Relaxed);
+    linkmap::changes::start();
+}
+
+/// Begins an epoch where the linker has loaded or unloaded anything since the last one began. False where its counts
+/// are not known: then code may be unloaded at any time, and nothing can be remembered.
+fn keep_up() -> bool {
+    let Some(changes) = linkmap::changes::so_far() else {
+        return false;
+    };
+    // Acquire and release: who sees these changes sees the epoch that was begun for them. Two threads may begin one
+    // each, and the one that has seen less may write last: then the next one begins another.
+    if CHANGES.load(Ordering::Acquire) != changes {
+        forget_code();
+        CHANGES.store(changes, Ordering::Release);
+    }
+    true
 }
 
 /// Code may be unloaded now, or has been: what is known of return addresses does not count any more.
@@ -123,7 +142,11 @@ impl StackBuffer {
     /// Captures the calling thread's native stack, at most `depth` frames of it from the host's innermost on.
     pub fn capture(&mut self, depth: usize, at: CallSite) {
         self.depth = depth.min(MAX_FRAMES);
-        self.is_remembered = SEES_UNLOADING.load(Ordering::Relaxed) && self.remember(at);
+        self.is_remembered = if SEES_UNLOADING.load(Ordering::Relaxed) {
+            self.remember(at)
+        } else {
+            self.keep_up_and_remember(at)
+        };
         self.is_filled = false;
         if !self.is_remembered {
             self.trace();
@@ -132,10 +155,16 @@ impl StackBuffer {
         }
     }
 
-    /// Forgets the last stack: another thread begins here, or a signal handler has jumped out of the middle.
+    /// Forgets the last stacks: another thread begins here, or a signal handler has jumped out of the middle.
     pub fn begin_anew(&mut self) {
         #[cfg(target_arch = "x86_64")]
         self.remembered.forget();
+    }
+
+    /// The same where nobody tells that code is unloaded.
+    #[inline(never)]
+    fn keep_up_and_remember(&mut self, at: CallSite) -> bool {
+        keep_up() && self.remember(at)
     }
 
     /// Brings the remembered stack up to date. False where that cannot be done.

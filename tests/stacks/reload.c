@@ -1,10 +1,20 @@
-// Libraries that take turns at one address: `reload TIMES LIBRARY LIBRARY`. Prints how often one came where the other had been.
+// Libraries that take turns at one address: `reload TIMES LIBRARY LIBRARY`. Prints how often one came where the other had
+// been. With LINKED the host tells of its buffers itself, and nothing of it is hooked.
 
 #include <dlfcn.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#ifdef LINKED
+#include "whofreed.h"
+
+static void event(void)
+{
+    wf_allocate(9, 4096, 8, 0, 0);
+    wf_deallocate(9, 4096, 0);
+}
+#else
 void pool_take(uint64_t address);
 void pool_give(uint64_t address);
 
@@ -13,6 +23,7 @@ static void event(void)
     pool_take(4096);
     pool_give(4096);
 }
+#endif
 
 int main(int count, char **arguments)
 {

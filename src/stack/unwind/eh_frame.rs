@@ -8,30 +8,29 @@ use gimli::BaseAddresses;
 use gimli::EhFrame;
 use gimli::EhFrameHdr;
 use gimli::EndianSlice;
+use gimli::FrameDescriptionEntry;
 use gimli::NativeEndian;
-use gimli::Operation;
 use gimli::ParsedEhFrameHdr;
 use gimli::Pointer;
 use gimli::UnwindExpression;
 use gimli::UnwindSection;
-use gimli::X86_64;
 
-use super::row::Cfa;
-use super::row::Place;
+use super::machine::HERE;
+use super::machine::Machine;
 use super::row::Row;
 use super::rule::Kind;
 use super::rule::Rule;
+use super::way::MOST_OPERATIONS;
+use super::way::Way;
 use crate::linkmap;
 
-pub(super) type Reader = EndianSlice<'static, NativeEndian>;
+pub(super) type Reader<'tables> = EndianSlice<'tables, NativeEndian>;
 
-/// No expression that is understood here is longer.
-const MOST_OPERATIONS: usize = 9;
-
-/// The `.eh_frame` of a loaded object.
-pub(super) struct Frames {
-    pub(super) section: EhFrame<Reader>,
+/// The `.eh_frame` of an object, and the machine that its code is for.
+pub(super) struct Frames<'tables> {
+    pub(super) section: EhFrame<Reader<'tables>>,
     pub(super) bases: BaseAddresses,
+    pub(super) machine: Machine,
 }
 
 /// The rule for a return address, or for the very instruction.
@@ -61,133 +60,56 @@ fn rule_at(address: usize) -> Option<Rule> {
     let Pointer::Direct(frames_at) = header.eh_frame_ptr() else {
         return None;
     };
-    let bases = bases.set_eh_frame(frames_at);
-    let frames = Frames {
-        section: EhFrame::new(section(frames_at as usize)?, NativeEndian),
-        bases,
-    };
+    let frames = Frames::new(
+        section(frames_at as usize)?,
+        bases.set_eh_frame(frames_at),
+        HERE,
+    );
     let address = address as u64;
     let table = header.table()?;
     let cie = EhFrame::cie_from_offset;
-    let function = match table.fde_for_address(&frames.section, &frames.bases, address, cie) {
-        Ok(function) => function,
+    match table.fde_for_address(&frames.section, &frames.bases, address, cie) {
+        Ok(function) => Some(frames.way(&function, address)?.rule(&HERE)),
         // Code without a description ends the stack.
-        Err(gimli::Error::NoUnwindInfoForAddress) => return Some(Rule::plain(Kind::End)),
-        Err(_) => return None,
-    };
-    let row = Row::at(&function, &frames, address)?;
-    let encoding = function.cie().encoding();
-    let operations = |expression: &UnwindExpression<usize>| {
-        let expression = expression.get(&frames.section).ok()?;
-        let mut parsed = expression.operations(encoding);
-        let mut operations = [const { None }; MOST_OPERATIONS];
-        for place in &mut operations {
-            *place = parsed.next().ok()?;
-            if place.is_none() {
-                return Some(operations);
-            }
-        }
-        parsed.next().ok()?.is_none().then_some(operations)
-    };
-    rule_of_row(row, address, function.is_signal_trampoline(), operations)
-}
-
-type Operations = [Option<Operation<Reader>>; MOST_OPERATIONS];
-
-/// Where the kernel keeps registers of what it interrupted, from the stack pointer of the trampoline on: `uc_mcontext`
-/// of the kernel's `struct ucontext` (arch/x86/include/uapi/asm/sigcontext.h).
-pub mod interrupted {
-    /// The frame pointer.
-    pub const FRAME_POINTER: usize = 120;
-    /// The stack pointer.
-    pub const STACK_POINTER: usize = 160;
-    /// The instruction.
-    pub const INSTRUCTION: usize = 168;
-}
-
-fn rule_of_row(
-    row: Row,
-    address: u64,
-    is_signal: bool,
-    operations: impl Fn(&UnwindExpression<usize>) -> Option<Operations>,
-) -> Option<Rule> {
-    match row.return_address {
-        Place::Nowhere => return Some(Rule::plain(Kind::End)),
-        Place::At(-8) => {}
-        _ if is_signal => {}
-        _ => return None,
+        Err(gimli::Error::NoUnwindInfoForAddress) => Some(Rule::plain(Kind::End)),
+        Err(_) => None,
     }
-    let saved = |place: Place| match place {
-        Place::Nowhere | Place::Same => Some(None),
-        Place::At(offset) => Some(Some(offset)),
-        Place::By(_) | Place::Other => None,
-    };
-    match row.cfa? {
-        Cfa::From(register, offset) => {
-            let kind = match register {
-                X86_64::RSP => Kind::StackPointer,
-                X86_64::RBP => Kind::FramePointer,
-                _ => return None,
-            };
-            Some(Rule::new(kind, offset, saved(row.frame_pointer)?))
+}
+
+impl<'tables> Frames<'tables> {
+    /// Of code of a machine.
+    pub(super) fn new(section: &'tables [u8], bases: BaseAddresses, machine: Machine) -> Self {
+        let mut section = EhFrame::new(section, NativeEndian);
+        section.set_vendor(machine.vendor);
+        Self {
+            section,
+            bases,
+            machine,
         }
-        Cfa::By(expression) => match operations(&expression)?.as_slice() {
-            [
-                Some(Operation::RegisterOffset {
-                    register, offset, ..
-                }),
-                Some(Operation::Deref { .. }),
-                None,
-                ..,
-            ] => match *register {
-                X86_64::RSP if is_signal && *offset == interrupted::STACK_POINTER as i64 => {
-                    Some(Rule::plain(Kind::Signal))
+    }
+
+    /// How a frame at an address in a function leads to its caller's; `None` where that is of a form that there is no
+    /// rule for.
+    pub(super) fn way(
+        &self,
+        function: &FrameDescriptionEntry<Reader<'tables>>,
+        address: u64,
+    ) -> Option<Way> {
+        let row = Row::at(function, self, address)?;
+        let encoding = function.cie().encoding();
+        let operations = |expression: &UnwindExpression<usize>| {
+            let expression = expression.get(&self.section).ok()?;
+            let mut parsed = expression.operations(encoding);
+            let mut operations = [const { None }; MOST_OPERATIONS];
+            for place in &mut operations {
+                *place = parsed.next().ok()?;
+                if place.is_none() {
+                    return Some(operations);
                 }
-                X86_64::RBP => {
-                    let saved = match row.frame_pointer {
-                        Place::By(place) => match operations(&place)?[..2] {
-                            [
-                                Some(Operation::RegisterOffset {
-                                    register: X86_64::RBP,
-                                    offset,
-                                    ..
-                                }),
-                                None,
-                            ] => Some(offset),
-                            _ => return None,
-                        },
-                        Place::Nowhere | Place::Same => None,
-                        // From the CFA and not from the frame pointer: nobody does that here.
-                        Place::At(_) | Place::Other => return None,
-                    };
-                    Some(Rule::new(Kind::Stored, *offset, saved))
-                }
-                _ => None,
-            },
-            // A stub of the procedure linkage table: one word more lies on the stack from its second instruction on.
-            [
-                Some(Operation::RegisterOffset {
-                    register: X86_64::RSP,
-                    offset,
-                    ..
-                }),
-                Some(Operation::RegisterOffset {
-                    register: X86_64::RA,
-                    offset: 0,
-                    ..
-                }),
-                Some(Operation::UnsignedConstant { value: 15 }),
-                Some(Operation::And),
-                Some(Operation::UnsignedConstant { value: pushed_from }),
-                Some(Operation::Ge),
-                Some(Operation::UnsignedConstant { value: 3 }),
-                Some(Operation::Shl),
-                Some(Operation::Plus),
-            ] => {
-                let pushed = if address & 15 >= *pushed_from { 8 } else { 0 };
-                Some(Rule::new(Kind::StackPointer, offset + pushed, None))
             }
-            _ => None,
-        },
+            parsed.next().ok()?.is_none().then_some(operations)
+        };
+        let is_signal = function.is_signal_trampoline();
+        Way::of_row(row, address, is_signal, &self.machine, operations)
     }
 }

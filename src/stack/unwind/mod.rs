@@ -12,25 +12,37 @@
 //! the place where the unwind begins.
 //!
 //! - [`rule`]: what the compiler says about a return address, in one word.
-//! - [`eh_frame`], [`row`]: make that word from the tables in the loaded object.
+//! - [`eh_frame`], [`row`], [`way`]: make that word from the tables in the loaded object, for a [`machine`].
 //! - [`rules`], [`entries`]: those words by return address, for all threads.
 //! - [`changes`]: the same, as the thread met them at their places in its stack.
-//! - [`remembered`]: the frames of the thread's last stack, and how they are brought up to date.
+//! - [`remembered`]: the frames of a stack, and how they are brought up to date.
+//! - [`stacks`]: those of the stacks that the thread was on last.
 
 mod changes;
+#[cfg(test)]
+mod coroutine_tests;
 mod eh_frame;
 pub mod entries;
+mod machine;
+#[cfg(test)]
+mod machine_tests;
 mod remembered;
 mod row;
 pub mod rule;
 pub mod rules;
 #[cfg(test)]
+mod snapshot_tests;
+mod stacks;
+#[cfg(test)]
 mod tests;
+mod way;
 
 use std::ffi::c_void;
 use std::ptr;
 
-pub use self::remembered::Remembered;
+use self::remembered::Remembered;
+
+pub use self::stacks::Stacks;
 
 /// Where an unwind begins: in the function that returns to the address at `slot`.
 #[derive(Clone, Copy, Debug)]
@@ -43,17 +55,17 @@ pub struct Start {
 
 /// Brings a stack up to date that begins with the caller of this function. False where that cannot be done.
 #[inline(never)]
-pub fn from_caller(remembered: &mut Remembered) -> bool {
-    unsafe extern "C" fn at(remembered: *mut c_void, slot: usize, frame_pointer: usize) -> bool {
+pub fn from_caller(stacks: &mut Stacks) -> bool {
+    unsafe extern "C" fn at(stacks: *mut c_void, slot: usize, frame_pointer: usize) -> bool {
         let start = Start {
             slot,
             frame_pointer,
         };
-        // SAFETY: it is the stack that was given below, and the slot that of the call which calls us.
-        unsafe { (*remembered.cast::<Remembered>()).capture(start) }.is_some()
+        // SAFETY: they are the stacks that were given below, and the slot that of the call which calls us.
+        unsafe { (*stacks.cast::<Stacks>()).capture(start) }.is_some()
     }
     // SAFETY: `at` takes the context as it is.
-    unsafe { from_here(ptr::from_mut(remembered).cast(), at) }
+    unsafe { from_here(ptr::from_mut(stacks).cast(), at) }
 }
 
 /// Calls `then(context, slot, frame pointer)` for where its own call returns to.

@@ -1,4 +1,4 @@
-//! The frames of the thread's last stack, and how they are brought up to date.
+//! The frames of one stack, and how they are brought up to date.
 //!
 //! Frames are numbered from the outermost, 0. Each has a *slot*, where its return address lies; its rule leads to the
 //! slot of the frame further out. For a caller whose frame pointer was saved, it is known where. The hash of a stack is
@@ -10,10 +10,10 @@ use std::ptr::with_exposed_provenance;
 use super::Start;
 use super::changes::Changes;
 use super::changes::hash_at;
-use super::eh_frame::interrupted;
 use super::rule::Kind;
 use super::rule::Rule;
 use super::rules;
+use super::way::interrupted;
 use crate::stack::MAX_FRAMES;
 use crate::sys;
 
@@ -32,6 +32,8 @@ pub struct Remembered {
     is_spent: bool,
     /// It ends before its end: behind an interrupted function that cannot be unwound from there.
     is_cut: bool,
+    /// How many of the fresh frames are those of another stack, which was to be captured.
+    stray: usize,
     slots: [usize; MAX_FRAMES],
     addresses: [usize; MAX_FRAMES],
     rules: [Rule; MAX_FRAMES],
@@ -133,6 +135,7 @@ impl Remembered {
         self.hash = 0;
         self.is_spent = false;
         self.is_cut = false;
+        self.stray = 0;
     }
 
     /// Whether there are more frames than were found.
@@ -140,9 +143,30 @@ impl Remembered {
         self.is_cut
     }
 
+    /// The outermost slot, where it is that of a whole stack.
+    pub fn top(&self) -> Option<usize> {
+        (self.len > 0 && !self.is_spent).then_some(self.slots[0])
+    }
+
+    /// The outermost slot of the stack that was found to be another one, if the last capture was of such a one.
+    pub fn stray_top(&self) -> Option<usize> {
+        let outermost = self.fresh.get(self.stray.checked_sub(1)?)?;
+        Some(outermost.slot)
+    }
+
+    /// Becomes the stack that was found to be another one than `from`.
+    pub fn take_stray(&mut self, from: &mut Self) {
+        let stray = std::mem::take(&mut from.stray);
+        self.forget();
+        self.epoch = from.epoch;
+        self.fresh[..stray].copy_from_slice(&from.fresh[..stray]);
+        self.splice(0, 0, stray);
+    }
+
     /// Makes it the stack that begins at `start`.
     ///
-    /// None, and nothing is remembered, where a function finds its caller in a way that is not known here, where there
+    /// None, and what is remembered stays, where it is another stack ([`Remembered::stray_top`]). None, and nothing is
+    /// remembered, where a function finds its caller in a way that is not known here, where there
     /// are more than [`MAX_FRAMES`], or where a rule leads to what cannot be read. The C++ runtime's unwinder may have
     /// an answer. It is not to be asked behind a function that a signal has interrupted anywhere: it follows what the
     /// compiler says even where that does not hold, as while `_Unwind_Resume` leaves for another frame, and dies. There
@@ -158,7 +182,7 @@ impl Remembered {
         }
         // SAFETY: the caller's promise.
         let done = unsafe { self.update(start) };
-        if done.is_none() {
+        if done.is_none() && self.stray == 0 {
             self.forget();
         }
         done
@@ -224,16 +248,12 @@ impl Remembered {
         let slot = self.slots[index];
         // SAFETY: every frame further in is right, so that a full unwind would read this as well.
         let address = unsafe { word(slot) };
-        if address == self.addresses[index] {
-            let rule = self.rules[index];
-            if rule.leads_by_itself() {
+        let is_same = address == self.addresses[index];
+        if is_same {
+            if self.rules[index].leads_by_itself() {
                 if right == self.lead_from {
                     self.lead_from = index;
                 }
-                return Some(index);
-            }
-            // SAFETY: as above.
-            if unsafe { self.leads_on(index, rule, start) } {
                 return Some(index);
             }
         // SAFETY: as above.
@@ -241,11 +261,20 @@ impl Remembered {
             return Some(index);
         }
         // SAFETY: as above.
+        let framed = unsafe { self.update_framed(right, start) };
+        if framed < right {
+            return Some(framed);
+        }
+        // SAFETY: as above.
+        if is_same && unsafe { self.leads_on(index, start) } {
+            return Some(index);
+        }
+        // SAFETY: as above.
         unsafe { self.unwind(right, Start { slot, ..start }) }
     }
 
     /// The frame pointer of the frame before the one `right`, where the frames from that on are right: the innermost of
-    /// them that has saved its caller's has it. Few frames ask for it, so it is not carried along.
+    /// them that has saved its caller's has it.
     #[inline]
     fn frame_pointer(&self, right: usize, start: Start) -> FramePointer {
         let mut saved = self.saved_at[right..self.len].iter();
@@ -255,28 +284,74 @@ impl Remembered {
         }
     }
 
-    /// Whether the rule of a frame whose return address is the remembered one leads to where it led, if it does not by
-    /// itself.
+    /// Verifies frames that go by their frame pointers, from the one before `right` outward, and puts in place those
+    /// that have changed and lead on to the same place. Returns from which one on all are right then.
+    ///
+    /// # Safety
+    /// Those from `right` on are, and `start` is as for [`Remembered::capture`].
+    #[inline(never)]
+    unsafe fn update_framed(&mut self, mut right: usize, start: Start) -> usize {
+        let mut frame_pointer = self.frame_pointer(right, start);
+        while let Some(index) = right.checked_sub(1) {
+            let slot = self.slots[index];
+            // SAFETY: every frame further in is right, so that a full unwind would read this as well.
+            let address = unsafe { word(slot) };
+            if address == self.addresses[index] {
+                let is_framed = self.rules[index].goes_by_frame_pointer();
+                // SAFETY: where it was saved lies in a frame that is right.
+                if !is_framed || unsafe { frame_pointer.value() } != self.frame_pointers[index] {
+                    break;
+                }
+            } else {
+                let rule = rules::find(address);
+                if index == 0 || address == 0 || !rule.goes_by_frame_pointer() {
+                    break;
+                }
+                // SAFETY: as above, and such a step reads nothing.
+                let (value, (next, saved_at)) = unsafe {
+                    let value = frame_pointer.value();
+                    (value, step(rule, slot, value))
+                };
+                if next != self.slots[index - 1] {
+                    break;
+                }
+                let hash = hash_at(address, index);
+                self.addresses[index] = address;
+                self.rules[index] = rule;
+                self.saved_at[index] = saved_at;
+                self.frame_pointers[index] = value;
+                self.hash = self
+                    .hash
+                    .wrapping_add(hash)
+                    .wrapping_sub(self.hashes[index]);
+                self.hashes[index] = hash;
+                self.lead_from = self.lead_from.max(right);
+            }
+            if self.saved_at[index] != 0 {
+                frame_pointer.saved_at = self.saved_at[index];
+            }
+            right = index;
+        }
+        right
+    }
+
+    /// Whether a frame whose return address is the remembered one, and whose CFA is stored, leads to where it led.
     ///
     /// # Safety
     /// Every frame further in is right.
-    #[inline]
-    unsafe fn leads_on(&self, index: usize, rule: Rule, start: Start) -> bool {
+    #[cold]
+    unsafe fn leads_on(&self, index: usize, start: Start) -> bool {
+        let rule = self.rules[index];
+        if rule.kind() != Kind::Stored || index == 0 {
+            return false;
+        }
         let frame_pointer = self.frame_pointer(index + 1, start);
-        match rule.kind() {
-            Kind::StackPointer | Kind::End => true,
-            // SAFETY: where it was saved lies in a frame that is right.
-            Kind::FramePointer => unsafe { frame_pointer.value() == self.frame_pointers[index] },
-            Kind::Stored => {
-                // SAFETY: as above, and where the CFA is kept is read by a full unwind too.
-                unsafe {
-                    let value = frame_pointer.value();
-                    value == self.frame_pointers[index]
-                        && index > 0
-                        && step(rule, self.slots[index], value).0 == self.slots[index - 1]
-                }
-            }
-            Kind::Signal | Kind::Other => false,
+        // SAFETY: where it was saved lies in a frame that is right, and where the CFA is kept is read by a full unwind
+        // too.
+        unsafe {
+            let value = frame_pointer.value();
+            value == self.frame_pointers[index]
+                && step(rule, self.slots[index], value).0 == self.slots[index - 1]
         }
     }
 
@@ -450,6 +525,11 @@ impl Remembered {
             }
         }
         if met + fresh + inner > MAX_FRAMES {
+            return None;
+        }
+        let is_all_fresh = met == 0 && right == self.len && right > 0 && !self.is_spent;
+        if is_all_fresh && self.fresh[fresh - 1].slot != self.slots[0] {
+            self.stray = fresh;
             return None;
         }
         self.splice(right, met, fresh);

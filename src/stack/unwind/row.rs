@@ -9,23 +9,23 @@ use gimli::CommonInformationEntry;
 use gimli::FrameDescriptionEntry;
 use gimli::Register;
 use gimli::UnwindExpression;
-use gimli::X86_64;
 
 use super::eh_frame::Frames;
 use super::eh_frame::Reader;
+use super::machine::Machine;
 
 /// How many rows a function has put aside at once, at the most.
 const MOST_ASIDE: usize = 4;
 
 /// What is said of the CFA.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cfa {
     From(Register, i64),
     By(UnwindExpression<usize>),
 }
 
 /// Where the value that a register has in the caller is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// In the register still.
     Same,
@@ -39,15 +39,16 @@ pub(super) enum Place {
 }
 
 /// See the module.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Row {
     pub(super) cfa: Option<Cfa>,
     pub(super) frame_pointer: Place,
     pub(super) return_address: Place,
 }
 
-/// Rows put aside, and the one to which registers are restored.
-struct Machine {
+/// Carries out instructions: the row so far, those put aside, and the one to which registers are restored.
+struct Interpreter {
+    machine: Machine,
     row: Row,
     initial: Row,
     aside: [Option<Row>; MOST_ASIDE],
@@ -57,8 +58,8 @@ struct Machine {
 impl Row {
     /// The row for an address in a function; `None` where it is not understood.
     pub(super) fn at(
-        function: &FrameDescriptionEntry<Reader>,
-        frames: &Frames,
+        function: &FrameDescriptionEntry<Reader<'_>>,
+        frames: &Frames<'_>,
         address: u64,
     ) -> Option<Self> {
         let empty = Self {
@@ -66,7 +67,8 @@ impl Row {
             frame_pointer: Place::Same,
             return_address: Place::Same,
         };
-        let mut machine = Machine {
+        let mut interpreter = Interpreter {
+            machine: frames.machine,
             row: empty,
             initial: empty,
             aside: [None; MOST_ASIDE],
@@ -75,9 +77,9 @@ impl Row {
         let entry = function.cie();
         let mut instructions = entry.instructions(&frames.section, &frames.bases);
         while let Some(instruction) = instructions.next().ok()? {
-            machine.carry_out(entry, instruction)?;
+            interpreter.carry_out(entry, instruction)?;
         }
-        machine.initial = machine.row;
+        interpreter.initial = interpreter.row;
         let mut location = function.initial_address();
         let mut instructions = function.instructions(&frames.section, &frames.bases);
         while let Some(instruction) = instructions.next().ok()? {
@@ -88,7 +90,7 @@ impl Row {
                     location = location.wrapping_add(delta);
                 }
                 other => {
-                    machine.carry_out(entry, other)?;
+                    interpreter.carry_out(entry, other)?;
                     continue;
                 }
             }
@@ -96,15 +98,15 @@ impl Row {
                 break;
             }
         }
-        Some(machine.row)
+        Some(interpreter.row)
     }
 }
 
-impl Machine {
+impl Interpreter {
     fn place(&mut self, register: Register) -> Option<&mut Place> {
         match register {
-            X86_64::RBP => Some(&mut self.row.frame_pointer),
-            X86_64::RA => Some(&mut self.row.return_address),
+            _ if register == self.machine.frame_pointer => Some(&mut self.row.frame_pointer),
+            _ if register == self.machine.return_address => Some(&mut self.row.return_address),
             _ => None,
         }
     }
@@ -117,7 +119,7 @@ impl Machine {
 
     fn carry_out(
         &mut self,
-        entry: &CommonInformationEntry<Reader>,
+        entry: &CommonInformationEntry<Reader<'_>>,
         instruction: CallFrameInstruction<usize>,
     ) -> Option<()> {
         use CallFrameInstruction as I;
@@ -167,10 +169,10 @@ impl Machine {
             } => self.set(register, Place::Other),
             I::Restore { register } => {
                 let initial = self.initial;
-                match register {
-                    X86_64::RBP => self.row.frame_pointer = initial.frame_pointer,
-                    X86_64::RA => self.row.return_address = initial.return_address,
-                    _ => {}
+                if register == self.machine.frame_pointer {
+                    self.row.frame_pointer = initial.frame_pointer;
+                } else if register == self.machine.return_address {
+                    self.row.return_address = initial.return_address;
                 }
             }
             I::RememberState => {
@@ -181,6 +183,8 @@ impl Machine {
                 self.depth = self.depth.checked_sub(1)?;
                 self.row = self.aside[self.depth].take()?;
             }
+            // Whether the return address is signed: signatures are taken off wherever one may be.
+            I::NegateRaState => {}
             I::ArgsSize { .. } | I::Nop => {}
             _ => return None,
         }

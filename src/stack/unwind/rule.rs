@@ -32,6 +32,8 @@ const EPOCH_AT: u32 = 4;
 const EPOCH_BITS: u32 = 12;
 const SAVED_AT: u32 = 16;
 const OFFSET_AT: u32 = 32;
+/// Only in [`Rule::with_return`].
+const RETURN_AT: u32 = 48;
 /// Registers are saved at multiples of that.
 const WORD: i64 = size_of::<usize>() as i64;
 
@@ -62,6 +64,28 @@ impl Rule {
         Self(word)
     }
 
+    /// The same for a machine whose functions save the return address where they like: `returns` bytes from the CFA, if
+    /// it is not in its register still. Distances are a fraction as long: [`Kind::Other`] beyond 256 KiB.
+    pub fn with_return(kind: Kind, offset: i64, saved: Option<i64>, returns: Option<i64>) -> Self {
+        let words = |bytes: i64| {
+            let words = i16::try_from(bytes / WORD).ok()?;
+            (bytes % WORD == 0).then(|| u64::from(words.cast_unsigned()))
+        };
+        // At the CFA itself is the caller's: no function saves anything there.
+        let numbers = (
+            words(offset),
+            words(saved.unwrap_or(0)),
+            words(returns.unwrap_or(0)),
+        );
+        let ((Some(offset), Some(at), Some(return_at)), false) = (numbers, returns == Some(0))
+        else {
+            return Self::plain(Kind::Other);
+        };
+        let saves = if saved.is_some() { SAVES } else { 0 };
+        let numbers = at << SAVED_AT | offset << OFFSET_AT | return_at << RETURN_AT;
+        Self(kind as u64 | saves | numbers)
+    }
+
     /// What the CFA is reckoned from.
     pub const fn kind(self) -> Kind {
         match self.0 & KIND {
@@ -80,9 +104,23 @@ impl Rule {
         self.0 & NEEDS_MORE == 0
     }
 
+    /// Whether it is a [`Kind::FramePointer`].
+    #[inline]
+    pub const fn goes_by_frame_pointer(self) -> bool {
+        self.0 & KIND == Kind::FramePointer as u64
+    }
+
     /// How far the CFA lies from that, in bytes.
     pub const fn offset(self) -> isize {
         (self.0 >> OFFSET_AT) as i32 as isize
+    }
+
+    /// The same of a rule [with the place of the return address](Rule::with_return), and that place.
+    #[cfg(any(test, target_arch = "aarch64"))]
+    pub const fn offset_and_return(self) -> (isize, Option<isize>) {
+        let offset = (self.0 >> OFFSET_AT) as i16 as isize * WORD as isize;
+        let returns = (self.0 >> RETURN_AT) as i16 as isize * WORD as isize;
+        (offset, if returns == 0 { None } else { Some(returns) })
     }
 
     /// How far from the CFA the caller's frame pointer was saved, in bytes, if it was.
@@ -127,6 +165,23 @@ mod tests {
             prop_assert_eq!(Rule::of_word(word, epoch), Some(rule));
             prop_assert_eq!(Rule::of_word(word, epoch.wrapping_add(1)), None);
         }
+
+        #[test]
+        fn a_rule_with_the_place_of_the_return_address_keeps_its_numbers(
+            offset in any::<i16>(),
+            saved in any::<Option<i16>>(),
+            returns in any::<Option<i16>>(),
+            epoch in any::<u32>(),
+        ) {
+            let bytes = |words: i16| i64::from(words) * 8;
+            let returns = returns.filter(|words| *words != 0).map(bytes);
+            let rule = Rule::with_return(Kind::StackPointer, bytes(offset), saved.map(bytes), returns);
+            let rule = Rule::of_word(rule.of_epoch(epoch), epoch).expect("it is of this epoch");
+            prop_assert_eq!(rule.kind(), Kind::StackPointer);
+            let numbers = (bytes(offset) as isize, returns.map(|bytes| bytes as isize));
+            prop_assert_eq!(rule.offset_and_return(), numbers);
+            prop_assert_eq!(rule.saved(), saved.map(|words| bytes(words) as isize));
+        }
     }
 
     #[test]
@@ -142,6 +197,8 @@ mod tests {
         for (kind, leads) in kinds {
             assert_eq!(Rule::plain(kind).kind(), kind);
             assert_eq!(Rule::plain(kind).leads_by_itself(), leads, "{kind:?}");
+            let is_framed = kind == Kind::FramePointer;
+            assert_eq!(Rule::plain(kind).goes_by_frame_pointer(), is_framed);
         }
     }
 
@@ -152,5 +209,12 @@ mod tests {
         assert_eq!(Rule::new(Kind::StackPointer, 8, Some(-12)), other);
         assert_eq!(Rule::new(Kind::StackPointer, 8, Some(8 << 16)), other);
         assert_eq!(Rule::of_word(0, 0), None);
+        let with_return =
+            |offset, saved, returns| Rule::with_return(Kind::StackPointer, offset, saved, returns);
+        assert_eq!(with_return(8 << 15, None, None), other);
+        assert_eq!(with_return(12, None, None), other);
+        assert_eq!(with_return(16, Some(8 << 15), None), other);
+        assert_eq!(with_return(16, None, Some(-12)), other);
+        assert_eq!(with_return(16, None, Some(0)), other);
     }
 }

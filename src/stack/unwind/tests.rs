@@ -6,27 +6,27 @@ use super::*;
 use crate::sys::mix;
 
 /// Pseudo-random numbers.
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
         self.0 += 1;
         mix(self.0) % bound
     }
 }
 
-struct Checked {
-    remembered: Box<Remembered>,
-    checks: u32,
+pub(super) struct Checked {
+    pub(super) stacks: Box<Stacks>,
+    pub(super) checks: u32,
     is_broken: bool,
 }
 
 impl Checked {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         // SAFETY: zeros are valid, as its description says.
-        let remembered = unsafe { Box::new_zeroed().assume_init() };
+        let stacks = unsafe { Box::new_zeroed().assume_init() };
         Self {
-            remembered,
+            stacks,
             checks: 0,
             is_broken: false,
         }
@@ -34,7 +34,7 @@ impl Checked {
 
     /// Captures here, and compares.
     #[inline(never)]
-    fn check(&mut self) {
+    pub(super) fn check(&mut self) {
         unsafe extern "C" fn at(context: *mut c_void, slot: usize, frame_pointer: usize) -> bool {
             // SAFETY: the context is the one below.
             let checked = unsafe { &mut *context.cast::<Checked>() };
@@ -47,7 +47,7 @@ impl Checked {
                 frame_pointer,
             };
             // SAFETY: the call that the slot is of is `check`'s.
-            let done = unsafe { checked.remembered.capture(start) };
+            let done = unsafe { checked.stacks.capture(start) };
             assert_eq!(done, Some(()));
             true
         }
@@ -61,7 +61,7 @@ impl Checked {
                 true
             });
         }
-        let got: Vec<usize> = self.remembered.addresses().iter().rev().copied().collect();
+        let got: Vec<usize> = self.stacks.addresses().iter().rev().copied().collect();
         // The innermost ones of the other are in the unwinder itself, and in this function at another place.
         let at = expected.len().saturating_sub(got.len());
         let is_same = got[1..] == expected[at + 1..];
@@ -72,7 +72,7 @@ impl Checked {
 
 /// Calls itself and others in a way that the numbers say, with frames of many sizes.
 #[inline(never)]
-fn wander(random: &mut Random, checked: &mut Checked, depth: u32) {
+pub(super) fn wander(random: &mut Random, checked: &mut Checked, depth: u32) {
     let mut memory = [0_u8; 64];
     black_box(&mut memory);
     for _ in 0..1 + random.below(2) {
@@ -142,8 +142,8 @@ fn the_hash_is_of_all_addresses_and_their_order() {
             wander(&mut random, &mut checked, 3);
             checked.check();
         });
-        let addresses = checked.remembered.addresses().to_vec();
-        let hash = checked.remembered.hash();
+        let addresses = checked.stacks.addresses().to_vec();
+        let hash = checked.stacks.hash();
         assert_eq!(seen.entry(hash).or_insert(addresses.clone()), &addresses);
     }
 }

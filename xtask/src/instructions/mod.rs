@@ -49,7 +49,7 @@ struct Case {
     behind: &'static [&'static str],
 }
 
-const CASES: [Case; 4] = [
+const CASES: [Case; 6] = [
     Case {
         name: "native",
         about: "benches/churn.c alone; the next two are what is more than this",
@@ -72,6 +72,21 @@ const CASES: [Case; 4] = [
         behind: &[],
     },
     Case {
+        name: "frame-pointers",
+        about: "benches/churn.c with frame pointers: malloc and free, stack of every event, the host's loop included",
+        thread: "own_blocks",
+        command: |hosts, callgrind| callgrind.under_whofreed(&hosts.framed, "all"),
+        behind: &[],
+    },
+    Case {
+        name: "coroutines",
+        about: "benches/switch.c: malloc and free on the stacks of three coroutines and the thread's own by turns, stack of \
+                every event, the host's loop included",
+        thread: "switches",
+        command: |hosts, callgrind| callgrind.under_whofreed(&hosts.switch, "all"),
+        behind: &["3"],
+    },
+    Case {
         name: "api",
         about: "benches/api.c: wf_deallocate and wf_allocate with new owners, no stacks, the host's loop included",
         thread: "churn",
@@ -82,6 +97,8 @@ const CASES: [Case; 4] = [
 
 struct Hosts {
     churn: PathBuf,
+    framed: PathBuf,
+    switch: PathBuf,
     api: PathBuf,
 }
 
@@ -188,6 +205,8 @@ fn count() -> Outcome<Counts> {
     run::create_folder(&folder)?;
     let hosts = Hosts {
         churn: host::compile(&folder, "churn", "churn.c", &host::PLAIN)?,
+        framed: host::compile(&folder, "framed", "churn.c", &["-fno-omit-frame-pointer"])?,
+        switch: host::compile(&folder, "switch", "switch.c", &host::PLAIN)?,
         api: host::compile_api(&folder)?,
     };
     let mut counts = Counts::new();
