@@ -1,7 +1,5 @@
 //! An event at an address: the state is read, judged and replaced, in one atomic transition.
 
-use std::sync::atomic::fence;
-
 use whofreed_lifecycle::Event;
 use whofreed_lifecycle::FixedHolders;
 use whofreed_lifecycle::Full;
@@ -31,14 +29,14 @@ use crate::ledger::table::AddressEntry;
 use crate::primitive::Ordering;
 
 /// A state as it was read.
-enum Read<'few, 'buffer> {
+pub(super) enum Read<'few, 'buffer> {
     Few(State<&'few mut Few>),
     Many(State<FixedHolders<'buffer>>),
 }
 
 /// What an event came to, if it is the one that happens.
-struct Happened {
-    outcome: Result<Outcome, Full>,
+pub(super) struct Happened {
+    pub(super) outcome: Result<Outcome, Full>,
     epoch: u32,
     step: u64,
 }
@@ -103,7 +101,12 @@ fn all_well(event: Event, step: u64, epoch: u32, label: u32) -> Judged {
 }
 
 #[inline(always)]
-fn happen<H: Holders>(state: &mut State<H>, is_lost: bool, epoch: u32, event: Event) -> Happened {
+pub(super) fn happen<H: Holders>(
+    state: &mut State<H>,
+    is_lost: bool,
+    epoch: u32,
+    event: Event,
+) -> Happened {
     // The step that the lost event would have had stays out: the replay sees the gap.
     if is_lost && !state.address.incomplete {
         state.address.incomplete = true;
@@ -259,7 +262,7 @@ impl Ledger {
 
     /// The state that a cell was `seen` to hold; `None` where a record is being used for another one by now.
     #[inline(always)]
-    fn read<'few, 'buffer>(
+    pub(super) fn read<'few, 'buffer>(
         &self,
         entry: &AddressEntry,
         seen: Seen,
@@ -336,79 +339,6 @@ impl Ledger {
     pub(super) fn give(&self, record: Option<u32>, records: &mut Cache) {
         if let Some(record) = record {
             self.pool.give(record, records);
-        }
-    }
-
-    /// What the verdict of `event` would be if it happened now; nothing happens.
-    pub fn judge(&self, scratch: &mut Scratch, device: u32, address: u64, event: Event) -> Verdict {
-        let Some(entry) = self.addresses.find(device, address) else {
-            return Verdict::Unknown;
-        };
-        let verdict = |outcome: Result<Outcome, Full>| {
-            outcome.map_or(Verdict::Unknown, |outcome| outcome.verdict)
-        };
-        let Scratch { few, holders, .. } = scratch;
-        loop {
-            let seen = cell::look(&entry.cell);
-            let epoch = self.epoch(device);
-            let is_lost = entry.is_lost();
-            let judged = match self.read(entry, seen, few, holders) {
-                None => continue,
-                Some(Read::Few(mut state)) => happen(&mut state, is_lost, epoch, event),
-                Some(Read::Many(mut state)) => happen(&mut state, is_lost, epoch, event),
-            };
-            // Keeps the loads above before the second look, which says whether they were of one piece.
-            fence(std::sync::atomic::Ordering::Acquire);
-            if cell::look(&entry.cell) == seen {
-                return verdict(judged.outcome);
-            }
-        }
-    }
-
-    /// All holders of an address, for tests.
-    #[cfg(test)]
-    pub(super) fn holders(&self, scratch: &mut Scratch, device: u32, address: u64) -> Vec<Holder> {
-        let Some(entry) = self.addresses.find(device, address) else {
-            return Vec::new();
-        };
-        let seen = cell::look(&entry.cell);
-        let Scratch { few, holders, .. } = scratch;
-        match self.read(entry, seen, few, holders) {
-            None => Vec::new(),
-            Some(Read::Few(state)) => state.address.holders.all().collect(),
-            Some(Read::Many(state)) => state.address.holders.all().collect(),
-        }
-    }
-
-    /// Whether `owner` has a right of its own at an address; owner 0 whether anything lives there.
-    pub(super) fn holds(
-        &self,
-        scratch: &mut Scratch,
-        device: u32,
-        address: u64,
-        owner: u64,
-    ) -> bool {
-        if owner == 0 {
-            let event = Event::Deallocate { owner };
-            return self.judge(scratch, device, address, event) == Verdict::Ok;
-        }
-        let Some(entry) = self.addresses.find(device, address) else {
-            return false;
-        };
-        let Scratch { few, holders, .. } = scratch;
-        loop {
-            let seen = cell::look(&entry.cell);
-            let epoch = self.epoch(device);
-            let holds = match self.read(entry, seen, few, holders) {
-                None => continue,
-                Some(Read::Few(state)) => state.address.holds(epoch, owner),
-                Some(Read::Many(state)) => state.address.holds(epoch, owner),
-            };
-            // As in `judge`.
-            fence(std::sync::atomic::Ordering::Acquire);
-            if cell::look(&entry.cell) == seen {
-                return holds;
-            }
         }
     }
 }

@@ -10,6 +10,7 @@
 //! more.
 
 mod apply;
+mod ask;
 #[cfg(test)]
 #[expect(clippy::expect_used, reason = "a test may panic")]
 mod boundary_tests;
