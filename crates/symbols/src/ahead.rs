@@ -155,3 +155,29 @@ fn spread<T: Sync, R: Send>(threads: usize, items: &[T], work: impl Fn(&T) -> R 
     done.sort_by_key(|(index, _)| *index);
     done.into_iter().map(|(_, result)| result).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::spread;
+
+    #[test]
+    fn results_are_in_order_and_several_threads_work_at_once() {
+        // Each waits for the others, so one alone would never end.
+        let barrier = Barrier::new(3);
+        let squares = spread(3, &[1, 2, 3, 4, 5, 6], |number| {
+            barrier.wait();
+            number * number
+        });
+        assert_eq!(squares, [1, 4, 9, 16, 25, 36]);
+    }
+
+    #[test]
+    fn one_thread_is_the_caller_s() {
+        let caller = std::thread::current().id();
+        let same = spread(1, &[(); 4], |()| std::thread::current().id() == caller);
+        assert_eq!(same, [true; 4]);
+        assert_eq!(spread(8, &[], |(): &()| ()), []);
+    }
+}

@@ -59,6 +59,11 @@ impl<K: Hash + Eq, V> Asked<K, V> {
         self.told.get(question)
     }
 
+    #[cfg(test)]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.told.iter()
+    }
+
     pub(crate) fn insert(&mut self, question: K, answer: V) {
         self.has_new = true;
         self.told.insert(question, answer);

@@ -30,7 +30,7 @@ pub(crate) struct Sources {
 
 /// What tells that files are the same ones as before: all that the names of a module depend on. One that was not there
 /// is missing in the list, so one that is there later makes another stamp.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Stamp(Vec<Mark>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,7 +71,7 @@ impl Sources {
         let path = Path::new(&module.path);
         let file = open_regular(path).ok_or(UNREADABLE)?;
         let written = file.metadata().ok().and_then(|about| about.modified().ok());
-        let mut stamp = Stamp(Vec::new());
+        let mut stamp = Stamp::default();
         stamp.add(Role::Module, &file).ok_or(UNREADABLE)?;
         let cache = ReadCache::new(file);
         let elf = Elf::parse(&cache)
