@@ -27,7 +27,7 @@ const PREFIX: &str = "symbols-";
 /// Begins unlike the others, so that none is taken for one that is whole.
 const DRAFT: &str = "draft-symbols-";
 /// More than this is not read of one file.
-const LARGEST: u64 = 64 << 20;
+const LARGEST: u64 = 32 << 20;
 /// All files together; the ones that were not used for longest go.
 const MOST: u64 = 256 << 20;
 /// A file that was not used for so long goes.
@@ -141,4 +141,64 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     // Where that cannot be, it only is forgotten sooner.
     let _ = file.set_modified(SystemTime::now());
     Ok(bytes)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_that_were_not_used_for_longest_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache {
+            folder: folder.path().to_owned(),
+        };
+        let ago = |hours: u64| SystemTime::now() - Duration::from_secs(hours * 60 * 60);
+        let file = |name: &str, size: u64, hours: u64| {
+            let file = File::create(folder.path().join(name)).unwrap();
+            file.set_len(size).unwrap();
+            file.set_modified(ago(hours)).unwrap();
+        };
+        for hours in 1..=8 {
+            file(&format!("symbols-0{hours}"), LARGEST, hours);
+        }
+        file("symbols-99", 1, 24 * 100);
+        file("draft-symbols-1", 1, 48);
+        file("draft-symbols-2", 1, 1);
+        file("whofreed-hooks-1.so", MOST, 24 * 10);
+        // Whoever reads it, uses it.
+        assert!(cache.read(&[8]).is_some());
+        cache.write(&[0xdd], b"new");
+        assert_eq!(cache.read(&[0xdd]).as_deref(), Some(&b"new"[..]));
+        let mut left: Vec<String> = folder
+            .path()
+            .read_dir()
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        let mut expected = vec!["draft-symbols-2".to_owned()];
+        expected.extend([1, 2, 3, 4, 5, 6, 8].map(|hours| format!("symbols-0{hours}")));
+        expected.extend(["symbols-dd".to_owned(), "whofreed-hooks-1.so".to_owned()]);
+        assert_eq!(left, expected);
+    }
+
+    #[test]
+    fn what_others_could_have_written_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache {
+            folder: folder.path().to_owned(),
+        };
+        let path = cache.path(&[0xab, 1]);
+        assert!(path.ends_with("symbols-ab01"));
+        cache.write(&[0xab, 1], b"names");
+        assert!(cache.read(&[0xab, 1]).is_some());
+        let mode = |mode| std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(&path, mode(0o620)).unwrap();
+        assert!(cache.read(&[0xab, 1]).is_none());
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        assert!(cache.read(&[0xab, 1]).is_none());
+    }
 }

@@ -220,11 +220,14 @@ fn another_build_at_the_same_place_has_its_own_names() {
 
 #[test]
 fn what_is_kept_of_another_build_is_not_believed() {
-    let host = host("kept_foreign", &[]);
-    let other = common::host("kept_foreign_other", &["-Devict=renamed"]);
+    let other = host("kept_foreign", &["-Devict=renamed"]);
     let store = Memory::default();
     resolve(whole(&other), &store);
     let foreign = store.read(&build_id(&other.program)).expect("it was kept");
+    let mut elsewhere = whole(&other);
+    elsewhere.modules[0].path.push_str(".elsewhere");
+    // At the same place.
+    let host = host("kept_foreign", &[]);
     store.write(&build_id(&host.program), &foreign);
     let expected = resolve(whole(&host), &Memory::default());
     let recorded = whole(&host);
@@ -234,8 +237,6 @@ fn what_is_kept_of_another_build_is_not_believed() {
     store.write(&build_id(&host.program), &foreign);
     fs::remove_file(&host.program).expect("it was there");
     assert_eq!(function(&resolve(recorded, &store).0), "?");
-    let mut elsewhere = whole(&other);
-    elsewhere.modules[0].path.push_str(".elsewhere");
     assert_eq!(function(&resolve(elsewhere, &store).0), "?");
 }
 
