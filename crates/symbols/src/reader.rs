@@ -60,9 +60,9 @@ impl Reader {
 
     /// Whether all that was said follows from the files of the stamp, so that it may be said again without them.
     pub(crate) fn is_sound(&self) -> bool {
-        let depends_on_others = || self.with_call_sites(|sites| sites.is_split()) != Some(false);
-        !(self.sources.dwarf.is_some() && depends_on_others())
-            && !self.is_broken.load(Ordering::Relaxed)
+        let has_dwarf = self.sources.dwarf.is_some();
+        let is_whole = !has_dwarf || self.with_call_sites(CallSites::is_split) == Some(false);
+        is_whole && !self.is_broken.load(Ordering::Relaxed)
     }
 
     /// The functions at `address`: those inlined there, innermost first, and last the one they were inlined into. Never

@@ -14,6 +14,9 @@ use crate::found::Known;
 /// How many functions a search may look at. Where more can be left by tail calls, nothing is said.
 const MOST_FUNCTIONS: usize = 128;
 
+/// The code of a function: several times, where the compiler made copies.
+type Copies = Arc<[Arc<Function>]>;
+
 /// A function of some file, by the entry that declares it.
 type Key = (usize, u64);
 
@@ -55,7 +58,7 @@ struct Node {
     /// The file with the code, or the one that declares the function where there is none.
     file: Arc<Known>,
     callee: Callee,
-    copies: Arc<[Arc<Function>]>,
+    copies: Copies,
     /// Where each jump leads; what leads nowhere that is known is left out.
     ways: Vec<(u64, Way)>,
     /// Whether it can be left by a jump that nothing is told of.
@@ -206,11 +209,7 @@ impl Graph<'_> {
     }
 
     /// The code of `callee`: where it is declared, or in another file.
-    fn define(
-        &mut self,
-        file: &Arc<Known>,
-        callee: &Callee,
-    ) -> Option<(Arc<Known>, Arc<[Arc<Function>]>)> {
+    fn define(&mut self, file: &Arc<Known>, callee: &Callee) -> Option<(Arc<Known>, Copies)> {
         let copies = file.binary.definitions(callee);
         if !copies.is_empty() {
             return Some((Arc::clone(file), copies));
@@ -345,7 +344,7 @@ impl Graph<'_> {
 }
 
 /// The function that `file` has under the name `symbol`.
-fn named(file: &Arc<Known>, symbol: &Arc<str>) -> Option<(Arc<Known>, Arc<[Arc<Function>]>)> {
+fn named(file: &Arc<Known>, symbol: &Arc<str>) -> Option<(Arc<Known>, Copies)> {
     let function = file.binary.named(symbol)?;
     Some((Arc::clone(file), Arc::from([function])))
 }

@@ -297,7 +297,7 @@ fn the_number_of_threads_changes_nothing() {
     let modules: Vec<Module> = [&host.program, &dwarf4.program, &own, libc]
         .into_iter()
         .filter(|path| path.exists())
-        .map(|path| module(path))
+        .map(module)
         .collect();
     let mut stacks = Vec::new();
     for (number, of) in (0..).zip([&host, &dwarf4]) {

@@ -180,8 +180,9 @@ struct Writer {
     texts: Vec<String>,
     numbers: HashMap<Arc<str>, Text>,
     functions: Vec<FunctionOf>,
-    /// By what tells functions of one file apart.
-    known: HashMap<(u64, u64, u64), Vec<(Arc<Function>, Number)>>,
+    /// By what tells nearly all functions of one file apart.
+    known: HashMap<(u64, u64), Vec<Number>>,
+    written: Vec<Arc<Function>>,
 }
 
 impl Writer {
@@ -210,13 +211,15 @@ impl Writer {
     }
 
     fn function(&mut self, function: &Arc<Function>) -> Number {
-        let key = (function.entry, function.callee.root, function.callee.unit);
-        let alike = self.known.entry(key).or_default();
-        if let Some((_, number)) = alike.iter().find(|(known, _)| known == function) {
+        let alike = self.known.entry((function.entry, function.callee.root));
+        let alike = alike.or_default();
+        let mut numbers = alike.iter();
+        if let Some(number) = numbers.find(|number| self.written[**number as usize] == *function) {
             return *number;
         }
         let number = self.functions.len() as Number;
-        alike.push((Arc::clone(function), number));
+        alike.push(number);
+        self.written.push(Arc::clone(function));
         let tail_calls = function.tail_calls.iter().map(|jump| {
             let callee = jump.callee.as_ref().map(|callee| self.callee(callee));
             (jump.address, jump.behind, callee)
