@@ -283,3 +283,37 @@ impl Texts<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_what_is_not_there_are_no_answers() {
+        let callee = Callee {
+            root: 1,
+            unit: 0,
+            symbol: None,
+        };
+        let function = Arc::new(Function {
+            callee,
+            entry: 2,
+            line: 3,
+            is_complete: true,
+            tail_calls: Vec::new(),
+        });
+        let mut named = Answers::default();
+        named.symbols.insert(1, Some(Arc::from("evict")));
+        let mut defined = Answers::default();
+        defined.functions.insert(1, Some(function));
+
+        assert!(Wire::of(&named).answers().is_some());
+        assert!(Wire::of(&defined).answers().is_some());
+        let mut wire = Wire::of(&named);
+        wire.texts.clear();
+        assert!(wire.answers().is_none());
+        let mut wire = Wire::of(&defined);
+        wire.functions.clear();
+        assert!(wire.answers().is_none());
+    }
+}
