@@ -197,6 +197,11 @@ mod tests {
         let mode = |mode| std::os::unix::fs::PermissionsExt::from_mode(mode);
         std::fs::set_permissions(&path, mode(0o620)).unwrap();
         assert!(cache.read(&[0xab, 1]).is_none());
+        std::fs::set_permissions(&path, mode(0o600)).unwrap();
+        let elsewhere = folder.path().join("elsewhere");
+        std::fs::rename(&path, &elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+        assert!(cache.read(&[0xab, 1]).is_none());
         std::fs::remove_file(&path).unwrap();
         std::fs::create_dir(&path).unwrap();
         assert!(cache.read(&[0xab, 1]).is_none());
