@@ -163,7 +163,6 @@ mod tests {
         for hours in 1..=8 {
             file(&format!("symbols-0{hours}"), LARGEST, hours);
         }
-        file("symbols-99", 1, 24 * 100);
         file("draft-symbols-1", 1, 48);
         file("draft-symbols-2", 1, 1);
         file("whofreed-hooks-1.so", MOST, 24 * 10);
@@ -182,6 +181,22 @@ mod tests {
         expected.extend([1, 2, 3, 4, 5, 6, 8].map(|hours| format!("symbols-0{hours}")));
         expected.extend(["symbols-dd".to_owned(), "whofreed-hooks-1.so".to_owned()]);
         assert_eq!(left, expected);
+    }
+
+    #[test]
+    fn what_nobody_used_for_long_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache {
+            folder: folder.path().to_owned(),
+        };
+        for (name, days) in [("symbols-01", 89), ("symbols-02", 91)] {
+            let file = File::create(folder.path().join(name)).unwrap();
+            let age = Duration::from_secs(days * 24 * 60 * 60);
+            file.set_modified(SystemTime::now() - age).unwrap();
+        }
+        cache.write(&[3], b"new");
+        let is_there = [1, 2, 3].map(|id| cache.path(&[id]).exists());
+        assert_eq!(is_there, [true, false, true]);
     }
 
     #[test]
