@@ -13,7 +13,9 @@ use crate::tally::Tally;
 /// The allocation sites of all instances that no deallocate of their own ended, most instances first.
 pub(crate) fn leaks(tally: &Tally<'_>, sites: &mut Sites<'_>) -> Vec<Leak> {
     let mut found: BTreeMap<SiteId, Leak> = BTreeMap::new();
-    for (stack, leaked) in tally.leaks.iter().filter(|(_, leaked)| leaked.count > 0) {
+    let leaked = || tally.leaks.iter().filter(|(_, leaked)| leaked.count > 0);
+    tally.prepare(leaked().map(|(stack, _)| stack), sites);
+    for (stack, leaked) in leaked() {
         let chain = tally.chain(stack, sites);
         let site = allocating_site(sites, chain);
         let (trace, stack) = tally.stacks.of(stack);

@@ -75,6 +75,13 @@ impl<'a> Sites<'a> {
         }
     }
 
+    /// Says that the chains of all these stacks will be asked for.
+    pub(crate) fn prepare(&self, stacks: impl Iterator<Item = (u32, StackId)>) {
+        let new = stacks.filter(|stack| !self.of_stack.contains_key(stack));
+        self.names
+            .prepare(&mut new.map(|(trace, stack)| (trace as usize, stack)));
+    }
+
     /// The chain of a stack. It is never empty: a stack that is all machinery is named by its innermost frame,
     /// one that was not recorded by a frame without a name (see [`Sites::is_nameless`]).
     pub(crate) fn chain(&mut self, trace: u32, stack: StackId) -> ChainId {

@@ -104,12 +104,19 @@ impl<'a> Tally<'a> {
         sites.chain(trace, stack)
     }
 
+    /// Says that the chains of all these stacks will be asked for.
+    pub(crate) fn prepare(&self, stacks: impl Iterator<Item = StackNumber>, sites: &Sites<'_>) {
+        sites.prepare(stacks.map(|stack| self.stacks.of(stack)));
+    }
+
     /// A sum for each stack as one for each chain; stacks with nothing are not looked up.
     pub(crate) fn by_chain(
         &self,
         sums: &ByStack<u64>,
         sites: &mut Sites<'_>,
     ) -> BTreeMap<ChainId, u64> {
+        let counted = sums.iter().filter(|(_, count)| **count > 0);
+        self.prepare(counted.map(|(stack, _)| stack), sites);
         let mut by_chain = BTreeMap::new();
         for (stack, &count) in sums.iter() {
             if count > 0 {

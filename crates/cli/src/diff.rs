@@ -12,14 +12,16 @@ use whofreed_analysis::diff::compare;
 use crate::failure::Failure;
 use crate::output;
 use crate::output::Format;
+use crate::symbols::SymbolArgs;
+use crate::symbols::Symbols;
 
 /// The arguments of `whofreed diff`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 BEFORE and AFTER are one run each: a trace, a folder of traces, several of these with commas in
 between, or a JSON report. A program that is built again in its place takes the names away from its
-old traces: keep the report of the run before (run --report before.json --format json), and compare
-with that.
+old traces, but for those that are still in the cache of an earlier report: keep the report of the
+run before (run --report before.json --format json), and compare with that.
 
 \"Clearly more\" is more than a tenth above what was to be expected, and more than two standard
 deviations of what chance would make of it. Where the runs differ in length by more than a tenth,
@@ -41,11 +43,17 @@ pub(crate) struct DiffArgs {
     /// Show everything: every victim and leak, and the fingerprints
     #[arg(long, short)]
     verbose: bool,
+    #[command(flatten)]
+    symbols: SymbolArgs,
 }
 
 /// Compares the runs.
 pub(crate) fn diff(args: &DiffArgs) -> Result<u8, Failure> {
-    let runs = (run::load(&args.before), run::load(&args.after));
+    let symbols = Symbols::new(args.symbols);
+    let runs = (
+        run::load(&args.before, &symbols),
+        run::load(&args.after, &symbols),
+    );
     let (before, after) = match runs {
         (Ok(before), Ok(after)) => (before, after),
         // Both have their lines, so that nobody has to mend one to hear of the other.

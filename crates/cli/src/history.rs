@@ -5,12 +5,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 use whofreed_analysis::Rules;
-use whofreed_symbols::Resolver;
 
 use crate::failure::Failure;
 use crate::output;
 use crate::output::Format;
 use crate::rules;
+use crate::symbols::SymbolArgs;
+use crate::symbols::Symbols;
 use crate::traces;
 
 /// The arguments of `whofreed history`.
@@ -34,13 +35,16 @@ pub(crate) struct HistoryArgs {
     /// Show whole stacks
     #[arg(long, short)]
     verbose: bool,
+    #[command(flatten)]
+    symbols: SymbolArgs,
 }
 
 /// Shows the history.
 pub(crate) fn history(args: &HistoryArgs) -> Result<u8, Failure> {
     let own = rules::of_files(&args.rules)?;
     let traces = traces::load(&args.traces)?;
-    let names = Resolver::new(&traces);
+    let symbols = Symbols::new(args.symbols);
+    let names = symbols.resolver(&traces);
     let rules = Rules::of(&traces).and(own);
     let steps =
         whofreed_analysis::history_with_blame(&traces, &names, &rules, args.device, args.address);
@@ -53,6 +57,7 @@ pub(crate) fn history(args: &HistoryArgs) -> Result<u8, Failure> {
         }
     };
     output::to_stdout(&text)?;
+    names.keep();
     Ok(0)
 }
 

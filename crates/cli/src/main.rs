@@ -5,6 +5,7 @@
 //! Exit codes are decided here and nowhere else: see [`failure`] for those of whofreed itself.
 
 mod adapters;
+mod cache;
 mod coverage;
 mod diff;
 mod failure;
@@ -15,6 +16,7 @@ mod output;
 mod report;
 mod rules;
 mod run;
+mod symbols;
 mod traces;
 
 use std::process::ExitCode;

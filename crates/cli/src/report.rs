@@ -5,13 +5,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 use whofreed_analysis::Rules;
-use whofreed_symbols::Resolver;
 
 use crate::coverage;
 use crate::failure::Failure;
 use crate::output;
 use crate::output::Format;
 use crate::rules;
+use crate::symbols::SymbolArgs;
+use crate::symbols::Symbols;
 use crate::traces;
 
 /// The arguments of `whofreed report`.
@@ -35,13 +36,16 @@ pub(crate) struct ReportArgs {
     /// Show everything: whole stacks and names, every culprit, victim, leak and hook
     #[arg(long, short)]
     verbose: bool,
+    #[command(flatten)]
+    symbols: SymbolArgs,
 }
 
 /// Reports on the traces.
 pub(crate) fn report(args: &ReportArgs) -> Result<u8, Failure> {
     let own = rules::of_files(&args.rules)?;
     let traces = traces::load(&args.traces)?;
-    let names = Resolver::new(&traces);
+    let symbols = Symbols::new(args.symbols);
+    let names = symbols.resolver(&traces);
     let rules = Rules::of(&traces).and(own);
     let mut analysis = whofreed_analysis::analyse_by(&traces, &names, &rules);
     coverage::settle(&mut analysis.coverage);
@@ -57,6 +61,7 @@ pub(crate) fn report(args: &ReportArgs) -> Result<u8, Failure> {
         Some(path) => output::to_file(path, &text)?,
         None => output::to_stdout(&text)?,
     }
+    names.keep();
     Ok(match args.error_exitcode {
         Some(code) if analysis.totals.excess > 0 => code,
         _ => 0,

@@ -24,7 +24,6 @@ use whofreed_analysis::Analysis;
 use whofreed_analysis::Rules;
 use whofreed_report::Found;
 use whofreed_report::TextOptions;
-use whofreed_symbols::Resolver;
 use whofreed_trace::FileEvents;
 use whofreed_trace::Process;
 use whofreed_trace::Trace;
@@ -38,6 +37,8 @@ use crate::output::Format;
 use crate::output::complain;
 use crate::output::shown;
 use crate::rules;
+use crate::symbols::SymbolArgs;
+use crate::symbols::Symbols;
 use crate::traces;
 
 use files::TraceName;
@@ -100,6 +101,8 @@ pub(crate) struct RunArgs {
     /// Show everything: whole stacks and names, every culprit, victim, leak and hook
     #[arg(long, short)]
     verbose: bool,
+    #[command(flatten)]
+    symbols: SymbolArgs,
     /// The command and its arguments
     #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -173,7 +176,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
         note_exit(path, &ended);
     }
     let traces = load(&paths, ended.pid);
-    let names = Resolver::new(&traces);
+    let symbols = Symbols::new(args.symbols);
+    let names = symbols.resolver(&traces);
     let mut analysis = if traces.is_empty() {
         nothing_recorded(args, &ended, &adapters)
     } else {
@@ -209,6 +213,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
         ));
     }
     show(&analysis, format, &page, report.as_deref())?;
+    names.keep();
     Ok(match args.error_exitcode {
         Some(code) if counted > 0 => code,
         _ => ended.code(),

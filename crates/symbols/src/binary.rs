@@ -1,255 +1,252 @@
-//! One file of the host on disk: is it still the one that was recorded, and what does it call an address?
+//! One file of the host on disk: what does it call an address? Asks what is known already, then the files.
 
-use std::cell::OnceCell;
-use std::collections::HashSet;
-use std::panic::AssertUnwindSafe;
-use std::panic::catch_unwind;
+use std::collections::HashMap;
+use std::hash::Hash;
 use std::path::Path;
-use std::path::PathBuf;
-use std::time::Duration;
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 
-use addr2line::Loader;
-use object::Object;
-use object::ObjectSymbol;
-use object::read::ReadCache;
 use whofreed_trace::Module;
 
-use crate::call_sites::CallSites;
-use crate::debug_files;
-use crate::debug_files::open_regular;
-use crate::demangle::capped;
-use crate::demangle::is_mangled;
+use crate::answers::Answers;
+use crate::answers::Asked;
+use crate::call_sites::Callee;
+use crate::call_sites::Function;
+use crate::call_sites::TailCall;
 use crate::demangle::readable;
-use crate::symbol_table::Elf;
-use crate::symbol_table::SymbolTable;
+use crate::kept;
+use crate::kept::Store;
+use crate::reader::Reader;
+use crate::sources::Sources;
 
 /// One function at an address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Line {
-    pub(crate) function: Option<String>,
-    pub(crate) file: Option<String>,
+    pub(crate) function: Option<Arc<str>>,
+    pub(crate) file: Option<Arc<str>>,
     pub(crate) line: u32,
 }
 
-/// A name as the file has it, before it is made readable.
-#[derive(Debug, Default)]
-struct RawLine {
-    function: Option<String>,
-    file: Option<String>,
-    line: u32,
-}
-
-/// Where the names of a module come from. Nothing but headers is read before the first address is asked for.
+/// A module of a trace. Nothing but headers is read before the first address is asked for.
 pub(crate) struct Binary {
-    /// The file with DWARF, and the one with what several files share.
-    dwarf: Option<(PathBuf, Option<PathBuf>)>,
-    loader: OnceCell<Option<Loader>>,
-    call_sites: OnceCell<Option<CallSites>>,
-    /// The files whose symbol table may be used, the best first; the module itself is the last.
-    tables: Vec<PathBuf>,
-    table: OnceCell<Option<SymbolTable>>,
-    /// What the module takes from others.
-    imports: OnceCell<HashSet<Vec<u8>>>,
+    module: Module,
+    /// `None` where there is no file with names.
+    reader: Option<Reader>,
+    answers: Mutex<Answers>,
+    /// Names that were made readable, by what they were.
+    readable: Mutex<HashMap<Arc<str>, Arc<str>>>,
+    /// What a reader should know: of the files, and later of what they were asked in vain.
+    notes: Mutex<Vec<String>>,
+    /// What to say when an answer is missing that only the file could give.
+    if_asked: Mutex<Option<String>>,
 }
 
 impl Binary {
-    /// A module without any name.
-    fn nameless() -> Self {
-        Self {
-            dwarf: None,
-            loader: OnceCell::new(),
-            call_sites: OnceCell::new(),
-            tables: Vec::new(),
-            table: OnceCell::new(),
-            imports: OnceCell::new(),
-        }
-    }
-
-    /// Finds the files for `module`, recorded from `started_at_ns` on. What a reader should know goes to `notes`.
-    pub(crate) fn open(module: &Module, started_at_ns: u64, notes: &mut Vec<String>) -> Self {
-        let path = Path::new(&module.path);
+    /// Finds the files for `module`, recorded from `started_at_ns` on, and what `store` has kept of it.
+    pub(crate) fn open(module: &Module, started_at_ns: u64, store: Option<&dyn Store>) -> Self {
+        let mut binary = Self {
+            module: module.clone(),
+            reader: None,
+            answers: Mutex::default(),
+            readable: Mutex::default(),
+            notes: Mutex::default(),
+            if_asked: Mutex::default(),
+        };
         // The kernel's own module and other pieces of memory have no file, and nobody misses it.
-        if !path.is_absolute() {
-            return Self::nameless();
+        if !Path::new(&module.path).is_absolute() {
+            return binary;
         }
-        match Self::find(path, module, started_at_ns, notes) {
-            Ok(binary) => binary,
-            Err(why) => {
-                notes.push(format!("{} {why}", module.path));
-                Self::nameless()
+        let mut notes = Vec::new();
+        match Sources::find(module, started_at_ns, &mut notes) {
+            Ok(sources) => {
+                let kept = store.and_then(|store| kept::read(store, module, Some(&sources.stamp)));
+                binary.answers = Mutex::new(kept.unwrap_or_default());
+                binary.reader = Some(Reader::new(sources));
             }
+            Err(why) => {
+                let why = format!("{} {why}", module.path);
+                match store.and_then(|store| kept::read(store, module, None)) {
+                    Some(kept) => {
+                        binary.answers = Mutex::new(kept);
+                        binary.if_asked = Mutex::new(Some(why));
+                    }
+                    None => notes.push(why),
+                }
+            }
+        }
+        binary.notes = Mutex::new(notes);
+        binary
+    }
+
+    /// Keeps what is new of the answers.
+    pub(crate) fn keep(&self, store: &dyn Store) {
+        let answers = lock(&self.answers);
+        let Some(reader) = self.reader.as_ref().filter(|_| answers.have_new()) else {
+            return;
+        };
+        if kept::can_be_kept(&self.module) && reader.is_sound() {
+            kept::write(store, &self.module, &reader.sources().stamp, &answers);
         }
     }
 
-    fn find(
-        path: &Path,
-        module: &Module,
-        started_at_ns: u64,
-        notes: &mut Vec<String>,
-    ) -> Result<Self, &'static str> {
-        let file = open_regular(path).ok_or("cannot be read any more: its frames have no names")?;
-        let written = file.metadata().ok().and_then(|about| about.modified().ok());
-        let cache = ReadCache::new(file);
-        let elf = Elf::parse(&cache)
-            .map_err(|_| "is no 64-bit ELF file now: its frames have no names")?;
-        let build_id = elf.build_id().ok().flatten().unwrap_or_default();
-        if build_id != module.build_id {
-            return Err("changed since the recording: its names are not used");
-        }
-        let started = SystemTime::UNIX_EPOCH.checked_add(Duration::from_nanos(started_at_ns));
-        if build_id.is_empty() && started_at_ns != 0 && written > started {
-            notes.push(format!(
-                "{} has no build id and was written after the recording began: its names may be wrong",
-                module.path
-            ));
-        }
-
-        let separate = debug_files::separate(path, &elf);
-        let mut dwarf = debug_files::has_dwarf(&elf)
-            .then(|| (path.to_owned(), debug_files::shared(path, &elf)));
-        let mut tables = Vec::new();
-        if debug_files::has_full_table(&elf) {
-            tables.push(path.to_owned());
-        }
-        if let Some(separate) = &separate {
-            let debug_cache = ReadCache::new(open_regular(separate).ok_or("cannot be read")?);
-            if let Ok(debug) = Elf::parse(&debug_cache) {
-                if dwarf.is_none() && debug_files::has_dwarf(&debug) {
-                    dwarf = Some((separate.clone(), debug_files::shared(separate, &debug)));
-                }
-                if debug_files::has_full_table(&debug) {
-                    tables.push(separate.clone());
-                }
-            }
-        }
-        tables.push(path.to_owned());
-        Ok(Self {
-            dwarf,
-            tables,
-            ..Self::nameless()
-        })
+    /// What a reader should know that was not taken before.
+    pub(crate) fn take_notes(&self) -> Vec<String> {
+        std::mem::take(&mut *lock(&self.notes))
     }
 
     /// What `address` (of the file, not of the process) is: the functions inlined there, innermost first, and
     /// last the function they were inlined into. Never empty.
     pub(crate) fn lines(&self, address: u64) -> Vec<Line> {
-        let mut lines = self.dwarf_lines(address);
+        let lines = self.ask(
+            |answers| &mut answers.lines,
+            address,
+            |reader| {
+                let lines = reader.lines(address);
+                lock(&self.answers).interned(lines)
+            },
+        );
         if lines.is_empty() {
-            lines.push(RawLine::default());
+            lock(&self.notes).extend(lock(&self.if_asked).take());
+            return vec![Line::default()];
         }
-        if let Some(physical) = lines.last_mut() {
-            self.improve(physical, address);
-        }
-        lines
-            .into_iter()
-            .map(|raw| Line {
-                function: raw.function.as_deref().map(readable),
-                file: raw.file,
-                line: raw.line,
-            })
-            .collect()
+        let lines = lines.iter().map(|raw| Line {
+            function: raw.function.as_ref().map(|name| self.readable(name)),
+            file: raw.file.clone(),
+            line: raw.line,
+        });
+        lines.collect()
     }
 
-    /// Takes the name from the symbol table where DWARF has none, or only the last word of it.
-    fn improve(&self, physical: &mut RawLine, address: u64) {
-        let known = physical.function.as_deref();
-        if known.is_some_and(is_mangled) {
-            return;
-        }
-        let Some(symbol) = self.symbols().and_then(|table| table.name_at(address)) else {
-            return;
-        };
-        let better =
-            known.is_none_or(|known| is_mangled(&symbol) && readable(&symbol).contains(known));
-        if better {
-            physical.function = Some(symbol);
-        }
+    fn readable(&self, raw: &Arc<str>) -> Arc<str> {
+        let known = lock(&self.readable).get(raw).cloned();
+        known.unwrap_or_else(|| {
+            let name: Arc<str> = Arc::from(readable(raw));
+            lock(&self.readable).insert(Arc::clone(raw), Arc::clone(&name));
+            name
+        })
     }
 
-    /// What debug information tells of calls; `None` where there is none.
-    pub(crate) fn call_sites(&self) -> Option<&CallSites> {
-        self.call_sites
-            .get_or_init(|| CallSites::open(&self.dwarf.as_ref()?.0, self.tables.last()?))
-            .as_ref()
+    /// How many bytes of debug information there are, about.
+    pub(crate) fn weight(&self) -> u64 {
+        let sources = self.reader.as_ref().map(Reader::sources);
+        let file = sources.and_then(|s| Some(&s.dwarf.as_ref()?.0));
+        file.and_then(|file| file.metadata().ok())
+            .map_or(0, |about| about.len())
     }
 
     /// The name of the symbol at `address`, mangled.
-    pub(crate) fn symbol_at(&self, address: u64) -> Option<String> {
-        self.symbols()?.name_at(address)
+    pub(crate) fn symbol_at(&self, address: u64) -> Option<Arc<str>> {
+        self.ask(
+            |answers| &mut answers.symbols,
+            address,
+            |reader| reader.symbol_at(address),
+        )
     }
 
-    /// Where the function is that others know by the mangled name `symbol`.
-    pub(crate) fn address_of(&self, symbol: &str) -> Option<u64> {
-        self.symbols()?.address_of(symbol)
+    /// What was called where `address` is the one to return to; `None` where nothing or not enough is known of it,
+    /// as of a call through a pointer.
+    pub(crate) fn callee(&self, address: u64) -> Option<Callee> {
+        self.ask_of_calls(
+            |answers| &mut answers.callees,
+            address,
+            |reader| reader.callee(address),
+        )
+    }
+
+    /// What a tail call leads to; `None` where it may lead anywhere.
+    pub(crate) fn jumped_to(&self, jump: &TailCall) -> Option<Callee> {
+        let of_code = |behind| {
+            self.ask_of_calls(
+                |answers| &mut answers.called_by_code,
+                behind,
+                |reader| reader.called_by_code(behind),
+            )
+        };
+        jump.callee.clone().or_else(|| of_code(jump.behind?))
+    }
+
+    /// The function whose code is at `address`.
+    pub(crate) fn function_at(&self, address: u64) -> Option<Arc<Function>> {
+        self.ask_of_calls(
+            |answers| &mut answers.functions,
+            address,
+            |reader| reader.function_at(address),
+        )
+    }
+
+    /// The code of `callee`, in the unit that declares it or the one that calls it: several functions, where the
+    /// compiler made copies.
+    pub(crate) fn definitions(&self, callee: &Callee) -> Arc<[Arc<Function>]> {
+        self.ask_of_calls(
+            |answers| &mut answers.definitions,
+            (callee.root, callee.unit),
+            |reader| reader.definitions(callee),
+        )
+    }
+
+    /// The file and line where `callee` is declared.
+    pub(crate) fn declared_at(&self, callee: &Callee) -> Option<(Arc<str>, u32)> {
+        self.ask_of_calls(
+            |answers| &mut answers.declared,
+            callee.root,
+            |reader| reader.declared_at(callee),
+        )
+    }
+
+    /// The function that others know by the mangled name `symbol`.
+    pub(crate) fn named(&self, symbol: &Arc<str>) -> Option<Arc<Function>> {
+        self.ask_of_calls(
+            |answers| &mut answers.named,
+            Arc::clone(symbol),
+            |reader| reader.named(symbol),
+        )
     }
 
     /// Whether the module takes the function with the mangled name `symbol` from another one.
-    pub(crate) fn imports(&self, symbol: &str) -> bool {
-        let imports = self
-            .imports
-            .get_or_init(|| self.read_imports().unwrap_or_default());
-        imports.contains(symbol.as_bytes())
+    pub(crate) fn imports(&self, symbol: &Arc<str>) -> bool {
+        self.ask(
+            |answers| &mut answers.imports,
+            Arc::clone(symbol),
+            |reader| reader.imports(symbol),
+        )
     }
 
-    fn read_imports(&self) -> Option<HashSet<Vec<u8>>> {
-        let cache = ReadCache::new(open_regular(self.tables.last()?)?);
-        let elf = Elf::parse(&cache).ok()?;
-        let undefined = elf.dynamic_symbols().filter(|s| s.is_undefined());
-        let names = undefined.filter_map(|symbol| Some(symbol.name_bytes().ok()?.to_vec()));
-        Some(names.collect())
+    fn ask_of_calls<K: Hash + Eq, V: Clone + Default>(
+        &self,
+        of: impl Fn(&mut Answers) -> &mut Asked<K, V>,
+        question: K,
+        read: impl FnOnce(&Reader) -> V,
+    ) -> V {
+        // Nothing is told of calls without debug information, and that needs not be remembered.
+        match &self.reader {
+            Some(reader) if reader.sources().dwarf.is_none() => V::default(),
+            _ => self.ask(of, question, read),
+        }
     }
 
-    fn symbols(&self) -> Option<&SymbolTable> {
-        self.table
-            .get_or_init(|| {
-                self.tables.iter().find_map(|path| {
-                    let cache = ReadCache::new(open_regular(path)?);
-                    let elf = Elf::parse(&cache).ok()?;
-                    SymbolTable::read(&elf, open_regular(path)?).filter(|table| !table.is_empty())
-                })
-            })
-            .as_ref()
-    }
-
-    fn dwarf_lines(&self, address: u64) -> Vec<RawLine> {
-        let loader = self.loader.get_or_init(|| {
-            let (path, shared) = self.dwarf.as_ref()?;
-            // Debug information is a program's largest and least tested input; a broken one costs its lines,
-            // not the report.
-            catch_unwind(|| Loader::new_with_sup(path, shared.as_ref()).ok()).ok()?
-        });
-        let Some(loader) = loader else {
-            return Vec::new();
+    /// The answer that is known, or that of the files.
+    fn ask<K: Hash + Eq, V: Clone + Default>(
+        &self,
+        of: impl Fn(&mut Answers) -> &mut Asked<K, V>,
+        question: K,
+        read: impl FnOnce(&Reader) -> V,
+    ) -> V {
+        if let Some(answer) = of(&mut lock(&self.answers)).get(&question) {
+            return answer.clone();
+        }
+        let Some(reader) = &self.reader else {
+            return V::default();
         };
-        let mut lines = Vec::new();
-        let _ = catch_unwind(AssertUnwindSafe(|| collect(loader, address, &mut lines)));
-        lines
+        // Not under the lock: the files have their own, and other questions go on.
+        let answer = read(reader);
+        of(&mut lock(&self.answers)).insert(question, answer.clone());
+        answer
     }
 }
 
-/// All functions at `address`; what was found before an error counts.
-fn collect(loader: &Loader, address: u64, lines: &mut Vec<RawLine>) {
-    let Ok(mut frames) = loader.find_frames(address) else {
-        return;
-    };
-    while let Ok(Some(frame)) = frames.next() {
-        let function = frame
-            .function
-            .as_ref()
-            .and_then(|function| function.raw_name().ok())
-            .filter(|name| !name.is_empty())
-            .map(|name| name.into_owned());
-        let (file, line) = frame
-            .location
-            .map_or((None, None), |location| (location.file, location.line));
-        lines.push(RawLine {
-            function,
-            // Code that no source line stands for is put into files with such names.
-            file: file
-                .filter(|file| !file.is_empty() && !file.ends_with('>'))
-                .map(|file| capped(file).to_owned()),
-            line: line.unwrap_or(0),
-        });
-    }
+/// Nothing that panics is done under a lock.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use addr2line::gimli::DebugInfoOffset;
 use addr2line::gimli::Dwarf;
@@ -38,11 +38,11 @@ pub(crate) struct Callee {
     /// The unit that says so.
     pub(crate) unit: u64,
     /// The symbol, where others can link to it.
-    pub(crate) symbol: Option<Rc<str>>,
+    pub(crate) symbol: Option<Arc<str>>,
 }
 
 /// A function with code.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Function {
     pub(crate) callee: Callee,
     /// Where its code begins.
@@ -55,7 +55,7 @@ pub(crate) struct Function {
 }
 
 /// A jump that leaves a function for another one.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TailCall {
     /// An address in the instruction.
     pub(crate) address: u64,
@@ -73,7 +73,9 @@ pub(crate) struct CallSites {
     places: Ranges,
     /// Where units begin in `.debug_info`.
     starts: Vec<u64>,
-    read: RefCell<BTreeMap<u64, Option<Rc<Unit>>>>,
+    /// Whether parts of the debug information lie in files that nobody here has looked at.
+    is_split: bool,
+    read: RefCell<BTreeMap<u64, Option<Arc<Unit>>>>,
 }
 
 impl CallSites {
@@ -87,6 +89,7 @@ impl CallSites {
         let sections = Sections::open(path)?;
         let mut starts = Vec::new();
         let mut places = Vec::new();
+        let mut is_split = false;
         {
             let dwarf = sections.dwarf();
             let mut headers = dwarf.units();
@@ -99,6 +102,7 @@ impl CallSites {
                 let Ok(unit) = dwarf.unit(header) else {
                     continue;
                 };
+                is_split |= unit.dwo_id.is_some();
                 let Ok(mut ranges) = dwarf.unit_ranges(&unit) else {
                     continue;
                 };
@@ -115,6 +119,7 @@ impl CallSites {
             code: Code::open(code),
             places: Ranges::new(places),
             starts,
+            is_split,
             read: RefCell::default(),
         })
     }
@@ -127,21 +132,20 @@ impl CallSites {
         told.or_else(|| self.called_by_code(address))
     }
 
-    /// What a tail call leads to; `None` where it may lead anywhere.
-    pub(crate) fn jumped_to(&self, jump: &TailCall) -> Option<Callee> {
-        let told = jump.callee.clone();
-        told.or_else(|| self.called_by_code(jump.behind?))
+    /// Whether what is told here also depends on files of their own, as those of `-gsplit-dwarf`.
+    pub(crate) fn is_split(&self) -> bool {
+        self.is_split
     }
 
-    /// What the instruction before `behind` calls.
-    fn called_by_code(&self, behind: u64) -> Option<Callee> {
+    /// What the instruction before `behind` calls or jumps to.
+    pub(crate) fn called_by_code(&self, behind: u64) -> Option<Callee> {
         let target = self.code.as_ref()?.target(behind)?;
         let function = self.function_at(target)?;
         (function.entry == target).then(|| function.callee.clone())
     }
 
     /// The function whose code is at `address`.
-    pub(crate) fn function_at(&self, address: u64) -> Option<Rc<Function>> {
+    pub(crate) fn function_at(&self, address: u64) -> Option<Arc<Function>> {
         let unit = self.unit_of(address)?;
         let number = unit.places.at(address)?;
         unit.functions.get(usize::try_from(number).ok()?).cloned()
@@ -149,7 +153,7 @@ impl CallSites {
 
     /// The code of `callee`, in the unit that declares it or the one that calls it: several functions, where the
     /// compiler made copies.
-    pub(crate) fn definitions(&self, callee: &Callee) -> Vec<Rc<Function>> {
+    pub(crate) fn definitions(&self, callee: &Callee) -> Vec<Arc<Function>> {
         let behind = self.starts.partition_point(|start| *start <= callee.root);
         let declared = behind.checked_sub(1).map(|index| self.starts[index]);
         let calling = Some(callee.unit).filter(|unit| declared != Some(*unit));
@@ -159,7 +163,7 @@ impl CallSites {
             };
             let functions = unit.functions.iter();
             let own = functions.filter(|function| function.callee.root == callee.root);
-            let own: Vec<Rc<Function>> = own.cloned().collect();
+            let own: Vec<Arc<Function>> = own.cloned().collect();
             if !own.is_empty() {
                 return own;
             }
@@ -174,17 +178,17 @@ impl CallSites {
         catch_unwind(AssertUnwindSafe(read)).ok()?
     }
 
-    fn unit_of(&self, address: u64) -> Option<Rc<Unit>> {
+    fn unit_of(&self, address: u64) -> Option<Arc<Unit>> {
         self.unit(self.places.at(address)?)
     }
 
-    fn unit(&self, start: u64) -> Option<Rc<Unit>> {
+    fn unit(&self, start: u64) -> Option<Arc<Unit>> {
         if let Some(unit) = self.read.borrow().get(&start) {
             return unit.clone();
         }
         let dwarf: Dwarf<Slice<'_>> = self.sections.dwarf();
         let read = AssertUnwindSafe(|| Unit::read(&dwarf, &self.starts, start));
-        let unit = catch_unwind(read).ok().flatten().map(Rc::new);
+        let unit = catch_unwind(read).ok().flatten().map(Arc::new);
         self.read.borrow_mut().insert(start, unit.clone());
         unit
     }

@@ -82,7 +82,7 @@ fn is_interpreter(group: &[Frame]) -> bool {
     let Some(frame) = group.last() else {
         return false;
     };
-    let name = crate::file_name(&frame.module);
+    let name = crate::found::file_name(&frame.module);
     name.starts_with("libpython")
         || name.strip_prefix("python").is_some_and(|version| {
             version

@@ -2,13 +2,13 @@
 //!
 //! A symbol table of a large library is read once, without the names; a name is read when it is asked for.
 
-use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::fs::File;
 use std::hash::BuildHasher;
 use std::hash::RandomState;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::sync::OnceLock;
 
 use object::Endianness;
 use object::Object;
@@ -54,7 +54,7 @@ pub(crate) struct SymbolTable {
     names: Range<u64>,
     functions: Vec<Function>,
     /// The functions that others can link to, by the hashes of their names.
-    linked: OnceCell<HashMap<u64, usize>>,
+    linked: OnceLock<HashMap<u64, usize>>,
     hasher: RandomState,
 }
 
@@ -113,7 +113,7 @@ impl SymbolTable {
             file,
             names,
             functions: ordered(functions),
-            linked: OnceCell::new(),
+            linked: OnceLock::new(),
             hasher: RandomState::new(),
         })
     }

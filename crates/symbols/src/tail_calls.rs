@@ -5,14 +5,17 @@
 //! of all tail calls, and those that lie on every way through it were there for certain; only these are told.
 
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
-use crate::Known;
 use crate::call_sites::Callee;
 use crate::call_sites::Function;
+use crate::found::Known;
 
 /// How many functions a search may look at. Where more can be left by tail calls, nothing is said.
 const MOST_FUNCTIONS: usize = 128;
+
+/// The code of a function: several times, where the compiler made copies.
+type Copies = Arc<[Arc<Function>]>;
 
 /// A function of some file, by the entry that declares it.
 type Key = (usize, u64);
@@ -22,14 +25,14 @@ pub(crate) enum Target<'a> {
     /// One of ours, or one that we hook: whose name fits.
     Named(&'a dyn Fn(&str) -> bool),
     /// The function at an address of a file.
-    At(&'a Rc<Known>, u64),
+    At(&'a Arc<Known>, u64),
 }
 
 /// A function that left by a tail call.
 pub(crate) enum Left {
     /// One whose code is known.
     Code {
-        file: Rc<Known>,
+        file: Arc<Known>,
         /// Where it may have jumped away.
         jumps: Vec<u64>,
         /// Where its code begins, and the line it is declared at.
@@ -39,7 +42,7 @@ pub(crate) enum Left {
     /// One of a library that nothing else is known of.
     Declared {
         /// The file that declares it.
-        by: Rc<Known>,
+        by: Arc<Known>,
         callee: Callee,
     },
 }
@@ -53,9 +56,9 @@ enum Way {
 
 struct Node {
     /// The file with the code, or the one that declares the function where there is none.
-    file: Rc<Known>,
+    file: Arc<Known>,
     callee: Callee,
-    copies: Vec<Rc<Function>>,
+    copies: Copies,
     /// Where each jump leads; what leads nowhere that is known is left out.
     ways: Vec<(u64, Way)>,
     /// Whether it can be left by a jump that nothing is told of.
@@ -65,21 +68,21 @@ struct Node {
 /// The functions that were called at `return_address` of `caller` and left by tail calls before the function of
 /// `target` ran, innermost first. `others` are files that may hold functions which another one declares.
 pub(crate) fn left(
-    caller: &Rc<Known>,
+    caller: &Arc<Known>,
     return_address: u64,
     target: &Target<'_>,
-    others: &mut dyn FnMut() -> Vec<Rc<Known>>,
+    others: &mut dyn FnMut() -> Vec<Arc<Known>>,
 ) -> Vec<Left> {
     search(caller, return_address, target, others).unwrap_or_default()
 }
 
 fn search(
-    caller: &Rc<Known>,
+    caller: &Arc<Known>,
     return_address: u64,
     target: &Target<'_>,
-    others: &mut dyn FnMut() -> Vec<Rc<Known>>,
+    others: &mut dyn FnMut() -> Vec<Arc<Known>>,
 ) -> Option<Vec<Left>> {
-    let called = caller.binary.call_sites()?.callee(return_address)?;
+    let called = caller.binary.callee(return_address)?;
     let goal = Goal::new(target)?;
     if goal.is_called(caller, &called) {
         return None;
@@ -108,7 +111,7 @@ fn search(
 struct Goal<'a> {
     is_named: Box<dyn Fn(&str) -> bool + 'a>,
     key: Option<Key>,
-    file: Option<Rc<Known>>,
+    file: Option<Arc<Known>>,
 }
 
 impl<'a> Goal<'a> {
@@ -121,8 +124,7 @@ impl<'a> Goal<'a> {
                 file: None,
             }),
             Target::At(file, address) => {
-                let sites = file.binary.call_sites();
-                let function = sites.and_then(|sites| sites.function_at(address));
+                let function = file.binary.function_at(address);
                 let symbol = file.binary.symbol_at(address);
                 // The code that a signal's handler returns to was called by nobody.
                 let is_handler = symbol.as_deref().is_some_and(|s| s.contains("restore_rt"));
@@ -136,7 +138,7 @@ impl<'a> Goal<'a> {
                         symbol.as_deref() == Some(name) || own.as_deref() == Some(name)
                     }),
                     key,
-                    file: Some(Rc::clone(file)),
+                    file: Some(Arc::clone(file)),
                 })
             }
         }
@@ -151,7 +153,7 @@ impl<'a> Goal<'a> {
 /// The tail calls that can have been made, as far as they are known.
 struct Graph<'a> {
     goal: Goal<'a>,
-    others: &'a mut dyn FnMut() -> Vec<Rc<Known>>,
+    others: &'a mut dyn FnMut() -> Vec<Arc<Known>>,
     /// The first one is what was called.
     nodes: Vec<Node>,
     numbers: HashMap<Key, usize>,
@@ -161,7 +163,7 @@ struct Graph<'a> {
 
 impl Graph<'_> {
     /// The functions that left between a call of `called` and the target.
-    fn search(&mut self, caller: &Rc<Known>, called: &Callee) -> Option<Vec<Left>> {
+    fn search(&mut self, caller: &Arc<Known>, called: &Callee) -> Option<Vec<Left>> {
         match self.way(caller, called)? {
             Way::Target => return None,
             Way::Function(_) => self.grow()?,
@@ -170,16 +172,16 @@ impl Graph<'_> {
     }
 
     /// Where a call of `callee` leads, which `file` declares.
-    fn way(&mut self, file: &Rc<Known>, callee: &Callee) -> Option<Way> {
+    fn way(&mut self, file: &Arc<Known>, callee: &Callee) -> Option<Way> {
         if self.goal.is_called(file, callee) {
             return Some(Way::Target);
         }
         let (file, copies) = match self.define(file, callee) {
             Some(defined) => defined,
             None if self.may_guess => {
-                let symbol = callee.symbol.as_deref()?;
+                let symbol = callee.symbol.as_ref()?;
                 let is_import = file.binary.imports(symbol);
-                is_import.then(|| (Rc::clone(file), Vec::new()))?
+                is_import.then(|| (Arc::clone(file), Arc::default()))?
             }
             None => return None,
         };
@@ -207,16 +209,12 @@ impl Graph<'_> {
     }
 
     /// The code of `callee`: where it is declared, or in another file.
-    fn define(
-        &mut self,
-        file: &Rc<Known>,
-        callee: &Callee,
-    ) -> Option<(Rc<Known>, Vec<Rc<Function>>)> {
-        let copies = file.binary.call_sites()?.definitions(callee);
+    fn define(&mut self, file: &Arc<Known>, callee: &Callee) -> Option<(Arc<Known>, Copies)> {
+        let copies = file.binary.definitions(callee);
         if !copies.is_empty() {
-            return Some((Rc::clone(file), copies));
+            return Some((Arc::clone(file), copies));
         }
-        let symbol = callee.symbol.as_deref()?;
+        let symbol = callee.symbol.as_ref()?;
         let near = [Some(file), self.goal.file.as_ref()];
         let near = near.into_iter().flatten().find_map(|f| named(f, symbol));
         near.or_else(|| (self.others)().iter().find_map(|f| named(f, symbol)))
@@ -229,16 +227,15 @@ impl Graph<'_> {
             if number >= MOST_FUNCTIONS {
                 return None;
             }
-            let (file, copies) = (Rc::clone(&node.file), node.copies.clone());
+            let (file, copies) = (Arc::clone(&node.file), Arc::clone(&node.copies));
             number += 1;
             if copies.is_empty() {
                 continue;
             }
             let jumps = copies.iter().flat_map(|copy| &copy.tail_calls);
             let mut ways = Vec::new();
-            let sites = file.binary.call_sites()?;
             for jump in jumps {
-                let way = match &sites.jumped_to(jump) {
+                let way = match &file.binary.jumped_to(jump) {
                     // Through a pointer it goes anywhere, so also there.
                     None => Some(Way::Target),
                     Some(callee) => self.way(&file, callee),
@@ -270,7 +267,7 @@ impl Graph<'_> {
                 Way::Target => true,
                 Way::Function(next) => reaching[*next],
             });
-            let file = Rc::clone(&node.file);
+            let file = Arc::clone(&node.file);
             left.push(match node.copies.first() {
                 Some(first) => Left::Code {
                     file,
@@ -347,10 +344,7 @@ impl Graph<'_> {
 }
 
 /// The function that `file` has under the name `symbol`.
-fn named(file: &Rc<Known>, symbol: &str) -> Option<(Rc<Known>, Vec<Rc<Function>>)> {
-    // A file without call sites tells nothing about the function, so its symbols are not read.
-    let sites = file.binary.call_sites()?;
-    let address = file.binary.address_of(symbol)?;
-    let function = sites.function_at(address)?;
-    (function.entry == address).then(|| (Rc::clone(file), vec![function]))
+fn named(file: &Arc<Known>, symbol: &Arc<str>) -> Option<(Arc<Known>, Copies)> {
+    let function = file.binary.named(symbol)?;
+    Some((Arc::clone(file), Arc::from([function])))
 }

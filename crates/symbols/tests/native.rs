@@ -3,16 +3,17 @@
 
 mod common;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
+use common::Host;
+use common::SOURCE;
 use common::build_id;
 use common::chance;
 use common::folder;
+use common::host;
 use common::module;
 use common::run;
 use common::trace;
@@ -25,44 +26,6 @@ use whofreed_trace::PythonCode;
 use whofreed_trace::PythonFrame;
 use whofreed_trace::StackId;
 use whofreed_trace::StackNames;
-
-const SOURCE: &str = include_str!("fixture/host.cpp");
-
-/// The fixture, compiled into its own folder, and what it recorded about itself.
-struct Host {
-    program: PathBuf,
-    offsets: BTreeMap<String, u64>,
-}
-
-/// Compiles the fixture with `arguments` in a folder of the test's own.
-fn host(test: &str, arguments: &[&str]) -> Host {
-    let folder = folder(test);
-    let source = folder.join("host.cpp");
-    fs::write(&source, SOURCE).expect("the source is written");
-    let program = folder.join("host");
-    run(Command::new("g++")
-        .args([
-            "-std=c++17",
-            "-O2",
-            "-g",
-            "-fPIE",
-            "-pie",
-            "-Wl,--build-id=sha1",
-        ])
-        .args(arguments)
-        .arg("-o")
-        .arg(&program)
-        .arg(&source));
-    let offsets = run(&mut Command::new(&program))
-        .lines()
-        .map(|line| {
-            let (label, offset) = line.split_once(' ').expect("two words");
-            let offset = u64::from_str_radix(offset, 16).expect("a number");
-            (label.to_owned(), offset)
-        })
-        .collect();
-    Host { program, offsets }
-}
 
 fn frame(module: u32, offset: u64) -> NativeFrame {
     NativeFrame {

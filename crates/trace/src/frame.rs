@@ -41,4 +41,8 @@ pub trait StackNames {
     /// The frames of `stack` in the trace with number `trace` of those that are analysed together. A stack that
     /// is not there has no frames.
     fn frames(&self, trace: usize, stack: StackId) -> Arc<[Frame]>;
+
+    /// Says that the frames of all these stacks will be asked for, so that what they need can be read at once. Nothing
+    /// that is handed out depends on it.
+    fn prepare(&self, _stacks: &mut dyn Iterator<Item = (usize, StackId)>) {}
 }

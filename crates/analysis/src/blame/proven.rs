@@ -109,6 +109,8 @@ impl Engine for Proven {
     fn accuse(&self, tally: &Tally<'_>, sites: &mut Sites<'_>) -> Vec<Accused> {
         let strangers = Strangers::new(tally);
         let mut charges: BTreeMap<(ChainId, u32), Charge> = BTreeMap::new();
+        let excess = tally.seen.excess.iter();
+        tally.prepare(excess.map(|(_, free)| free.stack), sites);
         for (place, free) in &tally.seen.excess {
             if tally.untracked.contains(place) || strangers.may_have_held(*place, free) {
                 continue;

@@ -10,12 +10,12 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use whofreed_analysis::Analysis;
-use whofreed_symbols::Resolver;
 use whofreed_trace::Trace;
 
 use crate::failure::Failure;
 use crate::output::complain;
 use crate::output::shown;
+use crate::symbols::Symbols;
 use crate::traces;
 
 /// What a comparison needs of a run.
@@ -28,7 +28,7 @@ pub(super) struct Run {
 }
 
 /// Reads what the user calls a run: a file, a folder, or several with commas in between.
-pub(super) fn load(given: &OsStr) -> Result<Run, Failure> {
+pub(super) fn load(given: &OsStr, symbols: &Symbols) -> Result<Run, Failure> {
     let parts = parts(given);
     if let [part] = &*parts
         && is_report(part)
@@ -50,8 +50,9 @@ pub(super) fn load(given: &OsStr) -> Result<Run, Failure> {
     }
     let traces = traces::load(&paths)?;
     check_sessions(given, &traces);
-    let names = Resolver::new(&traces);
+    let names = symbols.resolver(&traces);
     let analysis = whofreed_analysis::analyse(&traces, &names);
+    names.keep();
     let shown: Vec<String> = paths
         .iter()
         .map(|path| path.display().to_string())

@@ -7,7 +7,6 @@ use std::env;
 use std::ffi::CString;
 use std::ffi::OsString;
 use std::fs;
-use std::fs::DirBuilder;
 use std::fs::File;
 use std::fs::OpenOptions;
 use std::hash::DefaultHasher;
@@ -17,8 +16,6 @@ use std::io::Read;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::DirBuilderExt;
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
@@ -26,6 +23,7 @@ use std::process;
 use std::time::Duration;
 use std::time::SystemTime;
 
+use crate::cache;
 use crate::failure::Failure;
 use crate::output::shown;
 
@@ -46,7 +44,7 @@ pub(super) struct Hooks {
 impl Hooks {
     /// Stores `library` where it can be preloaded from.
     pub(super) fn store(library: &[u8]) -> Result<Self, Failure> {
-        let cached = cache_folder().and_then(|folder| store_in_cache(&folder, library).ok());
+        let cached = cache::folder().and_then(|folder| store_in_cache(&folder, library).ok());
         if let Some(path) = cached {
             return Ok(Self {
                 path,
@@ -68,31 +66,8 @@ impl Hooks {
     }
 }
 
-/// `whofreed` in the user's cache folder, by the XDG Base Directory Specification.
-fn cache_folder() -> Option<PathBuf> {
-    let absolute = |name| {
-        env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|p| p.is_absolute())
-    };
-    let cache = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
-    Some(cache.join("whofreed"))
-}
-
 fn store_in_cache(folder: &Path, library: &[u8]) -> io::Result<PathBuf> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)?;
-    let folder = fs::canonicalize(folder)?;
-    // What others can write to, they could put in the place of the library.
-    let metadata = fs::symlink_metadata(&folder)?;
-    // SAFETY: it only tells, and cannot fail.
-    let user = unsafe { libc::geteuid() };
-    if metadata.uid() != user || metadata.mode() & 0o022 != 0 {
-        return Err(io::Error::from(io::ErrorKind::PermissionDenied));
-    }
-    if breaks_preload(folder.as_os_str()) || forbids_execution(&folder) {
+    if breaks_preload(folder.as_os_str()) || forbids_execution(folder) {
         return Err(io::Error::from(io::ErrorKind::Unsupported));
     }
     let mut hasher = DefaultHasher::new();
@@ -109,7 +84,7 @@ fn store_in_cache(folder: &Path, library: &[u8]) -> io::Result<PathBuf> {
         let _ = fs::remove_file(&draft);
     }
     written?;
-    forget_old(&folder);
+    cache::forget(folder, PREFIX, KEPT);
     Ok(path)
 }
 
@@ -141,18 +116,6 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .mode(0o600)
         .open(path)?;
     file.write_all(bytes)
-}
-
-/// Removes the libraries that nobody used for long. What cannot be removed does no harm.
-fn forget_old(folder: &Path) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let is_ours = entry.file_name().as_bytes().starts_with(PREFIX.as_bytes());
-        let age = entry.metadata().and_then(|metadata| metadata.modified());
-        let is_old = age.is_ok_and(|time| time.elapsed().is_ok_and(|age| age > KEPT));
-        if is_ours && is_old {
-            let _ = fs::remove_file(entry.path());
-        }
-    }
 }
 
 /// A folder that only this user can look into, gone when dropped.

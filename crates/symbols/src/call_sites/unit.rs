@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use addr2line::gimli;
 use addr2line::gimli::AttributeValue;
@@ -34,7 +34,7 @@ const MOST_ORIGINS: usize = 8;
 /// What one unit tells.
 #[derive(Debug)]
 pub(super) struct Unit {
-    pub(super) functions: Vec<Rc<Function>>,
+    pub(super) functions: Vec<Arc<Function>>,
     /// The functions, by where their code is.
     pub(super) places: Ranges,
     /// What was called, by the address that the call returns to. `None` where two entries contradict each other.
@@ -120,7 +120,7 @@ impl Unit {
             }
         }
         Some(Self {
-            functions: functions.into_iter().map(Rc::new).collect(),
+            functions: functions.into_iter().map(Arc::new).collect(),
             places: Ranges::new(places),
             calls,
         })
@@ -178,7 +178,7 @@ struct Reader<'reader, 'data> {
     start: u64,
     starts: &'reader [u64],
     /// Units that others refer to, by where they begin.
-    others: HashMap<u64, Option<Rc<gimli::Unit<Slice<'data>>>>>,
+    others: HashMap<u64, Option<Arc<gimli::Unit<Slice<'data>>>>>,
     /// Functions that were looked at, and their lines, by their entries.
     known: HashMap<u64, (Callee, u32)>,
 }
@@ -215,13 +215,13 @@ impl<'data> Reader<'_, 'data> {
     fn elsewhere(
         &mut self,
         offset: usize,
-    ) -> Option<(u64, Rc<gimli::Unit<Slice<'data>>>, UnitOffset)> {
+    ) -> Option<(u64, Arc<gimli::Unit<Slice<'data>>>, UnitOffset)> {
         let behind = self.starts.partition_point(|start| *start <= offset as u64);
         let start = self.starts[behind.checked_sub(1)?];
         let unit = match self.others.get(&start) {
             Some(unit) => unit.clone(),
             None => {
-                let unit = self.parse(start).map(Rc::new);
+                let unit = self.parse(start).map(Arc::new);
                 self.others.insert(start, unit.clone());
                 unit
             }
@@ -243,11 +243,11 @@ impl<'data> Reader<'_, 'data> {
         }
         let mut root = asked;
         let mut line = 0;
-        let mut linked: Option<Rc<str>> = None;
-        let mut name: Option<Rc<str>> = None;
+        let mut linked: Option<Arc<str>> = None;
+        let mut name: Option<Arc<str>> = None;
         let mut is_external = false;
         let mut next = unit.entry(offset).ok();
-        let mut other: Option<(u64, Rc<gimli::Unit<Slice<'data>>>)> = None;
+        let mut other: Option<(u64, Arc<gimli::Unit<Slice<'data>>>)> = None;
         for _ in 0..MOST_ORIGINS {
             let Some(entry) = next.take() else {
                 break;
@@ -260,7 +260,7 @@ impl<'data> Reader<'_, 'data> {
             let text = |attribute| {
                 let text = self.dwarf.attr_string(of, entry.attr_value(attribute)?);
                 let text = text.ok()?.to_string_lossy();
-                (!text.is_empty() && text.len() <= LONGEST_MANGLED).then(|| Rc::from(&*text))
+                (!text.is_empty() && text.len() <= LONGEST_MANGLED).then(|| Arc::from(&*text))
             };
             linked = linked
                 .or_else(|| text(gimli::DW_AT_linkage_name))

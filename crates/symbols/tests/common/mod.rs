@@ -1,11 +1,20 @@
 //! What the tests on real programs have in common: folders, commands, and traces of one stack.
-#![allow(dead_code, reason = "each test file uses its own part of it")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each test file uses its own part of it"
+)]
+
+mod host;
 
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 
+pub use host::Host;
+pub use host::SOURCE;
+pub use host::host;
 use object::Object;
 use whofreed_trace::Module;
 use whofreed_trace::NativeFrame;

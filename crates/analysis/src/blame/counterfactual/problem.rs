@@ -46,6 +46,7 @@ impl<'a> Text<'a> {
     /// guess about the others worthless, or where there is nothing to guess.
     pub(super) fn new(tally: &'a Tally<'a>, sites: &mut Sites<'_>) -> Option<Self> {
         let mut of_stack = vec![ChainId(0); tally.stacks.len()];
+        tally.prepare(tally.rows.freed_by(), sites);
         for stack in tally.rows.freed_by() {
             let chain = tally.chain(stack, sites);
             if sites.is_nameless(chain) {
@@ -75,7 +76,10 @@ impl<'a> Text<'a> {
         quiet.for_each(|(codes, times)| count(codes, times));
         let mut by_chain = |counts: &[u64]| {
             let mut sums: BTreeMap<ChainId, f64> = BTreeMap::new();
-            for (stack, &count) in (0..).map(StackNumber).zip(counts) {
+            let counted = (0..).map(StackNumber).zip(counts);
+            let met = counted.clone().filter(|(_, count)| **count > 0);
+            tally.prepare(met.map(|(stack, _)| stack), sites);
+            for (stack, &count) in counted {
                 if count > 0 {
                     let chain = tally.chain(stack, sites);
                     of_stack[stack.0 as usize] = chain;
