@@ -5,12 +5,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 use std::process::Output;
 use std::sync::OnceLock;
+
+use common::Host;
+use common::Scratch;
 
 /// A usable interpreter.
 struct Python {
@@ -209,6 +214,78 @@ fn the_end_of_an_interpreter_is_survived_and_seen() {
                 python.path.display()
             );
         }
+    }
+}
+
+/// The interpreter as a library, if it is there as one, and the folder of its modules.
+fn library_of(python: &Python) -> Option<(PathBuf, String)> {
+    let ask = "import sys, sysconfig; print(sysconfig.get_config_var('LIBDIR'), \
+               sysconfig.get_config_var('INSTSONAME'), sys.base_prefix, sep='\\n')";
+    let output = Command::new(&python.path)
+        .args(["-I", "-c", ask])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut lines = text.lines();
+    let library = Path::new(lines.next()?).join(lines.next()?);
+    let is_shared = library.to_string_lossy().contains(".so") && library.is_file();
+    is_shared.then_some((library, lines.next()?.to_owned()))
+}
+
+/// Each life of the interpreter is like the one before, but for a name, a file or a line.
+#[test]
+fn what_was_read_in_one_life_of_an_interpreter_does_not_hold_in_the_next() {
+    let lives = [
+        ("first", "/made/one.py", "y = 1\n\nreturn"),
+        ("other", "/made/one.py", "y = 1\n\nreturn"),
+        ("other", "/made/two.py", "y = 1\n\nreturn"),
+        ("other", "/made/two.py", "y = 1\nreturn"),
+        ("first", "/made/two.py", "y = 1\n\nreturn"),
+    ];
+    let scratch = Scratch::new("lives");
+    let host = Host::c("tests/python/lives.c")
+        .unlinked()
+        .compile(&scratch, "lives");
+    for python in readable() {
+        let Some((library, home)) = library_of(python) else {
+            println!("skipped: {} is no library", python.path.display());
+            continue;
+        };
+        let script = |(name, file, body): (&str, &str, &str)| {
+            format!(
+                "kept = []\n\
+                 for turn in range(2000):\n \
+                 name = f'{name}{{turn % 7}}'\n \
+                 scope = {{'take': take}}\n \
+                 exec(compile(f'def {{name}}():\\n {body} take()\\n', '{file}', 'exec'), scope)\n \
+                 made = scope.pop(name)\n \
+                 told = [made().split('\\n')[0].split('\\t') for _ in range(3)]\n \
+                 assert all(each[1:] == ['{line}', '1', name, '{file}'] for each in told), (name, told)\n \
+                 kept.append(made)\n\
+                 print(*(id(each.__code__) for each in kept))\n",
+                body = body.replace('\n', "\\n "),
+                line = 2 + body.matches('\n').count(),
+            )
+        };
+        let output = Command::new(&host)
+            .arg(&library)
+            .args(lives.map(script))
+            .env("WHOFREED_PROBE", probe())
+            .env("PYTHONHOME", home)
+            .env("PYTHONMALLOC", "malloc")
+            .env_remove("PYTHONPATH")
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success(),
+            "{}: {}\n{text}{}",
+            library.display(),
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        );
+        assert_eq!(text.lines().count(), lives.len());
+        println!("{}:\n{text}", python.path.display());
     }
 }
 

@@ -5,12 +5,15 @@ import contextlib
 import ctypes
 import functools
 import gc
+import marshal
 import os
 import sys
 import threading
+import traceback
 
 from probe import Probe
 from probe import compare
+from probe import name_of
 
 CASES = []
 CALLBACK = ctypes.CFUNCTYPE(None)
@@ -114,6 +117,137 @@ def code_that_takes_the_place_of_other_code(probe):
         # The function holds its scope, and that holds the function.
         scope.clear()
     assert len(places) < 300, "no code took the place of another"
+
+
+def made(name, file, gap):
+    """A function whose code is like that of all others made here, but for the name, the file and a line."""
+    scope = {}
+    source = f"def {name}(shot, probe):\n" + "\n" * gap + " return shot(probe, traced=False)\n"
+    exec(compile(source, file, "exec"), scope)
+    # The function holds its scope, and that would hold the function.
+    return scope.pop(name)
+
+
+def replaced_at_one_place(probe, of_turn):
+    """Makes, calls and drops functions; says how often one had its code where another's was before."""
+    places = {}
+    for turn in range(150):
+        name, file, gap = of_turn(turn)
+        function = made(name, file, gap)
+        places.setdefault(id(function.__code__), set()).add((name, file, gap))
+        # Often enough for calls of it to be specialized.
+        for _ in range(30 if turn % 16 == 0 else 2):
+            frames = function(shot, probe)
+            line, first_line, got, got_file = frames[2]
+            assert (line, first_line) == (gap + 2, 1), (frames, gap)
+            assert (got, got_file) == (name.encode(), file.encode()), (frames, name, file)
+        del function
+    return sum(len(others) - 1 for others in places.values())
+
+
+@case
+def code_that_differs_in_one_thing_from_what_was_there(probe):
+    files = [f"/made/{number}.py" for number in range(5)]
+    assert replaced_at_one_place(probe, lambda turn: (f"made_{turn % 7}", files[0], 1)) > 3
+    assert replaced_at_one_place(probe, lambda turn: ("made", files[turn % 5], 1)) > 3
+    assert replaced_at_one_place(probe, lambda turn: ("made", files[0], turn % 5)) > 3
+    assert replaced_at_one_place(probe, lambda turn: (f"made_{turn % 7}", files[turn % 5], turn % 3)) > 3
+
+
+@case
+def functions_that_are_given_other_code(probe):
+    function = made("given", "/made/given.py", 0)
+    for turn in range(200):
+        for _ in range(1 + 40 * (turn % 5 == 0)):
+            frames = function(shot, probe)
+            wanted = name_of(function.__code__).encode()
+            assert frames[2][2] == wanted, (frames, wanted)
+        function.__code__ = made(f"given_{turn % 3}", "/made/given.py", turn % 4).__code__
+
+    def exchanged(itself, other):
+        before = shot(probe)
+        itself.__code__ = other
+        after = shot(probe)
+        assert before[2][1:] == after[2][1:], (before, after)
+
+    kept = exchanged.__code__
+    for turn in range(60):
+        # A free variable has to stay one.
+        other = kept.replace(co_name=f"other_{turn}")
+        exchanged.__code__ = kept
+        exchanged(exchanged, other)
+
+
+def number_at(address, offset, kind=ctypes.c_uint32):
+    return kind.from_address(address + offset).value
+
+
+def interpreters_so_far():
+    runtime = ctypes.addressof(ctypes.c_char.in_dll(ctypes.pythonapi, "_PyRuntime"))
+    return number_at(runtime, 56, ctypes.c_int64)
+
+
+@case
+def numbers_of_code_objects(probe):
+    """What is relied on where it is: no two code objects have one number, and where they lie does not matter."""
+    functions = (made("numbered", "/made/numbered.py", 0) for _ in range(500))
+    numbers = []
+    if sys.version_info[:2] == (3, 12):
+        assert interpreters_so_far() == 1
+        for function in functions:
+            code = function.__code__
+            others = code.replace(co_name="other"), marshal.loads(marshal.dumps(code))
+            numbers += [number_at(id(each), 92) for each in (code, *others)]
+    if sys.version_info[:2] == (3, 11):
+        for function in functions:
+            assert number_at(id(function), 48, ctypes.c_size_t) == id(function.__code__)
+            for code in (function.__code__, function.__code__.replace(co_name="other")):
+                function.__code__ = code
+                assert number_at(id(function), 128) == 0
+                # Each loop is specialized anew.
+                exec("for _ in range(99): function(dict, ())", {"function": function})
+                numbers.append(number_at(id(function), 128))
+    assert 0 not in numbers
+    assert numbers == sorted(set(numbers)), numbers
+
+
+@case
+def files_that_are_renamed(probe):
+    import _imp
+
+    for turn in range(40):
+        function = made("renamed", "/made/before.py", 0)
+        for file in ("/made/before.py", f"/made/after{turn}.py", "/made/at last.py"):
+            # It replaces the name where it is the one of the code that it is given.
+            _imp._fix_co_filename(function.__code__, file)
+            for _ in range(2):
+                frames = function(shot, probe)
+                assert frames[2][3] == file.encode(), frames
+            # From here on the name has a hash.
+            hash(function.__code__.co_filename)
+            function(shot, probe)
+
+
+@case
+def beside_another_interpreter(probe):
+    """Where interpreters number codes, others number theirs."""
+    name = "_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters"
+    child = os.fork()
+    if child == 0:
+        # The other cases are those of a host with one interpreter.
+        try:
+            interpreters = __import__(name)
+            other = interpreters.create()
+            assert sys.version_info[:2] != (3, 12) or interpreters_so_far() == 2
+            for _ in range(2):
+                code_that_differs_in_one_thing_from_what_was_there(probe)
+                interpreters.run_string(other, "for n in range(99): exec(f'def f{n}(): pass')")
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 @case

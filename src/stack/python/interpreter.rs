@@ -1,6 +1,7 @@
 //! The interpreter in this process: found once, by name, without a lock.
 
 use super::layout;
+use super::layout::Identity;
 use super::layout::Layout;
 use super::peek;
 use super::verify::Difference;
@@ -25,6 +26,7 @@ pub(super) struct Interpreter {
     pub code_type: usize,
     pub string_type: usize,
     pub bytes_type: usize,
+    pub function_type: usize,
     runtime: usize,
     this_thread_state: Getter,
     current_thread_state: Getter,
@@ -233,6 +235,7 @@ fn describe(object: Object, runtime: Option<usize>) -> Result<Interpreter, (u32,
         code_type: symbol(b"PyCode_Type")?,
         string_type: symbol(b"PyUnicode_Type")?,
         bytes_type: symbol(b"PyBytes_Type")?,
+        function_type: symbol(b"PyFunction_Type")?,
         runtime,
         this_thread_state: getter(symbol(b"PyGILState_GetThisThreadState")?),
         current_thread_state: getter(
@@ -280,6 +283,21 @@ impl Interpreter {
     pub(super) fn current_thread_state(&self) -> usize {
         // SAFETY: reads one variable.
         unsafe { (self.current_thread_state)() }.expose_provenance()
+    }
+
+    /// What tells code objects apart, if it is sure now.
+    #[inline]
+    pub(super) fn identity(&self) -> Identity {
+        let identity = self.layout.identity;
+        if let Identity::OfCode { interpreters, .. } = identity {
+            // SAFETY: as above. Whose codes were numbered twice shows after what was counted here, by the order in
+            // which the processor shows what was written.
+            let count: Option<i64> = unsafe { peek(self.runtime, interpreters) };
+            if count != Some(1) {
+                return Identity::Nothing;
+            }
+        }
+        identity
     }
 
     /// An exported function or variable of the same interpreter.

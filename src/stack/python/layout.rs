@@ -21,6 +21,7 @@ pub(super) struct Layout {
     /// `PyBytesObject` to its first byte.
     pub bytes_data: usize,
     pub lines: LineFormat,
+    pub identity: Identity,
 }
 
 /// A frame of the evaluation loop: `PyFrameObject` in 3.10, `_PyInterpreterFrame` since.
@@ -61,10 +62,37 @@ pub(super) struct CodeLayout {
     pub instructions: usize,
 }
 
+/// What tells a code object for sure from every other one that lies where it does, before or after it: a number above 0
+/// that is given once in the life of the process. Where the counter has run out, the number is 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Identity {
+    /// Nothing. 3.10 has no such number; the counter of 3.13 belongs to an interpreter, and begins anew with each one,
+    /// and when Python is initialized again.
+    Nothing,
+    /// 3.11: `func_version` of the function that a frame runs, as long as it is the frame's code that the function has.
+    /// The function is given the number when calls of it are specialized, and loses it when its code is replaced.
+    OfFunction {
+        /// Frame to its function.
+        function: usize,
+        /// `PyFunctionObject` to its code.
+        code: usize,
+        version: usize,
+    },
+    /// 3.12: `co_version`. All interpreters of the process share the counter, and do not guard it, so it is sure while
+    /// there has been but one of them: it is they, and not threads, that can have a GIL each.
+    OfCode {
+        version: usize,
+        /// `_PyRuntime` to the number of interpreters that there have been.
+        interpreters: usize,
+    },
+}
+
 /// `PyASCIIObject` and `PyCompactUnicodeObject`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TextLayout {
     pub length: usize,
+    /// The hash of all characters, -1 while nobody has asked for it.
+    pub hash: usize,
     pub state: usize,
     /// First character of an ASCII string.
     pub ascii_data: usize,
@@ -108,12 +136,14 @@ pub(super) const V3_10: Layout = Layout {
     },
     text: TextLayout {
         length: 16,
+        hash: 24,
         state: 32,
         ascii_data: 48,
         wide_data: 72,
     },
     bytes_data: 32,
     lines: LineFormat::Pairs,
+    identity: Identity::Nothing,
 };
 
 pub(super) const V3_11: Layout = Layout {
@@ -138,12 +168,18 @@ pub(super) const V3_11: Layout = Layout {
     },
     text: TextLayout {
         length: 16,
+        hash: 24,
         state: 32,
         ascii_data: 48,
         wide_data: 72,
     },
     bytes_data: 32,
     lines: LineFormat::Locations,
+    identity: Identity::OfFunction {
+        function: 0,
+        code: 48,
+        version: 128,
+    },
 };
 
 pub(super) const V3_12: Layout = Layout {
@@ -168,12 +204,17 @@ pub(super) const V3_12: Layout = Layout {
     },
     text: TextLayout {
         length: 16,
+        hash: 24,
         state: 32,
         ascii_data: 40,
         wide_data: 56,
     },
     bytes_data: 32,
     lines: LineFormat::Locations,
+    identity: Identity::OfCode {
+        version: 92,
+        interpreters: 56,
+    },
 };
 
 pub(super) const V3_13: Layout = Layout {
@@ -198,12 +239,14 @@ pub(super) const V3_13: Layout = Layout {
     },
     text: TextLayout {
         length: 16,
+        hash: 24,
         state: 32,
         ascii_data: 40,
         wide_data: 56,
     },
     bytes_data: 32,
     lines: LineFormat::Locations,
+    identity: Identity::Nothing,
 };
 
 /// No structure that a walk reads is larger.
@@ -223,10 +266,15 @@ pub(super) fn described(runtime: usize, version: u32) -> Result<Layout, &'static
         return Err("free-threaded build");
     }
     let at = |byte: usize| words[byte / 8];
-    let used = [
-        32, 184, 232, 240, 248, 264, 280, 296, 304, 312, 344, 360, 520, 528, 544, 552, 560,
-    ];
-    if used.iter().any(|byte| at(*byte) >= MOST_OFFSET) {
+    let are_plausible = |used: &[usize], align: u64| {
+        let is_plausible = |offset: u64| offset < MOST_OFFSET && offset.is_multiple_of(align);
+        used.iter().all(|byte| is_plausible(at(*byte)))
+    };
+    let words_at = [32, 184, 232, 240, 248, 280, 296, 304, 344, 360, 520, 552];
+    if !are_plausible(&words_at, 8)
+        || !are_plausible(&[312, 544], 4)
+        || !are_plausible(&[264, 528, 560], 1)
+    {
         return Err("implausible debug offsets");
     }
     if at(360) as usize != TYPE || at(520) as usize != SIZE {
@@ -260,7 +308,9 @@ pub(super) fn described(runtime: usize, version: u32) -> Result<Layout, &'static
             length: at(552),
             ascii_data: at(560),
             wide_data: at(560) + 16,
+            ..V3_13.text
         },
         lines: LineFormat::Locations,
+        identity: Identity::Nothing,
     })
 }

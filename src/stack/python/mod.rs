@@ -15,6 +15,7 @@
 mod interpreter;
 mod layout;
 mod lines;
+mod met;
 mod remembered;
 mod text;
 mod verify;
@@ -77,20 +78,46 @@ fn walk_into(
     if interpreter::unverified() && !verify::once(interpreter, thread_state) {
         return 0;
     }
+    let identity = interpreter.identity();
     let mut count = 0;
-    walk::walk(interpreter, thread_state, &mut |frame| {
+    walk::walk(interpreter, thread_state, |frame| {
         let Some(slot) = frames.get_mut(count) else {
             return false;
         };
+        let told = remembered.tell(interpreter, identity, frame, intern_code);
         *slot = RawPythonFrame {
-            code: remembered.code(interpreter, frame, intern_code),
-            line: remembered.line(interpreter, frame),
+            code: told.code,
+            line: told.line,
             is_entry: frame.is_entry,
         };
         count += 1;
         count < frames.len()
     });
     count
+}
+
+/// An address at which a structure of the interpreter may lie: in the user's half of the address space, and aligned to
+/// a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place(usize);
+
+impl Place {
+    #[inline]
+    fn at(address: usize) -> Option<Place> {
+        let is_one =
+            (LOWEST..HIGHEST).contains(&address) && address.is_multiple_of(align_of::<usize>());
+        is_one.then_some(Place(address))
+    }
+
+    /// The member at `offset`.
+    ///
+    /// # Safety
+    /// A structure lies here that has a `T` at this offset, aligned as a `T` is.
+    #[inline]
+    unsafe fn read<T: Copy>(self, offset: usize) -> T {
+        // SAFETY: the caller's promise.
+        unsafe { with_exposed_provenance::<T>(self.0 + offset).read_volatile() }
+    }
 }
 
 /// Reads plain data of the interpreter at `base + offset`; `None` for what cannot be an address.

@@ -1,15 +1,25 @@
 //! What a thread remembers of code objects from one event to the next, so that neither names nor line tables are read
 //! again.
 //!
-//! Code goes away and other code comes to lie at its address, so nothing is believed for an address alone: each answer
-//! is kept with a sum over every byte that it was made of, and holds while these bytes are the same.
+//! Code goes away and other code comes to lie at its address, so nothing is believed for an address alone. Where the
+//! interpreter numbers code objects for good, answers are kept by that number ([`super::met`]). Elsewhere each answer
+//! is kept with a sum over every byte that it was made of, and holds while these bytes are the same; of names, the
+//! interpreter's own hash is such a sum.
 
 use super::InternCode;
 use super::interpreter::Interpreter;
+use super::layout::Identity;
 use super::lines::Found;
 use super::lines::line_at;
+use super::met::Instruction;
+use super::met::Met;
+use super::met::Told;
 use super::text::MOST_TEXT;
 use super::walk::Frame;
+use super::walk::file_of;
+use super::walk::first_line_of;
+use super::walk::hashes_of;
+use super::walk::identity_of;
 use super::walk::names_of;
 use super::walk::table_of;
 
@@ -27,6 +37,7 @@ pub struct Remembered {
     texts: [[u8; MOST_TEXT]; 2],
     codes: [[Code; WAYS]; PLACES],
     lines: [[Line; WAYS]; PLACES],
+    met: Met,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -63,46 +74,95 @@ impl Remembered {
             for code in self.codes.as_flattened_mut() {
                 code.address = 0;
             }
+            self.met.forget();
         }
     }
 
+    /// The number of a frame's code, and the line that it runs. `identity`: what tells codes apart.
+    #[inline]
+    pub(super) fn tell(
+        &mut self,
+        interpreter: &Interpreter,
+        identity: Identity,
+        frame: &Frame,
+        intern: &mut InternCode<'_>,
+    ) -> Told {
+        let number = identity_of(interpreter, identity, frame);
+        let file = file_of(interpreter, frame.code);
+        let instruction = Instruction::new(number, frame.code.0, frame.offset, file);
+        if let Some(instruction) = &instruction
+            && let Some(told) = self.met.find(instruction)
+        {
+            return told;
+        }
+        self.read(interpreter, frame, instruction, intern)
+    }
+
+    #[inline(never)]
+    fn read(
+        &mut self,
+        interpreter: &Interpreter,
+        frame: &Frame,
+        instruction: Option<Instruction>,
+        intern: &mut InternCode<'_>,
+    ) -> Told {
+        let told = Told {
+            code: self.code(interpreter, frame, intern),
+            line: self.line(interpreter, frame),
+        };
+        if let Some(instruction) = instruction {
+            self.met.insert(instruction, told);
+        }
+        told
+    }
+
     /// The number of a frame's code.
-    pub(super) fn code(
+    fn code(
         &mut self,
         interpreter: &Interpreter,
         frame: &Frame,
         intern: &mut InternCode<'_>,
     ) -> u32 {
-        let ways = &mut self.codes[place(frame.code, 0)];
-        if ways[0].address != frame.code {
+        let address = frame.code.0;
+        let ways = &mut self.codes[place(address, 0)];
+        if ways[0].address != address {
             ways.swap(0, 1);
         }
         let known = &mut ways[0];
         // The frames of one capture keep their codes alive.
-        if known.address == frame.code && known.capture == self.capture {
+        if known.address == address && known.capture == self.capture {
+            return known.number;
+        }
+        let first_line = first_line_of(interpreter, frame.code);
+        let is = |known: &Code, sum| {
+            known.address == address && known.sum == sum && known.first_line == first_line
+        };
+        let hashed = hashes_of(interpreter, frame).map(together);
+        if let Some(sum) = hashed
+            && is(known, sum)
+        {
+            known.capture = self.capture;
             return known.number;
         }
         let (file, name) = names_of(interpreter, frame, &mut self.texts);
-        let sum = sum(file) ^ sum(name).rotate_left(32);
-        let is_same =
-            known.address == frame.code && known.sum == sum && known.first_line == frame.first_line;
-        let number = if is_same {
+        let sum = hashed.unwrap_or_else(|| together([sum(file), sum(name)]));
+        let number = if is(known, sum) {
             known.number
         } else {
-            intern(file, name, frame.first_line)
+            intern(file, name, first_line)
         };
         *known = Code {
-            address: frame.code,
+            address,
             capture: self.capture,
             sum,
-            first_line: frame.first_line,
+            first_line,
             number,
         };
         number
     }
 
     /// The line that a frame runs; 0 where the compiler gave it none.
-    pub(super) fn line(&mut self, interpreter: &Interpreter, frame: &Frame) -> u32 {
+    fn line(&mut self, interpreter: &Interpreter, frame: &Frame) -> u32 {
         if let Some(traced) = frame.traced_line {
             return traced;
         }
@@ -111,6 +171,7 @@ impl Remembered {
             return 0;
         };
         let address = table.as_ptr().addr();
+        let first_line = first_line_of(interpreter, frame.code);
         let ways = &mut self.lines[place(address, frame.offset)];
         if ways[0].table != address || ways[0].offset != frame.offset {
             ways.swap(0, 1);
@@ -118,7 +179,7 @@ impl Remembered {
         let known = &mut ways[0];
         let is_alike = known.table == address
             && known.offset == frame.offset
-            && known.first_line == frame.first_line;
+            && known.first_line == first_line;
         let is_whole = |known: &Line| {
             let read = table.get(..known.read as usize);
             known.capture == self.capture || read.is_some_and(|read| sum(read) == known.sum)
@@ -136,7 +197,7 @@ impl Remembered {
             offset: frame.offset,
             sum: sum(&table[..found.read]),
             read: u32::try_from(found.read).unwrap_or(u32::MAX),
-            first_line: frame.first_line,
+            first_line,
             line: found.line,
         };
         found.line
@@ -144,7 +205,7 @@ impl Remembered {
 }
 
 fn found_in(interpreter: &Interpreter, frame: &Frame, table: &[u8]) -> Option<Found> {
-    let first_line = frame.first_line.cast_signed();
+    let first_line = first_line_of(interpreter, frame.code).cast_signed();
     line_at(interpreter.layout.lines, table, first_line, frame.offset)
 }
 
@@ -154,6 +215,11 @@ pub(super) fn line_of(interpreter: &Interpreter, frame: &Frame) -> u32 {
     let table = || unsafe { table_of(interpreter, frame.code) };
     let read = || found_in(interpreter, frame, table()?).map(|found| found.line);
     frame.traced_line.or_else(read).unwrap_or(0)
+}
+
+/// Of a file and a name.
+fn together([file, name]: [u64; 2]) -> u64 {
+    file ^ name.rotate_left(32)
 }
 
 fn place(address: usize, offset: i64) -> usize {

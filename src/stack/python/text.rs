@@ -4,6 +4,7 @@
 //! the GIL, pointer first and bytes after, so a reader without the GIL must not use it. Strings
 //! that are not plain ASCII are encoded here, from the characters.
 
+use super::Place;
 use super::layout::SIZE;
 use super::layout::TYPE;
 use super::layout::TextLayout;
@@ -85,6 +86,29 @@ pub(super) unsafe fn text_of<'a>(
     };
     let used = encode(length, character, keep, buffer);
     Some(&buffer[used])
+}
+
+/// The hash of all characters of the string at `object`, as the interpreter keeps it: 64 bits, like a sum of ours.
+/// `None` while it has made none. It is made under the GIL, but stored in one piece, and never another one.
+///
+/// # Safety
+/// As for [`text_of`].
+#[inline]
+pub(super) unsafe fn hash_of(
+    object: usize,
+    string_type: usize,
+    layout: &TextLayout,
+) -> Option<u64> {
+    const NOT_MADE: u64 = u64::MAX;
+    let string = Place::at(object)?;
+    // SAFETY: the header of a live object, by the caller's promise; only a string has a hash.
+    let hash = unsafe {
+        if string.read::<usize>(TYPE) != string_type {
+            return None;
+        }
+        string.read(layout.hash)
+    };
+    (hash != NOT_MADE).then_some(hash)
 }
 
 /// Fills `buffer` with as many whole characters as fit and returns where they are in it.

@@ -137,7 +137,7 @@ fn compare(interpreter: &Interpreter, thread_state: usize, public: &Public) -> O
     let globals = public.globals();
     let mut count = 0;
     let mut difference = None;
-    let ended = walk(interpreter, thread_state, &mut |frame| {
+    let ended = walk(interpreter, thread_state, |frame| {
         if count == 0 && globals_of(interpreter, frame) != Some(globals) {
             difference = Some(Difference::Innermost);
         }
@@ -150,7 +150,7 @@ fn compare(interpreter: &Interpreter, thread_state: usize, public: &Public) -> O
 
 fn globals_of(interpreter: &Interpreter, frame: &Frame) -> Option<usize> {
     // SAFETY: a live frame of this thread.
-    unsafe { peek(frame.address, interpreter.layout.frame.globals) }
+    unsafe { peek(frame.at.0, interpreter.layout.frame.globals) }
 }
 
 fn compare_frame(interpreter: &Interpreter, frame: &Frame, public: &Public) -> Option<Difference> {
@@ -160,26 +160,26 @@ fn compare_frame(interpreter: &Interpreter, frame: &Frame, public: &Public) -> O
     let (code, line) = unsafe {
         match public.of_frame {
             Some(of_frame) => {
-                let address = with_exposed_provenance_mut(frame.address);
+                let address = with_exposed_provenance_mut(frame.at.0);
                 let code = (of_frame.code)(address);
                 (public.release)(code);
                 (code.expose_provenance(), (of_frame.line)(address))
             }
             None => {
-                let code = with_exposed_provenance_mut(frame.code);
+                let code = with_exposed_provenance_mut(frame.code.0);
                 let offset = c_int::try_from(frame.offset).unwrap_or(-1);
-                (frame.code, (public.line_of_code)(code, offset))
+                (frame.code.0, (public.line_of_code)(code, offset))
             }
         }
     };
-    if code != frame.code {
+    if code != frame.code.0 {
         return Some(Difference::Code);
     }
     if !same_line(line) {
         return Some(Difference::Line);
     }
     let code = &interpreter.layout.code;
-    let differs = |offset| !name_agrees(interpreter, frame.code, offset, public);
+    let differs = |offset| !name_agrees(interpreter, frame.code.0, offset, public);
     (differs(code.file) || differs(code.name)).then_some(Difference::Name)
 }
 
