@@ -31,6 +31,8 @@ pub trait InTable: Keyed + ZeroInit {
 
 /// Entries of a key in each level.
 const CHOICE: usize = 8;
+/// Of so many new keys one is counted.
+const COUNTED: u64 = 32;
 
 /// A map from (device, number) to an entry that begins as zeros.
 #[derive(Debug)]
@@ -38,7 +40,7 @@ pub struct Table<E> {
     lines: MappedLines<E>,
     /// Where most of the keys are: a search begins there.
     likely: AtomicUsize,
-    /// How many keys came to each level beyond, as long as the likely one is before it.
+    /// About how many keys came to each level beyond, as long as the likely one is before it.
     beyond: [AtomicU32; LEVELS],
     wide: Wide,
 }
@@ -146,7 +148,9 @@ impl<E: InTable> Table<E> {
     fn claim(&self, key: u64, hash: u64) -> Option<(&E, bool)> {
         match lines::claim(&self.lines, key, hash) {
             Claimed::New(entry, place) => {
-                if place >= self.likely.load(Ordering::Relaxed) + Self::GROUP {
+                // One of so many counts for all of them: all threads read the line that it changes.
+                if hash % COUNTED == 0 && place >= self.likely.load(Ordering::Relaxed) + Self::GROUP
+                {
                     self.is_beyond(place / Self::GROUP);
                 }
                 Some((entry, true))
@@ -163,7 +167,8 @@ impl<E: InTable> Table<E> {
             return;
         };
         let likely = self.likely.load(Ordering::Relaxed);
-        let count = count.fetch_add(1, Ordering::Relaxed) as usize;
+        let counted = COUNTED as u32;
+        let count = count.fetch_add(counted, Ordering::Relaxed) as usize;
         if count >= self.lines.room(likely / Self::GROUP) {
             // Two threads may both move it on; wherever it ends, keys are found.
             self.likely.store(level * Self::GROUP, Ordering::Relaxed);

@@ -42,14 +42,23 @@ impl Call<'_> {
         match expression {
             Expression::Absent => None,
             Expression::Plain(operand) => self.operand(operand),
-            other => self.value_of_longer(other),
+            Expression::Code { offset, place } => self.value_of_code(offset, place),
+            other => self.value_of_short(other),
         }
     }
 
     #[inline(never)]
-    fn value_of_longer(&self, expression: Expression) -> Option<u64> {
+    fn value_of_code(&self, offset: u32, place: u16) -> Option<u64> {
+        match program::value(self, place, offset) {
+            Some(value) => value,
+            None => self.run(offset),
+        }
+    }
+
+    #[inline(never)]
+    fn value_of_short(&self, expression: Expression) -> Option<u64> {
         match expression {
-            Expression::Absent => None,
+            Expression::Absent | Expression::Code { .. } => None,
             Expression::Plain(operand) => self.operand(operand),
             Expression::Constant(constant) => Some(u64::from(constant)),
             Expression::Is {
@@ -62,10 +71,6 @@ impl Call<'_> {
                 half,
                 constant,
             } => self.is(operand, half, constant).map(|is| u64::from(!is)),
-            Expression::Code { offset, place } => match program::value(self, place, offset) {
-                Some(value) => value,
-                None => self.run(offset),
-            },
         }
     }
 

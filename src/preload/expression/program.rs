@@ -161,7 +161,14 @@ pub(super) fn value(call: &Call<'_>, place: u16, offset: u32) -> Option<Option<u
     {
         return Some(run(program.ops(), call));
     }
-    Some(run(make(call, usize::from(place), offset)?.ops(), call))
+    let program = make(call, usize::from(place), offset)?;
+    Some(run_anew(program.ops(), call))
+}
+
+#[cold]
+#[inline(never)]
+fn run_anew(ops: &[Op], call: &Call<'_>) -> Option<u64> {
+    run(ops, call)
 }
 
 /// Makes the program anew for what is loaded now. None where it cannot be, or somebody is making one.
@@ -246,6 +253,7 @@ impl Program {
 }
 
 /// What the operations make of a call.
+#[inline]
 pub(super) fn run(ops: &[Op], call: &Call<'_>) -> Option<u64> {
     let mut registers = [0_u64; MAX_STACK];
     macro_rules! register {

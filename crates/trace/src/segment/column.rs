@@ -214,7 +214,11 @@ fn put_packed(into: &mut Out<'_>, how: u8, base: u64, shift: u32, width: u32, nu
     pack(into, width, numbers);
     let above = |number: u64| number >> width;
     let exceptions = numbers.iter().filter(|number| above(**number) != 0);
-    put_varint(into, exceptions.count() as u64);
+    let exceptions = exceptions.count();
+    put_varint(into, exceptions as u64);
+    if exceptions == 0 {
+        return;
+    }
     let mut before = 0;
     for (index, number) in numbers.iter().enumerate() {
         if above(*number) != 0 {
