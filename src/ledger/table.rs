@@ -27,6 +27,9 @@ pub trait InTable: Keyed + ZeroInit {
     /// For each level, how many times smaller it is than half of what a table is to hold, as a power of two: one that is
     /// all that most hosts need, larger ones, two that take what did not spread evenly, and the last.
     const SHIFTS: &'static [u32];
+    /// Whether most keys that are asked for are new. Of these, each page is written before it is read: the kernel would
+    /// lend a page of zeros to the reader, and take it back from all processors when something is written there.
+    const ARE_MOSTLY_NEW: bool = false;
 }
 
 /// Entries of a key in each level.
@@ -57,7 +60,7 @@ const fn fold(number: u64) -> u64 {
 /// in their order goes through few pages at a time, and one that has few keys touches few.
 #[inline(always)]
 const fn hash_of(key: u64) -> u64 {
-    const LINES_OF_PAGE: u64 = 4096 / 64;
+    const LINES: u64 = LINES_OF_PAGE as u64;
     /// Numbers that are aligned alike, by steps of sixteen times, are neighbours; beyond a megabyte, all are.
     const STEP: u32 = 4;
     const MOST: u32 = 20;
@@ -65,8 +68,8 @@ const fn hash_of(key: u64) -> u64 {
     let aligned = if aligned < MOST { aligned } else { MOST };
     let key = key >> aligned;
     // So many neighbours that they leave room for others in the page.
-    let page = (key / (2 * LINES_OF_PAGE)) ^ ((aligned as u64) << (64 - 8));
-    fold(page) ^ (key / 2 % LINES_OF_PAGE)
+    let page = (key / (2 * LINES)) ^ ((aligned as u64) << (64 - 8));
+    fold(page) ^ (key / 2 % LINES)
 }
 
 impl<E: InTable> Table<E> {
@@ -176,6 +179,7 @@ impl<E: InTable> Table<E> {
     }
 }
 
+const LINES_OF_PAGE: usize = 4096 / 64;
 /// Most levels of a table.
 const LEVELS: usize = 6;
 /// Groups that a key has in the last level after its first one there. Keys do not spread evenly over lines; with so
@@ -187,6 +191,8 @@ const MORE_GROUPS: usize = 64;
 struct MappedLines<E> {
     /// Where each level begins, and how many lines it has: a power of two, and no less than a group.
     levels: [(NonNull<E>, usize); LEVELS],
+    /// A bit for each page that was written to, where that is noted.
+    written: [NonNull<AtomicU64>; LEVELS],
 }
 
 // SAFETY: the entries are Sync by `ZeroInit`, and the memory is never given back.
@@ -202,13 +208,36 @@ impl<E: InTable> MappedLines<E> {
         const { assert!(E::SHIFTS.len() <= LEVELS) };
         let half = (capacity / 2 / Self::LINE).next_power_of_two();
         let mut levels = [(NonNull::dangling(), 0); LEVELS];
-        for (place, shift) in levels.iter_mut().zip(E::SHIFTS) {
+        let mut written = [NonNull::dangling(); LEVELS];
+        for ((place, written), shift) in levels.iter_mut().zip(&mut written).zip(E::SHIFTS) {
             // Halving keeps the number of lines a power of two.
             let lines = (half >> shift).max(Self::GROUP);
             let (memory, lines) = sys::reserve_items(lines, Self::GROUP, 64)?;
             *place = (memory.cast(), lines);
+            if E::ARE_MOSTLY_NEW {
+                let words = (lines / LINES_OF_PAGE).div_ceil(u64::BITS as usize).max(1);
+                *written = sys::reserve(words * size_of::<AtomicU64>())?.cast();
+            }
         }
-        Some(Self { levels })
+        Some(Self { levels, written })
+    }
+
+    /// Writes to the page of a line before anybody reads there.
+    #[inline(always)]
+    fn write_first(&self, level: usize, line: usize, first: &E) {
+        let page = line / LINES_OF_PAGE;
+        // SAFETY: there is a bit for each page of the level, and zeroed memory is valid atomics.
+        let word = unsafe { self.written[level].add(page / u64::BITS as usize).as_ref() };
+        let bit = 1 << (page % u64::BITS as usize);
+        // Relaxed: who does not see the bit writes once more.
+        if word.load(Ordering::Relaxed) & bit == 0 {
+            // A zero for a zero; compilers make a load of an operation that changes nothing. Where a key is there by now,
+            // somebody has written.
+            let _ = first
+                .key()
+                .compare_exchange(0, 0, Ordering::Relaxed, Ordering::Relaxed);
+            word.fetch_or(bit, Ordering::Relaxed);
+        }
     }
 
     /// How many entries a level has.
@@ -234,9 +263,15 @@ impl<E: InTable> Lines for MappedLines<E> {
         let line = (hash as usize ^ (place % Self::GROUP)) & (lines - 1);
         // SAFETY: a level has `lines` lines of `LINE` entries, and `line < lines`, a power of two; zeroed memory is a
         // valid entry by `ZeroInit`, a page begins a line, and the mapping lives as long as the process.
-        Some(unsafe {
+        let entries = unsafe {
             std::slice::from_raw_parts(memory.as_ptr().add(line * Self::LINE), Self::LINE)
-        })
+        };
+        if E::ARE_MOSTLY_NEW
+            && let Some(first) = entries.first()
+        {
+            self.write_first(level, line, first);
+        }
+        Some(entries)
     }
 }
 
@@ -313,6 +348,7 @@ impl Keyed for SmallEntry {
 }
 
 impl InTable for SmallEntry {
+    const ARE_MOSTLY_NEW: bool = true;
     // Many hosts have a new owner for each buffer: fewer levels say sooner that it is new.
     const SHIFTS: &'static [u32] = &[9, 3, 0, 2, 3, 0];
 }
