@@ -152,7 +152,8 @@ impl<E: InTable> Table<E> {
         match lines::claim(&self.lines, key, hash) {
             Claimed::New(entry, place) => {
                 // One of so many counts for all of them: all threads read the line that it changes.
-                if hash % COUNTED == 0 && place >= self.likely.load(Ordering::Relaxed) + Self::GROUP
+                if hash.is_multiple_of(COUNTED)
+                    && place >= self.likely.load(Ordering::Relaxed) + Self::GROUP
                 {
                     self.is_beyond(place / Self::GROUP);
                 }
