@@ -309,6 +309,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_original_is_found_for_its_stub_its_site_and_its_generation_alone() {
+        by_site::remember(7, 0x5555_0000, 3, 0x7f00_1000);
+        assert_eq!(by_site::find(7, 0x5555_0000, 3), Some(0x7f00_1000));
+        assert_eq!(by_site::find(8, 0x5555_0000, 3), None);
+        assert_eq!(by_site::find(7, 0x5555_0001, 3), None);
+        assert_eq!(by_site::find(7, 0x5555_0000, 4), None);
+        // Whatever else comes to lie at the same place is found for itself, or nothing is.
+        for site in 0x6000_0000..0x6000_1000 {
+            by_site::remember(7, site, 3, site + 1);
+        }
+        for site in 0x6000_0000..0x6000_1000 {
+            let found = by_site::find(7, site, 3);
+            assert!(
+                found.is_none_or(|function| function == site + 1),
+                "{site:#x}"
+            );
+        }
+    }
+
+    #[test]
     fn a_build_id_begins_with_digits() {
         let id = [0x0f, 0xa1];
         for (digits, does) in [

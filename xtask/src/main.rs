@@ -26,7 +26,8 @@ cargo xtask COMMAND
        --no-ttnn     but not those of the real TT-Metal runtime
   soak [NAME]      run what is too long for every test run, write its figures into docs/SOAK.md
   bench [TURNS [NAME]]  what recording costs (5 turns) beside other recorders, by the C interface, with more of everything, and
-                   beside a socket: beside, api, growth, socket, or all of them; into docs/PERFORMANCE.md
+                   beside a socket, and by its stops: beside, api, growth, socket, primitives, or all of them; into
+                   docs/PERFORMANCE.md
   instructions     how many instructions an event costs the host's thread
          --write     into docs/PERFORMANCE.md too
          --renew     into benches/instructions.toml, which the tests compare with

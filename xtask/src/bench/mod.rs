@@ -7,6 +7,7 @@ mod api;
 mod beside;
 mod growth;
 mod lttng;
+mod primitives;
 mod processes;
 mod socket;
 mod tools;
@@ -52,7 +53,7 @@ struct Bench<'a> {
     turns: usize,
 }
 
-const SECTIONS: [Section; 4] = [
+const SECTIONS: [Section; 5] = [
     Section {
         name: "beside",
         title: "Beside others",
@@ -72,6 +73,11 @@ const SECTIONS: [Section; 4] = [
         name: "socket",
         title: "Reporting by a socket",
         measure: socket::measure,
+    },
+    Section {
+        name: "primitives",
+        title: "Primitives",
+        measure: primitives::measure,
     },
 ];
 
