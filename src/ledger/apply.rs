@@ -23,6 +23,7 @@ use crate::ledger::pool::Cache;
 use crate::ledger::ring;
 use crate::ledger::small;
 use crate::ledger::small::Small;
+use crate::ledger::small::Turn;
 use crate::ledger::state;
 use crate::ledger::state::State;
 use crate::ledger::table::AddressEntry;
@@ -79,6 +80,16 @@ fn bits_of(seen: Seen) -> Option<u64> {
 #[inline(always)]
 fn small_of(seen: Seen) -> Option<Small> {
     bits_of(seen).map(Small::decode)
+}
+
+/// What an event of nobody's is about.
+#[inline(always)]
+const fn turn(event: Event) -> Option<Turn> {
+    match event {
+        Event::Allocate { owner: 0 } => Some(Turn::Comes),
+        Event::Deallocate { owner: 0 } => Some(Turn::Goes),
+        _ => None,
+    }
 }
 
 /// The answer to an allocate, or to a free of an instance of its owner's own.
@@ -147,7 +158,8 @@ impl Ledger {
         loop {
             let seen = cell::look(&entry.cell);
             if let Some(bits) = bits_of(seen)
-                && let Some(next) = small::after_plain(bits, event, epoch)
+                && let Some(turn) = turn(event)
+                && let Some(next) = small::after_plain(bits, turn, epoch)
                 && !entry.is_lost()
             {
                 if cell::swing(&entry.cell, seen, Next::small(next)) {

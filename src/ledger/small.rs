@@ -3,8 +3,6 @@
 //! The owner is none, or the one that is noted beside the cell, once and for ever. Most addresses have no other: those
 //! of hosts whose frees name nobody, and all that were allocated once.
 
-use whofreed_lifecycle::Event;
-
 /// The state of an address with at most one owner. Whether it fits into 63 bits, its numbers decide.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Small {
@@ -66,12 +64,21 @@ impl Field {
     }
 }
 
+/// What an event of nobody's is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// A buffer is allocated.
+    Comes,
+    /// One is freed.
+    Goes,
+}
+
 /// The bits of the state after an event of nobody's that goes as nearly all do: nothing lives here and a buffer is
 /// allocated, or one lives here and is freed, by nobody in particular, nor was there ever an owner; and all resets of
 /// the device, `epoch` of them, were applied. It is no excess, and the only step is its own. None for any other.
 #[must_use]
 #[inline(always)]
-pub const fn after_plain(bits: u64, event: Event, epoch: u32) -> Option<u64> {
+pub const fn after_plain(bits: u64, turn: Turn, epoch: u32) -> Option<u64> {
     const ONE: u64 = 1 << LIVE.shift;
     const OTHERS: u64 = LATE.mask() | OWNED.mask() | PAST.mask();
     let live = bits & (LIVE.mask() | OTHERS);
@@ -79,9 +86,9 @@ pub const fn after_plain(bits: u64, event: Event, epoch: u32) -> Option<u64> {
     if EPOCH.of(bits) != epoch as u64 || STEP.of(bits) == STEP.most() {
         return None;
     }
-    match event {
-        Event::Allocate { owner: 0 } if live == 0 => Some((bits + 1 + ONE) | SEEN.mask()),
-        Event::Deallocate { owner: 0 } if live == ONE => Some(bits + 1 - ONE),
+    match turn {
+        Turn::Comes if live == 0 => Some((bits + 1 + ONE) | SEEN.mask()),
+        Turn::Goes if live == ONE => Some(bits + 1 - ONE),
         _ => None,
     }
 }
