@@ -327,6 +327,19 @@ impl Drop for Inside {
     }
 }
 
+/// Counts events that a signal handler has jumped out of, and after which no call of a hook came that would have told:
+/// when their thread ends, or the process.
+pub fn count_left() {
+    let left = match tls::slot().busy.get() {
+        INSIDE => 1,
+        NESTED => 2,
+        _ => 0,
+    };
+    for _ in 0..left {
+        process::lose_blindly();
+    }
+}
+
 /// In a forked child: an event that a signal handler has interrupted by forking is the parent's.
 pub fn forked() {
     let slot = tls::slot();

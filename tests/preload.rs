@@ -208,6 +208,26 @@ fn a_handler_that_jumps_out_of_an_event_does_not_end_the_recording() {
     );
 }
 
+/// An event that was left is told even where its thread does nothing any more.
+#[test]
+fn a_handler_that_jumps_out_of_the_last_event_of_a_thread_does_not_lose_it_silently() {
+    let toy = toy("last_jumps");
+    let options = ["--adapters", &toy.adapter];
+    let tracked = common::track(&toy.scratch, &options, &toy.host, &["jumps_out_for_good"]);
+    let truth = tracked.run.expect_code(0).truth();
+    common::check_identities(&tracked.report);
+    let [calls, jumps] = ["calls", "jumps"].map(|key| number(&truth, &[key]));
+    assert_eq!(jumps, 40);
+    let all = ["allocations", "deallocations", "dropped_events"];
+    let [allocations, deallocations, dropped] = all.map(|key| total(&tracked.report, key));
+    let recorded = allocations + deallocations;
+    // Most of such a thread's time passes in events.
+    assert!(
+        recorded <= calls && calls <= recorded + jumps && dropped <= jumps && dropped > 0,
+        "{recorded} of {calls} calls, {dropped} lost"
+    );
+}
+
 #[test]
 fn errno_is_the_runtimes() {
     let (tracked, _) = toy("errno").run("errno", &[]);

@@ -58,7 +58,8 @@ mod by_site {
     static SITES: [[AtomicU64; 2]; KEPT] = [const { [const { AtomicU64::new(0) }; 2] }; KEPT];
 
     fn place(number: usize, site: usize, generation: u64) -> (&'static [AtomicU64; 2], u64) {
-        let key = mix(site as u64 ^ (number as u64) << 48 ^ generation.rotate_left(32));
+        // One within the other: laid over each other, a site and a generation could stand for another pair of them.
+        let key = mix(site as u64 ^ mix(number as u64 ^ mix(generation)));
         (&SITES[key as usize % KEPT], key)
     }
 
@@ -315,6 +316,15 @@ mod tests {
         assert_eq!(by_site::find(8, 0x5555_0000, 3), None);
         assert_eq!(by_site::find(7, 0x5555_0001, 3), None);
         assert_eq!(by_site::find(7, 0x5555_0000, 4), None);
+        // What a site lacks, a stub or a generation does not make up for.
+        for bits in 0..48 {
+            for changed in 1..8 {
+                let site = 0x5555_0000 ^ changed << bits;
+                for (number, generation) in [(7 ^ changed, 3), (7, 3 ^ changed as u64)] {
+                    assert_eq!(by_site::find(number, site, generation), None, "{site:#x}");
+                }
+            }
+        }
         // Whatever else comes to lie at the same place is found for itself, or nothing is.
         for site in 0x6000_0000..0x6000_1000 {
             by_site::remember(7, site, 3, site + 1);

@@ -117,6 +117,7 @@ fn adopt(seat: &'static Seat, is_first: bool) {
 
 /// Runs when a thread ends: its seats are for the next one.
 unsafe extern "C" fn give_back(_seat: *mut libc::c_void) {
+    super::count_left();
     tls::slot().ending.set(1);
     give_seats_back();
     HAS_ENDED.store(true, Ordering::Relaxed);

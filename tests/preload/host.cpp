@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <thread>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -315,6 +316,30 @@ void jumps_out() {
     std::printf("{\"calls\": %lu, \"jumps\": %d}\n", begun + 1001, jumps);
 }
 
+// Threads that such a handler keeps from all they would have called still.
+void jumps_out_for_good() {
+    CHECK(std::signal(SIGALRM, jump) != SIG_ERR);
+    static volatile unsigned long begun;
+    static void *block;
+    block = toy_take(1);
+    sigset_t alarm;
+    CHECK(sigemptyset(&alarm) == 0 && sigaddset(&alarm, SIGALRM) == 0);
+    CHECK(pthread_sigmask(SIG_BLOCK, &alarm, nullptr) == 0);
+    for (int round = 0; round < 40; round++) {
+        std::thread([alarm, round] {
+            CHECK(pthread_sigmask(SIG_UNBLOCK, &alarm, nullptr) == 0);
+            if (sigsetjmp(before_events, 1) != 0) return;
+            const itimerval once = {{0, 0}, {0, 300 + 7 * round}};
+            CHECK(setitimer(ITIMER_REAL, &once, nullptr) == 0);
+            for (;;) {
+                begun = begun + 1;
+                toy_give(block);
+            }
+        }).join();
+    }
+    std::printf("{\"calls\": %lu, \"jumps\": %d}\n", begun + 1, jumps);
+}
+
 } // namespace
 
 int main(int count, char **words) {
@@ -333,6 +358,7 @@ int main(int count, char **words) {
     if (name == "edge") edge();
     if (name == "first_events") first_events();
     if (name == "jumps_out") jumps_out();
+    if (name == "jumps_out_for_good") jumps_out_for_good();
     return 0;
 }
 

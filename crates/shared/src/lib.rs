@@ -26,6 +26,7 @@ extern "C" fn start() {
 }
 
 extern "C" fn exit() {
+    contain((), host::thread::count_left);
     contain((), host::preload::audit_at_exit);
     contain((), host::summary_at_exit);
 }
