@@ -33,8 +33,8 @@ pub fn prefetch<T>(place: *const T) {
 #[inline(always)]
 pub fn prefetch_to_write<T>(place: *const T) {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: the instruction changes nothing that a program could see, no address makes it fail, and processors that do
-    // not have it pass it by.
+    // SAFETY: the instruction changes nothing that a program could see, no address makes it fail, and processors that
+    // do not have it pass it by.
     unsafe {
         std::arch::asm!("prefetchw [{place}]", place = in(reg) place, options(nostack, preserves_flags));
     }

@@ -1,5 +1,5 @@
-//! `whofreed diff` between real runs of the embedded example: with its bug, without, behind the guard, with another bug,
-//! longer, and built again with other lines under another name.
+//! `whofreed diff` between real runs of the embedded example: with its bug, without, behind the guard, with another
+//! bug, longer, and built again with other lines under another name.
 
 mod common;
 

@@ -24,8 +24,8 @@ const WIDE: u64 = 0xffff;
 
 /// An entry of a table.
 pub trait InTable: Keyed + ZeroInit {
-    /// For each level, how many times smaller it is than half of what a table is to hold, as a power of two: one that is
-    /// all that most hosts need, larger ones, two that take what did not spread evenly, and the last.
+    /// For each level, how many times smaller it is than half of what a table is to hold, as a power of two: one that
+    /// is all that most hosts need, larger ones, two that take what did not spread evenly, and the last.
     const SHIFTS: &'static [u32];
     /// Whether most keys that are asked for are new. Of these, each page is written before it is read: the kernel would
     /// lend a page of zeros to the reader, and take it back from all processors when something is written there.
@@ -232,8 +232,8 @@ impl<E: InTable> MappedLines<E> {
         let bit = 1 << (page % u64::BITS as usize);
         // Relaxed: who does not see the bit writes once more.
         if word.load(Ordering::Relaxed) & bit == 0 {
-            // A zero for a zero; compilers make a load of an operation that changes nothing. Where a key is there by now,
-            // somebody has written.
+            // A zero for a zero; compilers make a load of an operation that changes nothing. Where a key is there by
+            // now, somebody has written.
             let _ = first
                 .key()
                 .compare_exchange(0, 0, Ordering::Relaxed, Ordering::Relaxed);

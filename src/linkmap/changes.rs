@@ -3,9 +3,9 @@
 //! Place on an event's way: the stack stop asks before it believes what it remembers of return addresses.
 //!
 //! The linker counts each object that it adds, before any code of it runs, and never takes that back; and it counts
-//! those that are there. `dl_iterate_phdr` tells the first number, under a lock that its callers' callbacks hold. It lies
-//! in `_rtld_global` behind the locks of the loader (`struct rtld_global` of glibc, ldsodefs.h, up to now): it is
-//! taken from there where everything around it is what it has to be.
+//! those that are there. `dl_iterate_phdr` tells the first number, under a lock that its callers' callbacks hold. It
+//! lies in `_rtld_global` behind the locks of the loader (`struct rtld_global` of glibc, ldsodefs.h, up to now): it
+//! is taken from there where everything around it is what it has to be.
 //!
 //! A thread that runs code of a new object has been told of it by the one that loaded it, so it sees its count.
 

@@ -5,8 +5,8 @@
 //! Each is a stub that jumps to a thunk of libwhofreed.so (crates/shared) with its number. The thunk saves the
 //! registers in a [`Frame`] and asks [`enter`] what to do. A hook that is an event before the real function runs ends
 //! in a jump there, and no frame of ours is left on the stack; one that has to see the result is called through, and
-//! [`leave`] looks at what came of it, or [`left`] when it was left by an exception. What a resolver hands out leads to a
-//! spare stub of the same library (`resolver`).
+//! [`leave`] looks at what came of it, or [`left`] when it was left by an exception. What a resolver hands out leads
+//! to a spare stub of the same library (`resolver`).
 //!
 //! **Architecture Invariant:** no Rust frame lies between the host's caller and the real function, so exceptions,
 //! cancellation and longjmp pass as if we were not there. No name or layout of any runtime is known here.

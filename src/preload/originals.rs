@@ -53,8 +53,8 @@ mod by_site {
 
     const KEPT: usize = 1024;
 
-    /// A function, and what it was found for, mixed and laid over it: of halves that two threads wrote, the one does not
-    /// fit the other (Hyatt and Mann, "A lock-less transposition table implementation", 2002). Zeros fit nothing.
+    /// A function, and what it was found for, mixed and laid over it: of halves that two threads wrote, the one does
+    /// not fit the other (Hyatt and Mann, "A lock-less transposition table implementation", 2002). Zeros fit nothing.
     static SITES: [[AtomicU64; 2]; KEPT] = [const { [const { AtomicU64::new(0) }; 2] }; KEPT];
 
     fn place(number: usize, site: usize, generation: u64) -> (&'static [AtomicU64; 2], u64) {

@@ -106,8 +106,8 @@ impl Page {
     /// Writes an event to the end of the chunk and commits it.
     fn append_event(&mut self, event: &EventRecord) {
         debug_assert!(self.has_room(EVENT_SIZE), "the caller has looked for room");
-        // SAFETY: as in `append`; the content of a chunk is aligned to its words. Volatile, field by field: some of them
-        // were written a moment ago, and a wider load would wait until they have left for memory.
+        // SAFETY: as in `append`; the content of a chunk is aligned to its words. Volatile, field by field: some of
+        // them were written a moment ago, and a wider load would wait until they have left for memory.
         unsafe {
             let start = self.base.add(CHUNK_HEADER_SIZE + self.used);
             let place = start.cast::<EventRecord>();

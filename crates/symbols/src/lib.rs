@@ -4,9 +4,9 @@
 //! that somebody asks for. A file that is no longer the one that was recorded gives no names: an address is
 //! better than a wrong name. Everything that is read here may have been written by anybody.
 //!
-//! [`Resolver`] keeps what it has found: each stack, each address of a module and each file is looked at once. Below it,
-//! a `Binary` stands for a module, and a `Reader` for its files; between the two are the answers that are known already,
-//! of this process or, by way of a [`Store`], of one before.
+//! [`Resolver`] keeps what it has found: each stack, each address of a module and each file is looked at once. Below
+//! it, a `Binary` stands for a module, and a `Reader` for its files; between the two are the answers that are known
+//! already, of this process or, by way of a [`Store`], of one before.
 
 mod abridged;
 mod ahead;

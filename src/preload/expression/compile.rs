@@ -1,8 +1,8 @@
 //! From the code of an expression to a [`program`](super::program): what is known now is worked out now.
 //!
-//! The stack machine's code is gone through once, since jumps lead forward only. How deep the stack is at an instruction,
-//! and where a failure goes, is the same on all ways to it; so a value's place on the stack is the number of a register.
-//! Code in which that is not so is left to the machine.
+//! The stack machine's code is gone through once, since jumps lead forward only. How deep the stack is at an
+//! instruction, and where a failure goes, is the same on all ways to it; so a value's place on the stack is the
+//! number of a register. Code in which that is not so is left to the machine.
 
 use whofreed_hooktable::code;
 use whofreed_hooktable::code::MAX_STACK;

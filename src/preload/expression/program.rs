@@ -2,8 +2,8 @@
 //! registers, without a stack to keep, a symbol to look up, or a choice that was made long ago.
 //!
 //! Most of what an adapter asks is which release of a library this is, at each call anew, and that does not change as
-//! long as nothing is unloaded. What is left of an expression is right for one generation of loaded libraries, and where
-//! a symbol was missing for one number of them; then it is made again.
+//! long as nothing is unloaded. What is left of an expression is right for one generation of loaded libraries, and
+//! where a symbol was missing for one number of them; then it is made again.
 
 use std::ptr;
 use std::ptr::NonNull;

@@ -97,8 +97,8 @@ impl Change {
 }
 
 impl Changes {
-    /// What is known of an address. `epoch` is that of the stack: a rule of a later one is never older than the code that
-    /// it is about, and is not found any more when that epoch is the stack's.
+    /// What is known of an address. `epoch` is that of the stack: a rule of a later one is never older than the code
+    /// that it is about, and is not found any more when that epoch is the stack's.
     #[inline]
     pub(super) fn of(&mut self, address: usize, epoch: u32) -> &mut Change {
         let mixed = address.wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as usize);

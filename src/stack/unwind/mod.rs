@@ -1,15 +1,15 @@
 //! The calling thread's stack in tens of nanoseconds, without frame pointers: what is remembered of the last one is
 //! verified, and only what has changed is unwound.
 //!
-//! Place on an event's way: [`StackBuffer::capture`](super::StackBuffer::capture) asks here first, and the C++ runtime's
-//! unwinder (the `backtrace` crate) where this has no answer.
+//! Place on an event's way: [`StackBuffer::capture`](super::StackBuffer::capture) asks here first, and the C++
+//! runtime's unwinder (the `backtrace` crate) where this has no answer.
 //!
-//! An unwind is a pure function of where it begins, of the words that it reads, and of the rules that the compiler left for
-//! each return address. So a remembered frame is right if its slot is reached again and still holds the same
-//! return address, and if the rule for that leads on to the same place. Frames are verified from the innermost outward,
-//! and each word is read only after everything that leads to it has been: nothing is read that a full unwind
-//! would not read. That is why longjmp, exceptions, coroutines and signals need no special treatment: they change words, or
-//! the place where the unwind begins.
+//! An unwind is a pure function of where it begins, of the words that it reads, and of the rules that the compiler
+//! left for each return address. So a remembered frame is right if its slot is reached again and still holds the same
+//! return address, and if the rule for that leads on to the same place. Frames are verified from the innermost
+//! outward, and each word is read only after everything that leads to it has been: nothing is read that a full unwind
+//! would not read. That is why longjmp, exceptions, coroutines and signals need no special treatment: they change
+//! words, or the place where the unwind begins.
 //!
 //! - [`rule`]: what the compiler says about a return address, in one word.
 //! - [`eh_frame`], [`row`], [`way`]: make that word from the tables in the loaded object, for a [`machine`].

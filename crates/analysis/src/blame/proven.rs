@@ -166,8 +166,8 @@ impl Engine for Proven {
     }
 }
 
-/// Who never got anything while tracking, where the tracking began late: something was freed that was never allocated, so
-/// they may hold buffers from before it, too.
+/// Who never got anything while tracking, where the tracking began late: something was freed that was never
+/// allocated, so they may hold buffers from before it, too.
 struct Strangers<'a> {
     seen: &'a Seen,
     /// Who frees somebody else's buffer there and did get something.
