@@ -25,7 +25,7 @@ pub trait Store: fmt::Debug + Sync {
 }
 
 /// The first bytes; the number is that of the format, and rises with every change of what the answers mean.
-const MAGIC: [u8; 12] = *b"wf-symbols 1";
+const MAGIC: [u8; 12] = *b"wf-symbols 2";
 const CHECKSUM: usize = size_of::<u128>();
 /// A build id is a hash of at least 64 bits; anything shorter is somebody's own idea of one.
 const BUILD_ID: std::ops::RangeInclusive<usize> = 8..=64;
@@ -37,8 +37,6 @@ struct Kept {
     /// Who wrote it: readers of other versions may have read something else.
     version: String,
     build_id: Vec<u8>,
-    /// Where the file was.
-    path: String,
     stamp: Stamp,
     answers: Wire,
 }
@@ -48,14 +46,14 @@ pub(crate) fn can_be_kept(module: &Module) -> bool {
     BUILD_ID.contains(&module.build_id.len())
 }
 
-/// What is kept about a module whose files have this stamp; without a stamp, about the one that was at its path.
+/// What is kept about a module whose files have this stamp; without one, since its file is gone, whatever was read of a
+/// file with its build id, wherever that was.
 pub(crate) fn read(store: &dyn Store, module: &Module, stamp: Option<&Stamp>) -> Option<Answers> {
     if !can_be_kept(module) {
         return None;
     }
     let kept = unpack(&store.read(&module.build_id)?)?;
-    let is_it = kept.build_id == module.build_id
-        && stamp.map_or_else(|| kept.path == module.path, |stamp| kept.stamp == *stamp);
+    let is_it = kept.build_id == module.build_id && stamp.is_none_or(|stamp| kept.stamp == *stamp);
     is_it.then(|| kept.answers.answers())?
 }
 
@@ -64,7 +62,6 @@ pub(crate) fn write(store: &dyn Store, module: &Module, stamp: &Stamp, answers: 
     let kept = Kept {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         build_id: module.build_id.clone(),
-        path: module.path.clone(),
         stamp: stamp.clone(),
         answers: Wire::of(answers),
     };
@@ -185,7 +182,6 @@ mod tests {
         Kept {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             build_id: vec![7; 20],
-            path: "/lib/pool.so".to_owned(),
             stamp: Stamp::default(),
             answers: Wire::of(answers),
         }
