@@ -10,11 +10,10 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "figures.h"
+#include "threads.h"
 #include "whofreed.h"
 
 static uint64_t pairs, live;
-static pthread_barrier_t filled, done;
 
 static void *churn(void *number) {
   uint32_t device = (uint32_t)(uintptr_t)number;
@@ -37,17 +36,6 @@ int main(int count, char **arguments) {
   int threads = atoi(arguments[1]);
   pairs = strtoull(arguments[2], NULL, 10);
   live = strtoull(arguments[3], NULL, 10);
-  if (threads < 1 || threads > 64 || pairs < 1 || live < 1 || live % 7919 == 0) return 2;
-  pthread_barrier_init(&filled, NULL, (unsigned)threads + 1);
-  pthread_barrier_init(&done, NULL, (unsigned)threads + 1);
-  pthread_t all[64];
-  for (int thread = 0; thread < threads; thread++)
-    if (pthread_create(&all[thread], NULL, churn, (void *)(uintptr_t)(thread + 1)) != 0) return 1;
-  pthread_barrier_wait(&filled);
-  struct figures loop = measure();
-  pthread_barrier_wait(&done);
-  loop = since(loop);
-  for (int thread = 0; thread < threads; thread++) pthread_join(all[thread], NULL);
-  print_figures(2 * pairs * (uint64_t)threads, loop);
-  return 0;
+  if (threads < 1 || threads > MOST_THREADS || pairs < 1 || live < 1 || live % 7919 == 0) return 2;
+  return measure_threads(threads, churn, 2 * pairs * (uint64_t)threads);
 }

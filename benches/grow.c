@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "figures.h"
+#include "threads.h"
 
 #define APART __attribute__((noinline, noclone))
 #define HERE __asm__ volatile("" ::: "memory")
@@ -28,7 +28,6 @@ static uint64_t pairs, kept;
 static unsigned levels, choices;
 // Which bit of the path each level looks at: the choices lie evenly between the thread's function and the call.
 static unsigned char bit_of[DEEPEST];
-static pthread_barrier_t filled, done;
 
 APART static void allocates(struct call *call) {
   call->block = malloc(call->size);
@@ -107,23 +106,12 @@ int main(int count, char **arguments) {
   pairs = strtoull(arguments[2], NULL, 10);
   kept = strtoull(arguments[3], NULL, 10);
   unsigned depth = (unsigned)atoi(arguments[4]), stacks = (unsigned)atoi(arguments[5]);
-  if (threads < 1 || threads > 64 || pairs < 1 || kept < 1 || kept % 7919 == 0) return 2;
+  if (threads < 1 || threads > MOST_THREADS || pairs < 1 || kept < 1 || kept % 7919 == 0) return 2;
   if (depth <= FIXED || depth > DEEPEST || stacks < 2 || (stacks & (stacks - 1)) != 0) return 2;
   levels = depth - FIXED;
   while (stacks >> (choices + 1) > 1) choices++;
   if (choices > levels) return 2;
   for (unsigned level = 0; level < levels; level++) bit_of[level] = NEVER;
   for (unsigned choice = 0; choice < choices; choice++) bit_of[choice * levels / choices] = (unsigned char)choice;
-  pthread_barrier_init(&filled, NULL, (unsigned)threads + 1);
-  pthread_barrier_init(&done, NULL, (unsigned)threads + 1);
-  pthread_t all[64];
-  for (uintptr_t thread = 0; thread < (uintptr_t)threads; thread++)
-    if (pthread_create(&all[thread], NULL, churn, (void *)thread) != 0) return 1;
-  pthread_barrier_wait(&filled);
-  struct figures loop = measure();
-  pthread_barrier_wait(&done);
-  loop = since(loop);
-  for (int thread = 0; thread < threads; thread++) pthread_join(all[thread], NULL);
-  print_figures(2 * pairs * (uint64_t)threads, loop);
-  return 0;
+  return measure_threads(threads, churn, 2 * pairs * (uint64_t)threads);
 }

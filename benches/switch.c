@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <ucontext.h>
 
-#include "figures.h"
+#include "threads.h"
 
 #define APART __attribute__((noinline, noclone))
 #define HERE __asm__ volatile("" ::: "memory")
@@ -25,7 +25,6 @@ struct coroutine {
 static uint64_t pairs;
 static unsigned coroutines;
 static volatile int is_over;
-static pthread_barrier_t filled, done;
 static __thread struct coroutine *entered;
 
 APART static void *allocates(size_t size) {
@@ -103,17 +102,6 @@ int main(int count, char **arguments) {
   int threads = atoi(arguments[1]);
   pairs = strtoull(arguments[2], NULL, 10);
   coroutines = (unsigned)atoi(arguments[3]);
-  if (threads < 1 || threads > 64 || pairs < 2 || coroutines < 1 || coroutines > MOST) return 2;
-  pthread_barrier_init(&filled, NULL, (unsigned)threads + 1);
-  pthread_barrier_init(&done, NULL, (unsigned)threads + 1);
-  pthread_t all[64];
-  for (int thread = 0; thread < threads; thread++)
-    if (pthread_create(&all[thread], NULL, switches, NULL) != 0) return 1;
-  pthread_barrier_wait(&filled);
-  struct figures loop = measure();
-  pthread_barrier_wait(&done);
-  loop = since(loop);
-  for (int thread = 0; thread < threads; thread++) pthread_join(all[thread], NULL);
-  print_figures(2 * pairs * (uint64_t)threads, loop);
-  return 0;
+  if (threads < 1 || threads > MOST_THREADS || pairs < 2 || coroutines < 1 || coroutines > MOST) return 2;
+  return measure_threads(threads, switches, 2 * pairs * (uint64_t)threads);
 }

@@ -94,8 +94,10 @@ impl Call<'_> {
     fn run(&self, offset: u32) -> Option<u64> {
         Machine {
             call: self,
-            code: self.hooked.table.code(offset),
-            at: 0,
+            code: Reader {
+                code: self.hooked.table.code(offset),
+                at: 0,
+            },
             stack: [0; MAX_STACK],
             depth: 0,
             tries: [(0, 0); MAX_TRIES],
@@ -120,10 +122,31 @@ impl Call<'_> {
     }
 }
 
+/// The instructions of an expression, and where the next one begins.
+struct Reader<'code> {
+    code: &'code [u8],
+    at: usize,
+}
+
+impl Reader<'_> {
+    fn bytes<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let bytes = *self.code.get(self.at..)?.first_chunk()?;
+        self.at += N;
+        Some(bytes)
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        self.bytes().map(|[byte]| byte)
+    }
+
+    fn short(&mut self) -> Option<u16> {
+        self.bytes().map(u16::from_le_bytes)
+    }
+}
+
 struct Machine<'call> {
     call: &'call Call<'call>,
-    code: &'static [u8],
-    at: usize,
+    code: Reader<'static>,
     stack: [u64; MAX_STACK],
     depth: usize,
     /// Where a failure goes, and how deep the stack was there.
@@ -135,30 +158,15 @@ impl Machine<'_> {
     fn run(mut self) -> Option<u64> {
         loop {
             // Jumps go forward only, so that this ends at the latest with the code.
-            let opcode = self.byte()?;
+            let opcode = self.code.byte()?;
             if opcode == code::END {
                 return self.pop();
             }
             if self.step(opcode).is_none() {
                 self.open = self.open.checked_sub(1)?;
-                (self.at, self.depth) = self.tries[self.open];
+                (self.code.at, self.depth) = self.tries[self.open];
             }
         }
-    }
-
-    fn bytes<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let bytes = *self.code.get(self.at..)?.first_chunk()?;
-        self.at += N;
-        Some(bytes)
-    }
-
-    fn byte(&mut self) -> Option<u8> {
-        self.bytes().map(|[byte]| byte)
-    }
-
-    fn short(&mut self) -> Option<usize> {
-        self.bytes()
-            .map(|bytes| usize::from(u16::from_le_bytes(bytes)))
     }
 
     fn push(&mut self, value: u64) -> Option<()> {
@@ -175,7 +183,7 @@ impl Machine<'_> {
     fn step(&mut self, opcode: u8) -> Option<()> {
         match opcode {
             code::ARGUMENT => {
-                let number = self.byte()?;
+                let number = self.code.byte()?;
                 let frame = self.call.frame;
                 self.push(match frame.arguments.get(usize::from(number)) {
                     Some(argument) => *argument,
@@ -184,11 +192,11 @@ impl Machine<'_> {
             }
             code::RESULT if self.call.has_returned => self.push(self.call.frame.result),
             code::CONSTANT => {
-                let bytes = self.bytes()?;
+                let bytes = self.code.bytes()?;
                 self.push(u64::from_le_bytes(bytes))
             }
             code::LOAD => {
-                let width = self.byte()?;
+                let width = self.code.byte()?;
                 let address = self.pop()?;
                 self.push(load(address, width)?)
             }
@@ -197,41 +205,41 @@ impl Machine<'_> {
                 self.push(u64::from(value != 0))
             }
             code::CALL => {
-                let place = self.short()?;
+                let place = usize::from(self.code.short()?);
                 let argument = self.pop()?;
                 let function = originals::symbol(place, self.call.hooked)?;
                 // SAFETY: the adapter says that this is a getter of one argument.
                 self.push(unsafe { machine::call(function, argument) }?)
             }
             code::VIRTUAL_CALL => {
-                let slot = self.short()?;
+                let slot = usize::from(self.code.short()?);
                 let object = self.pop()?;
                 self.push(call_virtually(object, slot)?)
             }
             code::SYMBOL => {
-                let place = self.short()?;
+                let place = usize::from(self.code.short()?);
                 self.push(originals::symbol(place, self.call.hooked)? as u64)
             }
             code::PRESENT => {
-                let place = self.short()?;
+                let place = usize::from(self.code.short()?);
                 self.push(u64::from(
                     originals::symbol(place, self.call.hooked).is_some(),
                 ))
             }
             code::JUMP_IF_ZERO => {
-                let distance = self.short()?;
+                let distance = usize::from(self.code.short()?);
                 if self.pop()? == 0 {
-                    self.at += distance;
+                    self.code.at += distance;
                 }
                 Some(())
             }
             code::JUMP => {
-                self.at += self.short()?;
+                self.code.at += usize::from(self.code.short()?);
                 Some(())
             }
             code::TRY => {
-                let distance = self.short()?;
-                *self.tries.get_mut(self.open)? = (self.at + distance, self.depth);
+                let distance = usize::from(self.code.short()?);
+                *self.tries.get_mut(self.open)? = (self.code.at + distance, self.depth);
                 self.open += 1;
                 Some(())
             }

@@ -13,6 +13,7 @@
 
 mod attempts;
 pub(crate) mod audit;
+mod by_site;
 mod devices;
 mod engine;
 mod expression;

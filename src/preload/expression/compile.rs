@@ -9,6 +9,7 @@ use whofreed_hooktable::code::MAX_STACK;
 use whofreed_hooktable::code::MAX_TRIES;
 
 use super::IN_REGISTERS;
+use super::Reader;
 use super::program::MOST;
 use super::program::NO_HANDLER;
 use super::program::Op;
@@ -72,7 +73,7 @@ pub(super) fn compile(
                 true
             }
             code::JUMP => {
-                let to = reader.jump()?;
+                let to = jump(reader)?;
                 if compiler.is_awaited_before(to) {
                     compiler.wait(Op::Jump { to: 0 }, to)?;
                     true
@@ -83,7 +84,7 @@ pub(super) fn compile(
                 }
             }
             code::JUMP_IF_ZERO => {
-                let to = reader.jump()?;
+                let to = jump(reader)?;
                 let at = compiler.pop()?;
                 match compiler.take_constant(at) {
                     Some(0) if compiler.is_awaited_before(to) => {
@@ -121,32 +122,11 @@ pub(super) fn compile(
     }
 }
 
-struct Reader<'code> {
-    code: &'code [u8],
-    at: usize,
-}
-
-impl Reader<'_> {
-    fn bytes<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let bytes = *self.code.get(self.at..)?.first_chunk()?;
-        self.at += N;
-        Some(bytes)
-    }
-
-    fn byte(&mut self) -> Option<u8> {
-        self.bytes().map(|[byte]| byte)
-    }
-
-    fn short(&mut self) -> Option<u16> {
-        self.bytes().map(u16::from_le_bytes)
-    }
-
-    /// Where a jump leads, if it is short enough.
-    fn jump(&mut self) -> Option<usize> {
-        let distance = usize::from(self.short()?);
-        let to = self.at + distance;
-        (to < usize::from(NO_HANDLER)).then_some(to)
-    }
+/// Where a jump leads, if it is short enough.
+fn jump(reader: &mut Reader<'_>) -> Option<usize> {
+    let distance = usize::from(reader.short()?);
+    let to = reader.at + distance;
+    (to < usize::from(NO_HANDLER)).then_some(to)
 }
 
 impl<Find: FnMut(usize) -> Option<usize>> Compiler<'_, Find> {
@@ -226,7 +206,7 @@ impl<Find: FnMut(usize) -> Option<usize>> Compiler<'_, Find> {
                 self.constant(u64::from(is_there))
             }
             code::TRY => {
-                let to = reader.jump()?;
+                let to = jump(reader)?;
                 let tries = &mut self.tries;
                 *tries.handlers.get_mut(tries.open)? = (to as u16, self.depth as u8);
                 tries.open += 1;

@@ -1,5 +1,5 @@
-//! What a thread has found out about return addresses at their places in its stack, so that a frame that changes to and
-//! fro, as calls in a loop do, costs no look at the rules of all threads and no hash.
+//! What a thread knows of its last return addresses, so that frames that change to and fro, as calls in a loop do, cost
+//! no look at the rules of all threads and no hash: the unwinder asks here first.
 
 use super::rule::Kind;
 use super::rule::Rule;

@@ -27,6 +27,8 @@ const WORD: usize = size_of::<usize>();
 #[repr(C)]
 pub struct Remembered {
     len: usize,
+    /// No frame from this one on needs more than its own place to lead on ([`Rule::leads_by_itself`]).
+    lead_from: usize,
     hash: u128,
     epoch: u32,
     /// The frames do not do for the next stack: they go through a signal handler, or to another stack.
@@ -43,8 +45,6 @@ pub struct Remembered {
     /// The frame pointer, where the rule goes by it.
     frame_pointers: [usize; MAX_FRAMES],
     hashes: [u128; MAX_FRAMES],
-    /// No frame from this one on needs more than its own place to lead on ([`Rule::leads_by_itself`]).
-    lead_from: usize,
     changes: Changes,
     /// Frames that have just been unwound, the innermost first.
     fresh: [Fresh; MAX_FRAMES],
@@ -158,8 +158,8 @@ impl Remembered {
     /// Makes it the stack that begins at `start`.
     ///
     /// None, and what is remembered stays, where it is another stack ([`Remembered::stray_top`]). None, and nothing is
-    /// remembered, where a function finds its caller in a way that is not known here, where there
-    /// are more than [`MAX_FRAMES`], or where a rule leads to what cannot be read. The C++ runtime's unwinder may have
+    /// remembered, where a function finds its caller in a way that is not known here, where there are more than
+    /// [`MAX_FRAMES`], or where a rule leads to what cannot be read. The C++ runtime's unwinder may have
     /// an answer. It is not to be asked behind a function that a signal has interrupted anywhere: it follows what the
     /// compiler says even where that does not hold, as while `_Unwind_Resume` leaves for another frame, and dies. There
     /// the stack is cut.

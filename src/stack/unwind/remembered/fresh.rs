@@ -74,9 +74,7 @@ impl Remembered {
                             frame_pointer.saved_at = saved_at;
                         }
                         slot = next;
-                        while met > 0 && self.slots[met - 1] < slot {
-                            met -= 1;
-                        }
+                        met = self.not_further_in(met, slot);
                         if met > 0 && self.slots[met - 1] == slot {
                             break;
                         }
@@ -128,9 +126,7 @@ impl Remembered {
                         frame_pointer.saved_at = saved_at;
                     }
                     slot = next;
-                    while met > 0 && self.slots[met - 1] < slot {
-                        met -= 1;
-                    }
+                    met = self.not_further_in(met, slot);
                     if met > 0 && self.slots[met - 1] == slot {
                         break;
                     }
@@ -175,6 +171,15 @@ impl Remembered {
         }
         self.splice(right, met, fresh);
         Some(met)
+    }
+
+    /// How many of the first `met` frames do not lie further in than a slot.
+    #[inline]
+    fn not_further_in(&self, mut met: usize, slot: usize) -> usize {
+        while met > 0 && self.slots[met - 1] < slot {
+            met -= 1;
+        }
+        met
     }
 
     /// Puts the `fresh` frames between the frames before `met` and those from `right` on.
