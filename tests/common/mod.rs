@@ -14,6 +14,7 @@
 mod host;
 mod mark;
 mod notes;
+mod reliability;
 mod run;
 
 use std::env;
@@ -31,6 +32,7 @@ pub use mark::Tally;
 pub use notes::note;
 pub use notes::skip;
 pub use notes::soak;
+pub use reliability::Row;
 pub use run::Run;
 pub use run::Tracked;
 pub use run::check_probe;

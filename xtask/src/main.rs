@@ -9,6 +9,7 @@ mod instructions;
 mod mutants;
 mod packages;
 mod paths;
+mod reliability;
 mod run;
 mod soak;
 mod test;
@@ -22,9 +23,10 @@ cargo xtask COMMAND
 
   demo             build and run the embedded C++ example: a planted bug, and who is blamed for it
   demo --ttnn      the same on the real TT-Metal runtime, on a mock board
-  test [FILTER]    build, then run every test (those with FILTER in their names)
+  test [FILTER]    build, then run every test (those with FILTER in their names; of a test program: in=PROGRAM)
        --no-ttnn     but not those of the real TT-Metal runtime
-  soak [NAME]      run what is too long for every test run, write its figures into docs/SOAK.md
+  soak [NAME]      run what is too long for every test run, write its figures into docs/SOAK.md,
+                   and the matrix of faults (reliability) into docs/RELIABILITY.md
   bench [TURNS [NAME]]  what recording costs (5 turns) beside other recorders, by the C interface, with more of everything, and
                    beside a socket, and by its stops: beside, api, growth, socket, primitives, or all of them; into
                    docs/PERFORMANCE.md

@@ -9,6 +9,7 @@ use crate::artifacts;
 use crate::figures::Document;
 use crate::hook_cost;
 use crate::paths;
+use crate::reliability;
 use crate::run;
 use crate::run::Outcome;
 use crate::test;
@@ -111,9 +112,13 @@ pub fn command(arguments: &[&str]) -> Outcome<()> {
             .collect(),
         _ => Vec::new(),
     };
-    if chosen.is_empty() {
+    let with_reliability = arguments.is_empty() || arguments == [reliability::NAME];
+    if chosen.is_empty() && !with_reliability {
         let names = SECTIONS.map(|section| section.name).join(", ");
-        return Err(format!("soak: one of {names}, or nothing for all of them"));
+        return Err(format!(
+            "soak: one of {names}, {}, or nothing for all of them",
+            reliability::NAME
+        ));
     }
     artifacts::build()?;
     let mut red = Vec::new();
@@ -125,6 +130,9 @@ pub fn command(arguments: &[&str]) -> Outcome<()> {
         if measured.failed > 0 {
             red.push(section.name);
         }
+    }
+    if with_reliability && !reliability::write()? {
+        red.push(reliability::NAME);
     }
     if red.is_empty() {
         return Ok(());

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every test there is, and one line at the end that says how it went.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
 use std::process::Command;
@@ -12,6 +13,9 @@ use crate::paths;
 use crate::run;
 use crate::run::Outcome;
 use crate::ttnn;
+
+/// Begins a filter that names a test program, not a test.
+const IN_PROGRAM: &str = "in=";
 
 /// How many tests went which way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -134,7 +138,8 @@ fn instructions() -> Tally {
     tally
 }
 
-/// Runs the workspace's tests (those whose names contain a filter, when there is one) with the environment they need.
+/// Runs the workspace's tests with the environment they need: those whose names contain a filter, or that are in the
+/// test program that a filter names (`in=reliability`), when there is one.
 pub fn run_tests(filters: &[&str], with_ttnn: bool, variables: &[(&str, &str)]) -> Outcome<Tally> {
     let skips = paths::target().join(format!("whofreed-skips.{}", std::process::id()));
     run::write(&skips, "")?;
@@ -229,8 +234,20 @@ fn runners(filters: &[&str], is_soak: bool) -> Vec<Command> {
         runners.push(cargo(&["test", "--workspace", "--no-fail-fast"]));
     }
     // Cargo takes one filter only; nextest any number.
+    let (programs, names): (Vec<&str>, Vec<&str>) = filters
+        .iter()
+        .partition(|filter| filter.starts_with(IN_PROGRAM));
     for runner in &mut runners {
-        runner.arg("--color=never").args(filters);
+        let is_nextest = runner.get_args().next() == Some(OsStr::new("nextest"));
+        for program in &programs {
+            let program = program.trim_start_matches(IN_PROGRAM);
+            if is_nextest {
+                runner.arg(format!("--filterset=binary({program})"));
+            } else {
+                runner.args(["--test", program]);
+            }
+        }
+        runner.arg("--color=never").args(&names);
     }
     if filters.is_empty() {
         runners.push(loom());
@@ -239,7 +256,7 @@ fn runners(filters: &[&str], is_soak: bool) -> Vec<Command> {
 }
 
 /// The lock-free core, with loom's atomics: another build of the package, in a folder of its own.
-fn loom() -> Command {
+pub fn loom() -> Command {
     let mut command = artifacts::cargo();
     command
         .args(["test", "--package", "whofreed", "--test", "loom"])

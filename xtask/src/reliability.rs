@@ -1,0 +1,114 @@
+//! `cargo xtask soak reliability`: every promise of `docs/RELIABILITY.md` broken on purpose at full size, and the
+//! document's matrix, made of what the tests said.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use crate::figures::Document;
+use crate::paths;
+use crate::run;
+use crate::run::Outcome;
+use crate::test;
+
+/// What it is called among the soaks.
+pub const NAME: &str = "reliability";
+
+/// The test programs whose tests fill rows.
+const PROGRAMS: [&str; 1] = ["in=reliability"];
+
+const MATRIX: &str = "The matrix: what is done to it, and what comes of it";
+
+const DOCUMENT: Document = Document {
+    name: "RELIABILITY.md",
+    head: "# Reliability\n",
+};
+
+/// A line that a test wrote by `tests/common/reliability.rs`.
+struct Row {
+    area: String,
+    fault: String,
+    runs: String,
+    promises: String,
+    result: String,
+    test: String,
+}
+
+impl Row {
+    fn of_line(line: &str) -> Option<Self> {
+        let mut cells = line.split('\t').map(str::to_owned);
+        Some(Self {
+            area: cells.next()?,
+            fault: cells.next()?,
+            runs: cells.next()?,
+            promises: cells.next()?,
+            result: cells.next()?,
+            test: cells.next()?,
+        })
+    }
+}
+
+/// Runs the tests and writes the document's tables; false when a test failed.
+pub fn write() -> Outcome<bool> {
+    eprintln!("xtask: soak {NAME}");
+    let rows = paths::target().join("whofreed-reliability");
+    run::write(&rows, "")?;
+    let rows_path = rows.display().to_string();
+    let variables = [
+        ("WHOFREED_TEST_SIZE", "soak"),
+        ("WHOFREED_TEST_RELIABILITY", rows_path.as_str()),
+    ];
+    let tally = test::run_tests(&PROGRAMS, false, &variables)?;
+    let table = matrix(&run::read(&rows)?);
+    println!("{table}");
+    let about = format!(
+        "Written by `cargo xtask soak {NAME}`, each row by the test that it names. {tally}."
+    );
+    DOCUMENT.write_section(MATRIX, &about, &table)?;
+    Ok(tally.failed() == 0)
+}
+
+/// The rows, by their areas.
+fn matrix(text: &str) -> String {
+    let mut areas: BTreeMap<String, Vec<Row>> = BTreeMap::new();
+    for row in text.lines().filter_map(Row::of_line) {
+        areas.entry(row.area.clone()).or_default().push(row);
+    }
+    let mut table = String::from(
+        "| area | fault or input | runs | promises | result | test |\n|---|---|---|---|---|---|\n",
+    );
+    for (area, mut rows) in areas {
+        rows.sort_by(|a, b| (&a.test, &a.fault).cmp(&(&b.test, &b.fault)));
+        for row in rows {
+            let Row {
+                fault,
+                runs,
+                promises,
+                result,
+                test,
+                ..
+            } = row;
+            let _ = writeln!(
+                table,
+                "| {area} | {fault} | {runs} | {promises} | {result} | `{test}` |"
+            );
+        }
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_stand_by_their_areas() {
+        let lines = "fork\tfork()\t3\tP1\tfine\tfork::b\ncrash\tabort\t1\tP2\tfine\tcrash::a\n";
+        let expected = "\
+| area | fault or input | runs | promises | result | test |
+|---|---|---|---|---|---|
+| crash | abort | 1 | P2 | fine | `crash::a` |
+| fork | fork() | 3 | P1 | fine | `fork::b` |
+";
+        assert_eq!(matrix(lines), expected);
+    }
+}
