@@ -161,6 +161,24 @@ pub fn lost() -> u64 {
     recorder + LOST_EARLY.load(Ordering::Relaxed)
 }
 
+/// The calling thread is about to call what all threads of the process would have to follow, or none may see:
+/// the writer thread ends. True when [`threads_may_follow`] has to be called behind it.
+pub fn threads_must_not_follow() -> bool {
+    // None of a child that shares our memory: its process does not have our thread.
+    let own = existing_world().filter(|world| world.recorder.pid == sys::process_id());
+    if let Some(world) = own {
+        sys::keeping_errno(|| world.recorder.step_aside());
+    }
+    own.is_some()
+}
+
+/// The call is over, with whatever result.
+pub fn threads_may_follow() {
+    if let Some(world) = existing_world() {
+        sys::keeping_errno(|| thread::setting_up(|| world.recorder.bring_back()));
+    }
+}
+
 #[cold]
 #[inline(never)]
 fn make_world() -> Option<&'static World> {

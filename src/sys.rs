@@ -3,7 +3,9 @@
 use std::ptr;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// Maps `bytes` of zeroed private memory of which only what is touched is ever backed. Memory that the host
 /// forbids (RLIMIT_AS, strict overcommit) is `None`.
@@ -120,6 +122,53 @@ pub fn complain(message: &str) {
     let line = format!("whofreed: {message}\n");
     // SAFETY: the pointer and the length are those of `line`. A lost complaint is no reason to disturb the host.
     unsafe { libc::write(2, line.as_ptr().cast(), line.len()) };
+}
+
+/// Sleeps until somebody wakes who sleeps on a word, for a while at the most, or not at all when it is not `value` any
+/// more. False where the host forbids this.
+#[must_use]
+pub fn wait_on(word: &AtomicU32, value: u32, pause: Duration) -> bool {
+    let pause = libc::timespec {
+        tv_sec: pause.as_secs() as libc::time_t,
+        tv_nsec: i64::from(pause.subsec_nanos()),
+    };
+    let operation = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
+    // SAFETY: the word and the time are valid during the call.
+    let code = unsafe { libc::syscall(libc::SYS_futex, word, operation, value, &raw const pause) };
+    // SAFETY: errno's place is valid for the thread's life.
+    let errno = unsafe { *errno_location() };
+    code == 0 || [libc::EAGAIN, libc::ETIMEDOUT, libc::EINTR].contains(&errno)
+}
+
+/// Wakes all who sleep on a word.
+pub fn wake_all(word: &AtomicU32) {
+    let operation = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
+    // SAFETY: the word is valid during the call. Where it is forbidden, they wake by themselves.
+    unsafe { libc::syscall(libc::SYS_futex, word, operation, i32::MAX) };
+}
+
+/// Whether a process has a thread, where that can be asked.
+#[must_use]
+pub fn has_thread(process: u32, thread: i32) -> Option<bool> {
+    const NO_SIGNAL: libc::c_int = 0;
+    // SAFETY: tgkill without a signal only looks.
+    let code = unsafe { libc::syscall(libc::SYS_tgkill, process, thread, NO_SIGNAL) };
+    // SAFETY: errno's place is valid for the thread's life.
+    match (code, unsafe { *errno_location() }) {
+        (0, _) => Some(true),
+        (_, libc::ESRCH) => Some(false),
+        _ => None,
+    }
+}
+
+/// Runs what must leave the thread's errno alone.
+pub fn keeping_errno<T>(action: impl FnOnce() -> T) -> T {
+    // SAFETY: errno's place is valid for the thread's life.
+    let before = unsafe { *errno_location() };
+    let result = action();
+    // SAFETY: as above.
+    unsafe { *errno_location() = before };
+    result
 }
 
 /// Where this thread's errno lies.

@@ -32,6 +32,8 @@ pub(super) const UNDO: u64 = 4;
 pub(super) const LAYER: u64 = 8;
 /// In a frame's ticket: a library may have been unloaded.
 const CLOSED: u64 = 16;
+/// In a frame's ticket: the process's threads may follow again.
+const ALONE: u64 = 64;
 /// In a frame's ticket: `leave` has to exchange the pointer, for the hook of the stub whose number is above these bits.
 pub(super) const RESOLVED: u64 = 32;
 /// How many bits say what a ticket is for.
@@ -104,13 +106,22 @@ fn before_no_event(called: Called<'_>, frame: &mut Frame) -> usize {
         }
         return original;
     }
+    if hooked.event == Some(Event::Credentials) {
+        let original = original(called, frame, &mut None);
+        if original != 0 && process::threads_must_not_follow() {
+            frame.ticket = ALONE;
+        }
+        return original;
+    }
     resolver::before(hooked, frame);
     original(called, frame, &mut None)
 }
 
 fn before(called: Called<'_>, frame: &mut Frame) -> usize {
     let hooked = called.hooked;
-    if let Some(Event::LibraryClose | Event::Resolver | Event::SymbolLookup) = hooked.event {
+    if let Some(Event::LibraryClose | Event::Resolver | Event::SymbolLookup | Event::Credentials) =
+        hooked.event
+    {
         return before_no_event(called, frame);
     }
     // None when this thread asks the host for something: what the shim's own getters cause are no events.
@@ -204,6 +215,7 @@ fn leave_other(hooked: &Hooked, frame: &mut Frame) {
     match frame.ticket & ((1 << TICKET_BITS) - 1) {
         CLOSED => closed(&hooked.table),
         RESOLVED => resolver::after(hooked, frame),
+        ALONE => process::threads_may_follow(),
         _ => {
             if let Some(inside) = &mut hook::enter_for_hook(frame.return_address_slot) {
                 Session::new(hooked, inside).after(frame);
@@ -226,6 +238,7 @@ fn left_called(Called { hooked, .. }: Called<'_>, frame: &mut Frame) {
     match frame.ticket & ((1 << TICKET_BITS) - 1) {
         0 | RESOLVED => {}
         CLOSED => closed(&hooked.table),
+        ALONE => process::threads_may_follow(),
         _ => {
             if let Some(inside) = &mut hook::enter_for_hook(frame.return_address_slot) {
                 Session::new(hooked, inside).left(frame);

@@ -139,7 +139,8 @@ impl<'stay> Session<'stay> {
                 | Event::Scope
                 | Event::LibraryClose
                 | Event::Resolver
-                | Event::SymbolLookup,
+                | Event::SymbolLookup
+                | Event::Credentials,
             )
             | None => {}
         }

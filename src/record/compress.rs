@@ -149,6 +149,23 @@ impl Compressor {
         }
     }
 
+    /// Lets go of everything: who comes after it begins anew. Full chunks stay as they are, empty ones in the file.
+    pub(super) fn let_go(mut self) {
+        for full in self.full.iter_mut().filter_map(Option::take) {
+            full.keep();
+        }
+        while let Some(chunk) = self.spare.pop() {
+            unmap(chunk, CHUNK_SIZE);
+        }
+        if let Some(segment) = self.segment.take() {
+            segment.unmap();
+        }
+        if let Some(encoder) = self.encoder.take() {
+            // SAFETY: the encoder is this value's own, which ends here.
+            unsafe { sys::release(encoder.cast(), size_of::<Encoder>()) };
+        }
+    }
+
     /// Writes a block for the full chunks; `None` when they have to stay.
     fn write_block(&mut self, recorder: &Recorder) -> Option<()> {
         let mut filled = [Filled::default(); CHUNKS_OF_BLOCK];

@@ -91,7 +91,8 @@ pub fn request(
     };
     let deadline = sys::monotonic_ns() + SUMMARY_PATIENCE.as_nanos() as u64;
     let mut is_sent = false;
-    while recorder.mail.has_writer() {
+    // A writer that went away left it unread, or has begun.
+    while recorder.mail.has_writer() || (is_sent && !errand.claim(Errand::GIVEN_UP)) {
         // A full mailbox empties itself soon; this caller has time, unlike an event.
         let address = place.as_ptr().expose_provenance();
         is_sent = is_sent || recorder.mail.send(Message::Report(address));

@@ -7,6 +7,7 @@
 //! **Architecture Invariant:** nothing is lost silently. What cannot be written is counted in the trace's header.
 
 mod alone;
+mod aside;
 mod chunks;
 mod compress;
 pub mod dump;

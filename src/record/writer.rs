@@ -3,11 +3,12 @@
 //! It makes chunks ahead of need, compresses sealed ones, and does what takes names: it prints excess frees and
 //! writes reports of the living process. Hooks tell it by a bounded channel and never wait: a message that does
 //! not fit is done without, or done by the sender. It polls, since a receiver that is parked makes the sender take
-//! a lock to wake it.
+//! a lock to wake it. While the host changes who it is, the thread is not there ([`super::aside`]).
 
 use std::ffi::c_void;
 use std::ptr;
 use std::ptr::NonNull;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicI32;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicU64;
@@ -20,6 +21,7 @@ use once_cell::race::OnceBox;
 
 use crate::record::Recorder;
 use crate::record::alone::Watch;
+use crate::record::aside::Aside;
 use crate::record::compress::Compressor;
 use crate::record::dump;
 use crate::record::dump::ExcessNote;
@@ -87,6 +89,10 @@ pub struct Mailbox {
     sent: AtomicU64,
     /// The monotonic clock when the writer began to write to a descriptor; 0 while it does not.
     writing_since: AtomicU64,
+    /// There is a thread at the other end.
+    pub(super) is_served: AtomicBool,
+    /// Who has the thread step aside.
+    pub(super) aside: Aside,
 }
 
 /// A descriptor that takes nothing for so long is not being read.
@@ -95,10 +101,8 @@ pub const STUCK_AFTER: Duration = Duration::from_secs(1);
 impl Mailbox {
     /// Hands a message over, without waiting. False when nobody takes it.
     pub fn send(&self, message: Message) -> bool {
-        let sent = self
-            .sender
-            .get()
-            .is_some_and(|sender| sender.try_send(message).is_ok());
+        let sender = self.sender.get().filter(|_| self.has_writer());
+        let sent = sender.is_some_and(|sender| sender.try_send(message).is_ok());
         if sent {
             self.sent.fetch_add(1, Ordering::Relaxed);
         }
@@ -128,10 +132,16 @@ impl Mailbox {
         since != 0 && u128::from(elapsed) > STUCK_AFTER.as_nanos()
     }
 
+    /// Whether there ever was to be a thread at the other end.
+    #[must_use]
+    pub(super) fn was_started(&self) -> bool {
+        self.receiver.get().is_some()
+    }
+
     /// Whether there is a thread at the other end.
     #[must_use]
     pub fn has_writer(&self) -> bool {
-        self.sender.get().is_some()
+        self.is_served.load(Ordering::Acquire)
     }
 }
 
@@ -142,8 +152,16 @@ impl Mailbox {
 pub fn start(recorder: &'static Recorder) {
     let (sender, receiver) = crossbeam_channel::bounded(MESSAGES);
     drop(recorder.mail.receiver.set(Box::new(receiver)));
+    drop(recorder.mail.sender.set(Box::new(sender)));
+    make_thread(recorder);
+}
+
+/// Makes the thread, anew where it had stepped aside. What waits in the mailbox is still there for it.
+pub(super) fn make_thread(recorder: &'static Recorder) {
     let argument = ptr::from_ref(recorder).cast_mut().cast();
     let mut thread = std::mem::MaybeUninit::<libc::pthread_t>::uninit();
+    // Before it can say that it has ended.
+    recorder.mail.is_served.store(true, Ordering::Release);
     // The host's signals are for the host's threads: ours is born with all of them blocked.
     // SAFETY: the argument is a recorder, which is never taken down, as `thread_main` expects; the place for the
     // thread's handle is valid, and the handle is read only when there is a thread.
@@ -154,8 +172,8 @@ pub fn start(recorder: &'static Recorder) {
         }
         code == 0
     });
-    if made {
-        drop(recorder.mail.sender.set(Box::new(sender)));
+    if !made {
+        recorder.mail.is_served.store(false, Ordering::Release);
     }
 }
 
@@ -165,21 +183,27 @@ extern "C" fn thread_main(recorder: *mut c_void) -> *mut c_void {
     let recorder = unsafe { &*recorder.cast::<Recorder>() };
     // SAFETY: the name is NUL-terminated and shorter than 16 bytes.
     unsafe { libc::prctl(libc::PR_SET_NAME, c"whofreed".as_ptr()) };
-    match recorder.mail.receiver.get() {
-        Some(receiver) => run(recorder, receiver),
-        None => ptr::null_mut(),
+    recorder.mail.aside.is_here();
+    if let Some(receiver) = recorder.mail.receiver.get() {
+        run(recorder, receiver);
     }
+    recorder.mail.is_served.store(false, Ordering::Release);
+    ptr::null_mut()
 }
 
-fn run(recorder: &'static Recorder, receiver: &Receiver<Message>) -> ! {
+/// Until it is to step aside, which it mostly is never.
+fn run(recorder: &'static Recorder, receiver: &Receiver<Message>) {
+    let aside = &recorder.mail.aside;
     let mut rounds_without_work = 0_u32;
     let mut compressor = Compressor::default();
     let mut watch = Watch::default();
-    loop {
+    while !aside.is_wanted() {
         recorder.tell_clocks();
         compressor.prepare(recorder);
         let mut worked = false;
-        while let Ok(message) = receiver.try_recv() {
+        while !aside.is_wanted()
+            && let Ok(message) = receiver.try_recv()
+        {
             worked = true;
             // A bug in a report must not end the thread that keeps the recording going.
             let handling =
@@ -197,8 +221,9 @@ fn run(recorder: &'static Recorder, receiver: &Receiver<Message>) -> ! {
         if is_idle && rounds_without_work.is_multiple_of(ROUNDS_TO_LOOK) {
             watch.look();
         }
-        std::thread::sleep(if is_idle { IDLE_PAUSE } else { BUSY_PAUSE });
+        aside.sleep(if is_idle { IDLE_PAUSE } else { BUSY_PAUSE });
     }
+    compressor.let_go();
 }
 
 fn handle(recorder: &'static Recorder, compressor: &mut Compressor, message: Message) {

@@ -36,6 +36,7 @@ pub use reliability::Row;
 pub use run::Run;
 pub use run::Tracked;
 pub use run::check_probe;
+pub use run::is_root;
 pub use run::report;
 pub use run::report_by;
 pub use run::run;

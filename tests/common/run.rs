@@ -109,6 +109,11 @@ fn collect(mut stream: impl Read + Send + 'static) -> thread::JoinHandle<String>
     })
 }
 
+/// Whether the test runs as root.
+pub fn is_root() -> bool {
+    run(Command::new("id").arg("-u")).stdout.trim() == "0"
+}
+
 /// A process that ran under `whofreed run`.
 pub struct Tracked {
     /// The launcher's end and both their output.

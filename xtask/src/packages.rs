@@ -15,7 +15,7 @@ use crate::run::Outcome;
 /// Debian's names: valgrind checks the library's memory use and is compared with; PoCL runs OpenCL on the processor,
 /// and clpeak is a program of others that uses it; lavapipe does so for Vulkan, and vulkaninfo uses it. Level Zero's
 /// loader takes a driver of ours.
-const SYSTEM: [&str; 10] = [
+const SYSTEM: [&str; 16] = [
     "valgrind",
     "opencl-headers",
     "ocl-icd-opencl-dev",
@@ -26,6 +26,12 @@ const SYSTEM: [&str; 10] = [
     "vulkan-tools",
     "libze1",
     "gdb",
+    "sqlite3",
+    "jq",
+    "redis-server",
+    "nginx-light",
+    "tmux",
+    "strace",
 ];
 
 /// Recorders that `cargo xtask bench` compares with, beside valgrind.

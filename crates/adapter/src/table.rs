@@ -184,6 +184,7 @@ impl Output {
                 | Event::LibraryClose
                 | Event::Resolver
                 | Event::SymbolLookup
+                | Event::Credentials
         );
         let after = Cell::new(has_after || source.ok.is_some());
         let mut code = |text: Option<&Spanned<String>>| -> Result<u32, Error> {

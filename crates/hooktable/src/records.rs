@@ -35,11 +35,13 @@ pub enum Event {
     SymbolLookup = 14,
     /// While the call is under way, the thread's events carry its label.
     Scope = 15,
+    /// The thread's user, groups or namespaces change: no event, but no thread of ours may be there meanwhile.
+    Credentials = 16,
 }
 
 impl Event {
     /// Every event, with the name that adapters use.
-    pub const ALL: [(&'static str, Self); 14] = [
+    pub const ALL: [(&'static str, Self); 15] = [
         ("allocate", Self::Allocate),
         ("deallocate", Self::Deallocate),
         ("retain", Self::Retain),
@@ -54,6 +56,7 @@ impl Event {
         ("resolver", Self::Resolver),
         ("symbol_lookup", Self::SymbolLookup),
         ("scope", Self::Scope),
+        ("credentials", Self::Credentials),
     ];
 
     /// The event with this number.

@@ -60,7 +60,7 @@ pub(super) fn check_keys(
         Event::DeviceReset | Event::DeviceClose => (&[], &["group", "ok"]),
         Event::Resolver => (&["name"], &["out", "ok"]),
         Event::Scope => (&[], &["label", "label_at"]),
-        Event::LibraryClose | Event::SymbolLookup => (&[], &[]),
+        Event::LibraryClose | Event::SymbolLookup | Event::Credentials => (&[], &[]),
     };
     if event == Event::Scope && source.label.is_some() == source.label_at.is_some() {
         let message = "a hook of event `scope` needs either `label` or `label_at`";

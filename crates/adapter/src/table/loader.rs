@@ -1,5 +1,5 @@
-//! What every table hooks besides what its adapters name: the functions by which a host unloads libraries and looks
-//! symbols up.
+//! What every table hooks besides what its adapters name: the functions by which a host unloads libraries, looks
+//! symbols up, and changes who it is.
 
 use whofreed_hooktable::Adapter;
 use whofreed_hooktable::Event;
@@ -11,10 +11,22 @@ use super::Export;
 use super::Output;
 
 /// The functions, and what they mean. All are called through, where there is anything to do.
-const FUNCTIONS: [(&str, Event); 3] = [
+const FUNCTIONS: [(&str, Event); 15] = [
     ("dlclose", Event::LibraryClose),
     ("dlsym", Event::SymbolLookup),
     ("dlvsym", Event::SymbolLookup),
+    ("setuid", Event::Credentials),
+    ("setgid", Event::Credentials),
+    ("seteuid", Event::Credentials),
+    ("setegid", Event::Credentials),
+    ("setreuid", Event::Credentials),
+    ("setregid", Event::Credentials),
+    ("setresuid", Event::Credentials),
+    ("setresgid", Event::Credentials),
+    ("setgroups", Event::Credentials),
+    ("initgroups", Event::Credentials),
+    ("unshare", Event::Credentials),
+    ("setns", Event::Credentials),
 ];
 
 /// The place of the thunk that calls through.
