@@ -13,6 +13,7 @@ mod names;
 mod numbers;
 mod page;
 mod paths;
+mod processes;
 mod stack;
 mod unexplained;
 

@@ -213,6 +213,8 @@ fn the_answer_is_plain_english_whatever_is_known() {
 fn merged_traces_are_told_as_such() {
     let mut analysis = common::usual();
     analysis.processes = vec![analysis.processes[0].clone(); 3];
+    analysis.processes[1].pid += 1;
+    analysis.processes[2].pid += 2;
     let text = to_text(&analysis, &page(100));
     assert!(
         text.starts_with(
@@ -253,4 +255,40 @@ fn what_could_not_be_judged_is_told_and_claims_are_weaker_then() {
         );
         assert!(!text.contains("never seen allocated"), "{text}");
     }
+}
+
+/// Children stand below their parents, and what a process was before and behind an `exec` is one line.
+#[test]
+fn processes_are_told_as_a_tree() {
+    let mut analysis = common::usual();
+    let process = |pid, parent_pid, name: &str| {
+        let mut process = analysis.processes[0].clone();
+        process.pid = pid;
+        process.parent_pid = parent_pid;
+        process.command = vec![name.to_owned()];
+        process.exit = None;
+        process
+    };
+    let processes = vec![
+        process(10, 1, "bash"),
+        process(12, 10, "bash"),
+        process(11, 10, "make"),
+        process(12, 10, "cc"),
+        process(13, 12, "ld"),
+        // Numbers that were used again.
+        process(20, 21, "a"),
+        process(21, 20, "b"),
+    ];
+    analysis.processes = processes;
+    let text = to_text(&analysis, &page(100));
+    let tree = "\
+process 10 bash
+  process 12 bash, then cc
+    process 13 ld
+  process 11 make
+process 20 a
+  process 21 b
+";
+    assert!(text.contains(tree), "{text}");
+    assert!(text.contains(" of 6 processes"), "{text}");
 }

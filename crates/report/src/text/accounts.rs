@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use whofreed_analysis::Analysis;
 use whofreed_analysis::WorstBuffer;
 use whofreed_trace::Coverage;
-use whofreed_trace::Exit;
 
 use super::TextOptions;
 use super::device;
@@ -22,13 +21,14 @@ use super::page::Page;
 use super::page::Tone;
 use super::page::plain;
 use super::page::strong;
+use super::processes;
 use super::stack::stack;
 
 /// So many of the worst buffers are shown.
 const WORST: usize = 4;
 /// So many call sites of leaks are shown.
 const LEAKS: usize = 5;
-/// So many processes, and things that cannot be seen, are shown.
+/// So many things that cannot be seen are shown.
 const FEW: usize = 3;
 
 pub(super) fn set(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
@@ -38,7 +38,7 @@ pub(super) fn set(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
         leaks(page, analysis, options);
         sums(page, analysis);
     }
-    processes(page, analysis, options);
+    processes::tree(page, analysis, options);
     coverage(page, analysis, options);
 }
 
@@ -219,30 +219,6 @@ fn sums(page: &mut Page, analysis: &Analysis) {
         ));
     }
     page.prose(0, 2, &[plain(text)]);
-}
-
-fn processes(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
-    let most = if options.verbose { usize::MAX } else { FEW };
-    for process in analysis.processes.iter().take(most) {
-        let name = process.command.first().map_or("?", |command| base(command));
-        let end = match process.exit {
-            Some(Exit {
-                signal: Some(signal),
-                ..
-            }) => format!(", killed by signal {signal}"),
-            Some(Exit {
-                code: Some(code), ..
-            }) => format!(", exit code {code}"),
-            _ => String::new(),
-        };
-        let text = format!("process {} {}{end}", process.pid, fit_middle(name, 40));
-        page.prose(0, 2, &[plain(text)]);
-    }
-    if analysis.processes.len() > most {
-        let more = (analysis.processes.len() - most) as u64;
-        let noun = if more == 1 { "process" } else { "processes" };
-        page.line(&[plain(format!("… and {more} more {noun}"))]);
-    }
 }
 
 fn coverage(page: &mut Page, analysis: &Analysis, options: &TextOptions) {

@@ -13,6 +13,7 @@ use super::page::Piece;
 use super::page::Tone;
 use super::page::plain;
 use super::page::strong;
+use super::processes;
 
 /// So many culprits of a sort are named in the sentence.
 const NAMED: usize = 2;
@@ -74,7 +75,7 @@ pub(super) fn guilty(pieces: &mut Vec<Piece>, analysis: &Analysis, width: usize)
 
 /// ` of 3 processes`, where several were recorded.
 pub(super) fn of_processes(analysis: &Analysis) -> String {
-    match analysis.processes.len() {
+    match processes::count(analysis) {
         0 | 1 => String::new(),
         several => format!(" of {} processes", number(several as u64)),
     }
