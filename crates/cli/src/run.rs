@@ -50,51 +50,51 @@ use tally::Tally;
 /// The arguments of `whofreed run`. All that have no doubt about them are also keys of WHOFREED_OPTIONS.
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// Where the trace goes; %p is the process id
+    /// Where the trace goes; %p is the process id [default: whofreed.PROGRAM.PID.wft in this folder]
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
     /// Write the report to FILE instead of stderr
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// The form of the report
+    /// The form of the report [default: text]
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// Do not let excess frees reach the real function; in a linked host they are only counted
+    /// Do not let excess frees reach the real function; in a linked host they are only counted [default: 0]
     #[arg(long, value_name = "0|1", num_args = 0..=1, require_equals = true, default_missing_value = "1",
           value_parser = SWITCH)]
     guard: Option<String>,
-    /// Exit with N when there are excess frees
+    /// Exit with N when there are excess frees [default: the command's own exit code]
     #[arg(long, value_name = "N")]
     error_exitcode: Option<u8>,
-    /// Where libwhofreed.so is
+    /// Where libwhofreed.so is [default: beside whofreed, then in ../lib]
     #[arg(long, value_name = "PATH")]
     shim: Option<PathBuf>,
-    /// What is hooked: names, paths of TOML files, auto, none; separated by commas
+    /// What is hooked: names, paths of TOML files, auto, none; separated by commas [default: auto]
     #[arg(long, value_name = "LIST")]
     adapters: Option<String>,
     /// Rules about which frames name nobody, and what culprits are: docs/blame.md; the last one goes first
     #[arg(long, value_name = "FILE")]
     rules: Vec<PathBuf>,
-    /// Which stacks are recorded
+    /// Which stacks are recorded: of all events, or of excess frees only [default: all]
     #[arg(long, value_name = "WHICH", value_parser = ["all", "excess"])]
     stacks: Option<String>,
-    /// The most frames of a stack (of allocates and first frees)
+    /// The most frames of a stack (of allocates and first frees) [default: 64]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     depth: Option<u16>,
-    /// What happens in the host at an excess free
+    /// What happens in the host at an excess free [default: record]
     #[arg(long, value_name = "WHAT", value_parser = ["record", "print", "trap", "abort"])]
     on_excess: Option<String>,
-    /// Whether child processes are recorded too
+    /// Whether child processes are recorded too [default: 1]
     #[arg(long, value_name = "0|1", value_parser = SWITCH)]
     follow_children: Option<String>,
-    /// Whether a linked host prints a summary at its exit
+    /// Whether a linked host prints a summary at its exit [default: 1]
     #[arg(long, value_name = "0|1", value_parser = SWITCH)]
     summary: Option<String>,
-    /// Record all of the command line, not its first word alone
+    /// Record all of the command line, not its first word alone [default: 0]
     #[arg(long, value_name = "0|1", num_args = 0..=1, require_equals = true, default_missing_value = "1",
           value_parser = SWITCH)]
     record_args: Option<String>,
-    /// Unwind every stack a second time, by the C++ runtime's unwinder, and say at the end how many differ
+    /// Unwind every stack a second time, by the C++ runtime's unwinder, and say at the end how many differ [default: 0]
     #[arg(long, value_name = "0|1", num_args = 0..=1, require_equals = true, default_missing_value = "1",
           value_parser = SWITCH)]
     check_stacks: Option<String>,
