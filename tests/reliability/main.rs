@@ -9,3 +9,4 @@ mod crash;
 mod credentials;
 mod linking;
 mod programs;
+mod reports;

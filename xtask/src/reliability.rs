@@ -18,6 +18,11 @@ const PROGRAMS: [&str; 1] = ["in=reliability"];
 
 const MATRIX: &str = "The matrix: what is done to it, and what comes of it";
 
+const REPORTS: &str = "What broke other tools";
+
+const ABOUT_REPORTS: &str = "Written by `cargo xtask soak reliability` from `tests/reliability/reports.toml`; that every test named \
+                             here is there is a test. `#` is an issue, `!` a change that was proposed.";
+
 const DOCUMENT: Document = Document {
     name: "RELIABILITY.md",
     head: "# Reliability\n",
@@ -64,6 +69,8 @@ pub fn write() -> Outcome<bool> {
         "Written by `cargo xtask soak {NAME}`, each row by the test that it names. {tally}."
     );
     DOCUMENT.write_section(MATRIX, &about, &table)?;
+    let list = paths::root().join("tests/reliability/reports.toml");
+    DOCUMENT.write_section(REPORTS, ABOUT_REPORTS, &reports(&run::read(&list)?)?)?;
     Ok(tally.failed() == 0)
 }
 
@@ -96,9 +103,43 @@ fn matrix(text: &str) -> String {
     table
 }
 
+/// What broke other tools, and what shows that it does not break this one.
+fn reports(list: &str) -> Outcome<String> {
+    let list: toml::Table = list.parse().map_err(|error| format!("reports: {error}"))?;
+    let text = |report: &toml::Value, key: &str| {
+        let value = report.get(key).and_then(toml::Value::as_str);
+        value.unwrap_or_default().to_owned()
+    };
+    let mut table = String::from("| | where | what broke | here |\n|---|---|---|---|\n");
+    let reports = list.get("report").and_then(toml::Value::as_array);
+    for (number, report) in (1..).zip(reports.into_iter().flatten()) {
+        let tests = report.get("tests").and_then(toml::Value::as_array);
+        let tests = tests.into_iter().flatten().filter_map(toml::Value::as_str);
+        let shown = tests
+            .map(|test| format!("`{test}`"))
+            .chain(report.get("reason").map(|_| text(report, "reason")));
+        let shown = shown.collect::<Vec<_>>().join("; ");
+        let (place, broke) = (text(report, "where"), text(report, "broke"));
+        let _ = writeln!(table, "| {number} | {place} | {broke} | {shown} |");
+    }
+    Ok(table)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_report_has_its_tests_and_its_reason() {
+        let list =
+            "[[report]]\nwhere = \"a#1\"\nbroke = \"b\"\ntests = [\"c.rs: d\"]\nreason = \"e\"\n";
+        let expected = "\
+| | where | what broke | here |
+|---|---|---|---|
+| 1 | a#1 | b | `c.rs: d`; e |
+";
+        assert_eq!(reports(list), Ok(expected.to_owned()));
+    }
 
     #[test]
     fn rows_stand_by_their_areas() {
