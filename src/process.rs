@@ -195,6 +195,10 @@ fn make_world_here(is_nested: bool) -> Option<&'static World> {
         return Some(world);
     }
     let handled_fork_at = FORK_TIME.swap(0, Ordering::Relaxed);
+    if parent.is_some() && handled_fork_at == 0 {
+        // Nobody told it of the fork: the threads that walked or unloaded are not here.
+        linkmap::forked();
+    }
     let fork = parent.map(|parent| Fork {
         parent_trace: parent.recorder.trace_id,
         time: match handled_fork_at {

@@ -5,5 +5,6 @@
 mod common;
 
 mod crash;
+mod forks;
 mod killed;
 mod life;
