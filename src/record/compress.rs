@@ -187,7 +187,8 @@ impl Compressor {
 }
 
 fn new_segment(recorder: &Recorder) -> Option<Page> {
-    let start = recorder.grow(u32::from(SEGMENT_SPAN))?;
+    let ask = || recorder.grow(u32::from(SEGMENT_SPAN));
+    let start = recorder.asking.by_writer(ask)?;
     claim(
         start,
         Claim {

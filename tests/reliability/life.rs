@@ -169,14 +169,32 @@ pub fn trace_of(path: &Path) -> Option<Trace> {
     Some(trace)
 }
 
-/// Holds the events of `nth_event` against what each of them has to be, and returns how many there are of each
-/// thread: exactly the first ones, each once. What is none of them goes to `others`.
+/// Which events of `nth_event` a thread recorded.
+#[derive(Clone, Default)]
+pub struct Seen {
+    /// The kernel's id of the thread.
+    pub thread: u32,
+    /// By n - 1, up to the last one that there is.
+    pub events: Vec<bool>,
+    /// Those without their stack.
+    pub without_stack: u64,
+}
+
+impl Seen {
+    /// How many.
+    pub fn count(&self) -> u64 {
+        self.events.iter().filter(|seen| **seen).count() as u64
+    }
+}
+
+/// Holds the events of `nth_event` against what each of them has to be, and returns which there are of each thread, by
+/// the number that the host gave it. What is none of them goes to `others`.
 #[track_caller]
-pub fn check_nth_events(trace: &Trace, others: &mut Vec<Event>) -> BTreeMap<u64, u64> {
-    let mut seen: Vec<(u32, Vec<bool>)> = vec![(0, Vec::new()); MOST_THREADS];
+pub fn nth_events(trace: &Trace, others: &mut Vec<Event>) -> BTreeMap<u64, Seen> {
+    let mut all: Vec<Seen> = vec![Seen::default(); MOST_THREADS];
     for event in &trace.events {
         let thread = (event.address >> 32).wrapping_sub(1);
-        let Some((kernel_thread, seen)) = seen.get_mut(thread as usize) else {
+        let Some(seen) = all.get_mut(thread as usize) else {
             others.push(*event);
             continue;
         };
@@ -203,28 +221,32 @@ pub fn check_nth_events(trace: &Trace, others: &mut Vec<Event>) -> BTreeMap<u64,
         assert!(!event.untracked && !event.blocked && !event.late);
         let stack = trace.stacks.get(event.stack.0 as usize);
         let is_known = stack.is_some_and(|stack| event.stack.0 != 0 && stack.native.len() > 1);
-        assert!(is_known, "{event:?} without its stack");
-        assert!(
-            seen.is_empty() || event.thread == *kernel_thread,
-            "{event:?}"
-        );
-        *kernel_thread = event.thread;
+        seen.without_stack += u64::from(!is_known);
+        let is_its_own = seen.events.is_empty() || event.thread == seen.thread;
+        assert!(is_its_own, "{event:?}");
+        seen.thread = event.thread;
         let index = usize::try_from(n - 1).expect("a number of an event");
-        if seen.len() <= index {
-            seen.resize(index + 1, false);
+        if seen.events.len() <= index {
+            seen.events.resize(index + 1, false);
         }
-        assert!(
-            !std::mem::replace(&mut seen[index], true),
-            "{event:?} twice"
-        );
+        let was_seen = std::mem::replace(&mut seen.events[index], true);
+        assert!(!was_seen, "{event:?} twice");
     }
-    (0..)
-        .zip(&seen)
-        .filter(|(_, (_, seen))| !seen.is_empty())
-        .map(|(thread, (_, seen))| {
-            let missing = seen.iter().position(|seen| !seen);
-            assert_eq!(missing, None, "of thread {thread}, {} seen", seen.len());
-            (thread, seen.len() as u64)
-        })
-        .collect()
+    let all = (0..).zip(all);
+    all.filter(|(_, seen)| !seen.events.is_empty()).collect()
+}
+
+/// The same where nothing is lost: of each thread exactly the first events are there, each once and with its stack.
+/// Returns how many.
+#[track_caller]
+pub fn check_nth_events(trace: &Trace, others: &mut Vec<Event>) -> BTreeMap<u64, u64> {
+    let all = nth_events(trace, others);
+    let counts = all.into_iter().map(|(thread, seen)| {
+        let missing = seen.events.iter().position(|seen| !seen);
+        let last = seen.events.len();
+        assert_eq!(missing, None, "of thread {thread}, {last} is seen");
+        assert_eq!(seen.without_stack, 0, "of thread {thread}");
+        (thread, seen.count())
+    });
+    counts.collect()
 }

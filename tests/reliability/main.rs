@@ -8,3 +8,4 @@ mod crash;
 mod forks;
 mod killed;
 mod life;
+mod overload;
