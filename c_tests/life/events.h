@@ -29,7 +29,11 @@ __attribute__((unused)) static NOINLINE void nth_event(uint64_t thread, uint64_t
   }
   const uint64_t pair = (n - 1) / 2;
   const uint64_t address = ((thread + 1) << 32) + pair % LIVES * 64;
+#ifdef NOBODY
+  const uint64_t owner = 0; /* Each owner is remembered for ever. */
+#else
   const uint64_t owner = ((thread + 1) << 40) + pair + 1;
+#endif
   if (n % 2) {
     TAKE(address, n, owner);
   } else {

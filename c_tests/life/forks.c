@@ -59,7 +59,7 @@ static void *load(void *argument) {
 /* The events of a child, at addresses of its own. */
 static void of_a_child(void) {
   alarm(PATIENCE);
-  for (uint64_t n = 1; n <= OF_A_CHILD; ++n) nth_event(100, n, (unsigned)n % 5);
+  for (uint64_t n = 1; n <= OF_A_CHILD; ++n) nth_event(5000, n, (unsigned)n % 5);
 }
 
 static void expect(pid_t child, int code) {

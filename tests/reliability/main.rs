@@ -6,6 +6,9 @@ mod common;
 
 mod crash;
 mod forks;
+mod guarded;
 mod killed;
 mod life;
 mod overload;
+mod short_threads;
+mod surroundings;
