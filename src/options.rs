@@ -32,6 +32,16 @@ pub enum OnExcess {
     Abort,
 }
 
+/// What a thread does that has no room for its next event, since the writer thread has made none ready.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overflow {
+    /// It lets the trace grow, and nothing is lost: a file system that does not answer is waited for, but not for ever.
+    #[default]
+    Grow,
+    /// It goes on, and what does not find room is counted.
+    Drop,
+}
+
 /// The options that matter inside the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -43,6 +53,8 @@ pub struct Options {
     pub depth: usize,
     /// Hold excess frees back.
     pub guard: bool,
+    /// What a thread does when no chunk is ready.
+    pub overflow: Overflow,
     /// What to do at one.
     pub on_excess: OnExcess,
     /// Record in child processes.
@@ -68,6 +80,7 @@ impl Default for Options {
             all_stacks: true,
             depth: 64,
             guard: false,
+            overflow: Overflow::Grow,
             on_excess: OnExcess::Record,
             follow_children: true,
             summary: true,
@@ -231,6 +244,13 @@ fn set(options: &mut Options, key: &str, value: &str) -> Result<(), &'static str
                 _ => return Err("record, print, trap or abort is expected"),
             }
         }
+        "overflow" => {
+            options.overflow = match value {
+                "grow" => Overflow::Grow,
+                "drop" => Overflow::Drop,
+                _ => return Err("grow or drop is expected"),
+            }
+        }
         "follow_children" => options.follow_children = switch(value)?,
         "summary" => options.summary = switch(value)?,
         "record_args" => options.record_args = switch(value)?,
@@ -252,8 +272,8 @@ fn set(options: &mut Options, key: &str, value: &str) -> Result<(), &'static str
         "report" | "format" | "adapters" => {}
         _ => {
             return Err(
-                "there is no such option; there are trace, report, format, stacks, depth, guard, on_excess, adapters, \
-                 follow_children, summary, record_args and check_stacks",
+                "there is no such option; there are trace, report, format, stacks, depth, guard, overflow, on_excess, \
+                 adapters, follow_children, summary, record_args and check_stacks",
             );
         }
     }
@@ -328,7 +348,7 @@ mod tests {
             [
                 "WHOFREED_OPTIONS: depth=0: a number from 1 to 512 is expected",
                 "WHOFREED_OPTIONS: nonsense=2: there is no such option; there are trace, report, format, stacks, depth, \
-                 guard, on_excess, adapters, follow_children, summary, record_args and check_stacks",
+                 guard, overflow, on_excess, adapters, follow_children, summary, record_args and check_stacks",
                 "WHOFREED_OPTIONS: stacks=some: all or excess is expected",
                 "WHOFREED_OPTIONS: trace=: a path is expected",
             ]

@@ -16,11 +16,14 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use whofreed_trace::loss::NO_THREAD;
+
 use crate::clock;
 use crate::ledger::Ledger;
 use crate::linkmap;
 use crate::options;
 use crate::record::Fork;
+use crate::record::Lost;
 use crate::record::Recorder;
 use crate::record::writer;
 use crate::sys;
@@ -122,7 +125,8 @@ pub fn lose_unjudged(place: Option<(u32, u64)>) {
     }
     match existing_world() {
         Some(world) => {
-            world.recorder.lose_unjudged(1);
+            let lost = Lost::one(sys::thread_id(), clock::now());
+            world.recorder.lose_unjudged(&lost);
             tell_lost_early(&world.recorder);
         }
         None => drop(LOST_EARLY.fetch_add(1, Ordering::Relaxed)),
@@ -132,7 +136,13 @@ pub fn lose_unjudged(place: Option<(u32, u64)>) {
 /// Lets the trace tell of what was lost before it was there.
 fn tell_lost_early(recorder: &Recorder) {
     if LOST_EARLY.load(Ordering::Relaxed) != 0 {
-        recorder.lose_unjudged(LOST_EARLY.swap(0, Ordering::Relaxed));
+        let now = clock::now();
+        recorder.lose_unjudged(&Lost {
+            thread: NO_THREAD,
+            events: LOST_EARLY.swap(0, Ordering::Relaxed),
+            first: now,
+            last: now,
+        });
     }
 }
 
@@ -213,6 +223,10 @@ fn make_world_here(is_nested: bool) -> Option<&'static World> {
         return Some(world);
     }
     let handled_fork_at = FORK_TIME.swap(0, Ordering::Relaxed);
+    if parent.is_some() && handled_fork_at == 0 {
+        // Nobody told it of the fork: the threads that walked or unloaded are not here.
+        linkmap::forked();
+    }
     let fork = parent.map(|parent| Fork {
         parent_trace: parent.recorder.trace_id,
         time: match handled_fork_at {

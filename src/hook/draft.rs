@@ -10,6 +10,7 @@ use crate::clock;
 use crate::ledger::Judged;
 use crate::options;
 use crate::process::World;
+use crate::record::Lost;
 use crate::stack::MAX_FRAMES;
 use crate::thread::MAX_SCOPES;
 use crate::thread::ThreadState;
@@ -105,7 +106,7 @@ impl Draft {
         self.record.scope = innermost.map_or(0, |index| state.scopes[index]);
         self.record.time = clock::now();
         if !state.pen.event(recorder, state.thread_id, &self.record) {
-            recorder.lose(1);
+            recorder.lose(&Lost::one(state.thread_id, self.record.time));
         }
     }
 }

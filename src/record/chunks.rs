@@ -15,7 +15,8 @@ use whofreed_trace::layout::chunk_kind;
 
 use super::Recorder;
 use super::compress::Spare;
-use super::sealed::count_events;
+use super::losses;
+use super::sealed::records;
 use super::sink;
 use super::sink::Sink;
 use super::writer;
@@ -38,7 +39,7 @@ impl Recorder {
         }
         let chunk = match self.take_ready() {
             Some(chunk) => chunk,
-            None => self.grow(1)?,
+            None => self.chunk_beyond_ready(kind == chunk_kind::EVENTS)?,
         };
         // Without a writer nobody will use it again.
         let is_reused = kind == chunk_kind::EVENTS && self.mail.has_writer();
@@ -58,7 +59,7 @@ impl Recorder {
         Some(chunk)
     }
 
-    fn take_ready(&self) -> Option<NonNull<u8>> {
+    pub(super) fn take_ready(&self) -> Option<NonNull<u8>> {
         self.ready.iter().find_map(|place| {
             if place.load(Ordering::Relaxed).is_null() {
                 return None;
@@ -116,7 +117,7 @@ impl Recorder {
         if missing < READY / 2 {
             return;
         }
-        let Some(chunks) = self.grow(missing as u32) else {
+        let Some(chunks) = self.asking.by_writer(|| self.grow(missing as u32)) else {
             return;
         };
         for number in 0..missing {
@@ -172,7 +173,7 @@ impl Recorder {
             chunk
         } else {
             let chunk = sealed.take_oldest()?;
-            self.lose(count_events(chunk));
+            losses::of_records(records(chunk), |lost| self.lose(&lost));
             chunk
         };
         let claimed = Claim {

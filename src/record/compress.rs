@@ -133,7 +133,12 @@ impl Compressor {
 
     /// Takes a full chunk.
     pub(super) fn take(&mut self, recorder: &Recorder, chunk: NonNull<u8>) {
-        self.full[self.full_count] = Some(Full(chunk));
+        let full = Full(chunk);
+        // It was begun before there was a writer: it has no number by which a block could stand for it.
+        if full.header().fill == 0 {
+            return unmap(chunk, CHUNK_SIZE);
+        }
+        self.full[self.full_count] = Some(full);
         self.full_count += 1;
         if self.full_count == CHUNKS_OF_BLOCK {
             let is_replaced = self.write_block(recorder).is_some();
@@ -199,7 +204,8 @@ impl Compressor {
 }
 
 fn new_segment(recorder: &Recorder) -> Option<Page> {
-    let start = recorder.grow(u32::from(SEGMENT_SPAN))?;
+    let ask = || recorder.grow(u32::from(SEGMENT_SPAN));
+    let start = recorder.asking.by_writer(ask)?;
     claim(
         start,
         Claim {

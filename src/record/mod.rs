@@ -12,9 +12,11 @@ mod chunks;
 mod compress;
 pub mod dump;
 pub mod intern;
+mod losses;
 pub mod pen;
 mod sealed;
 pub mod sink;
+mod supply;
 pub mod writer;
 
 use std::path::Path;
@@ -36,6 +38,7 @@ use self::chunks::READY;
 use self::intern::Interner;
 use self::sealed::Sealed;
 use self::sink::Sink;
+use self::supply::Asking;
 use crate::clock;
 use crate::options;
 use crate::options::Options;
@@ -43,6 +46,7 @@ use crate::stack::known::Known;
 use crate::stack::modules::Modules;
 use crate::sys;
 
+pub use self::losses::Lost;
 pub use self::pen::Pen;
 
 /// Most different stacks.
@@ -84,6 +88,7 @@ pub struct Recorder {
     header: Option<NonNull<FileHeader>>,
     ready: [AtomicPtr<u8>; READY],
     sealed: Sealed,
+    asking: Asking,
     /// How often a chunk was begun that will be used again.
     fills: AtomicU64,
     dropped: AtomicU64,
@@ -140,6 +145,7 @@ impl Recorder {
             header,
             ready: [const { AtomicPtr::new(std::ptr::null_mut()) }; READY],
             sealed: Sealed::new(places),
+            asking: Asking::default(),
             fills: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
             complained: AtomicBool::new(false),
@@ -240,15 +246,24 @@ impl Recorder {
     }
 
     /// Counts events that are judged and not recorded.
-    pub fn lose(&self, events: u64) {
-        self.dropped.fetch_add(events, Ordering::Relaxed);
-        self.count_in_header(std::mem::offset_of!(FileHeader, dropped_events), events);
+    pub fn lose(&self, lost: &Lost) {
+        self.dropped.fetch_add(lost.events, Ordering::Relaxed);
+        self.count_in_header(
+            std::mem::offset_of!(FileHeader, dropped_events),
+            lost.events,
+        );
+        if let Some(header) = self.header {
+            losses::tell(header, lost);
+        }
     }
 
     /// Counts events that are lost before they were judged.
-    pub fn lose_unjudged(&self, events: u64) {
-        self.lose(events);
-        self.count_in_header(std::mem::offset_of!(FileHeader, unjudged_events), events);
+    pub fn lose_unjudged(&self, lost: &Lost) {
+        self.lose(lost);
+        self.count_in_header(
+            std::mem::offset_of!(FileHeader, unjudged_events),
+            lost.events,
+        );
     }
 
     fn count_in_header(&self, offset: usize, events: u64) {

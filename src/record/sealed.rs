@@ -9,8 +9,8 @@ use std::sync::atomic::Ordering;
 
 use whofreed_trace::layout;
 use whofreed_trace::layout::ChunkHeader;
-use whofreed_trace::layout::EVENT_SIZE;
-use whofreed_trace::layout::KIND_THREAD;
+use whofreed_trace::layout::EventRecord;
+use zerocopy::FromBytes;
 
 use super::pen;
 
@@ -80,9 +80,9 @@ impl Sealed {
     }
 }
 
-/// The events in a chunk, the announcements of threads not counted.
-pub fn count_events(chunk: NonNull<u8>) -> u64 {
-    // SAFETY: the chunk is mapped, and the calling thread alone uses it now.
+/// What a chunk that is full holds.
+pub fn records(chunk: NonNull<u8>) -> &'static [EventRecord] {
+    // SAFETY: the chunk is mapped for ever, and the calling thread alone uses it now, until it is claimed again.
     let content = unsafe {
         let committed = chunk
             .add(std::mem::offset_of!(ChunkHeader, committed))
@@ -91,6 +91,5 @@ pub fn count_events(chunk: NonNull<u8>) -> u64 {
         let start = chunk.add(layout::CHUNK_HEADER_SIZE);
         std::slice::from_raw_parts(start.as_ptr(), (committed as usize).min(pen::CAPACITY))
     };
-    let kinds = content.iter().step_by(EVENT_SIZE);
-    kinds.filter(|kind| **kind != KIND_THREAD).count() as u64
+    <[EventRecord]>::ref_from_bytes(content).unwrap_or_default()
 }

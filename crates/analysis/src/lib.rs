@@ -43,6 +43,7 @@ use std::collections::BTreeMap;
 use whofreed_trace::Coverage;
 use whofreed_trace::Damage;
 use whofreed_trace::Events;
+use whofreed_trace::Loss;
 use whofreed_trace::StackNames;
 use whofreed_trace::Trace;
 
@@ -128,6 +129,7 @@ fn analyse_sources(
         main_process: most.map_or(0, |(index, _)| index),
         coverage: coverage(sources),
         damage: damage(sources, &tally.findings),
+        losses: losses(sources),
         totals,
         verdicts: tally.balance.verdicts,
         buffers: tally.balance.buffers,
@@ -192,6 +194,24 @@ fn device_names(sources: &[Source<'_>]) -> BTreeMap<u32, String> {
         }
     }
     names
+}
+
+/// What was lost in all processes.
+fn losses(sources: &[Source<'_>]) -> Vec<ThreadLoss> {
+    let of_source = |(process, source): (usize, &Source<'_>)| {
+        // Most traces have none, and the start takes a look at all runs.
+        if source.losses.is_empty() {
+            return Vec::new();
+        }
+        let start_ns = evidence::start(source);
+        let tell = |loss: &Loss| ThreadLoss {
+            process,
+            loss: *loss,
+            start_ns,
+        };
+        source.losses.iter().map(tell).collect()
+    };
+    sources.iter().enumerate().flat_map(of_source).collect()
 }
 
 /// The faults of the files, and verdicts that the replay does not come to: a bug of ours that must not hide.

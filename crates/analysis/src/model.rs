@@ -6,6 +6,7 @@ use std::sync::Arc;
 use whofreed_trace::Coverage;
 use whofreed_trace::Damage;
 use whofreed_trace::Frame;
+use whofreed_trace::Loss;
 use whofreed_trace::Process;
 use whofreed_trace::Verdict;
 
@@ -24,6 +25,8 @@ pub struct Analysis {
     pub coverage: Vec<Coverage>,
     /// Faults of the traces: index into `processes`, and the fault.
     pub damage: Vec<(usize, Damage)>,
+    /// Who lost events and when, thread by thread.
+    pub losses: Vec<ThreadLoss>,
     /// The sums.
     pub totals: Totals,
     /// Deallocations by verdict.
@@ -98,6 +101,17 @@ pub struct Verdicts {
     pub foreign_owner: u64,
     /// Frees of addresses never allocated while tracking.
     pub unknown: u64,
+}
+
+/// What a thread lost: too much at once, no room, or a signal handler in the wrong moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ThreadLoss {
+    /// Index into [`Analysis::processes`].
+    pub process: usize,
+    /// Who, how many, and when on the monotonic clock.
+    pub loss: Loss,
+    /// When the first event of the process that was recorded happened, on the same clock.
+    pub start_ns: u64,
 }
 
 /// Buffers, (process, device, address), by how allocations + retains compare with deallocations.

@@ -6,6 +6,7 @@ use whofreed_trace::Coverage;
 use whofreed_trace::Damage;
 use whofreed_trace::Event;
 use whofreed_trace::Events;
+use whofreed_trace::Loss;
 use whofreed_trace::Process;
 use whofreed_trace::Trace;
 
@@ -62,6 +63,7 @@ pub(crate) struct Source<'a> {
     pub(crate) events: &'a dyn Events,
     pub(crate) dropped_events: u64,
     pub(crate) unjudged_events: u64,
+    pub(crate) losses: &'a [Loss],
     pub(crate) damage: &'a [Damage],
     pub(crate) coverage: &'a [Coverage],
     pub(crate) device_names: &'a BTreeMap<u32, String>,
@@ -77,6 +79,7 @@ impl<'a> Source<'a> {
             events: &trace.events,
             dropped_events: trace.dropped_events,
             unjudged_events: trace.unjudged_events,
+            losses: &trace.losses,
             damage: &trace.damage,
             coverage: &trace.coverage,
             device_names: &trace.device_names,

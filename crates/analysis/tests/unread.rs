@@ -114,6 +114,7 @@ fn empty() -> Trace<Sparse> {
         coverage: Vec::new(),
         dropped_events: 0,
         unjudged_events: 0,
+        losses: Vec::new(),
         damage: Vec::new(),
     }
 }

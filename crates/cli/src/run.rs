@@ -81,6 +81,9 @@ pub(crate) struct RunArgs {
     /// The most frames of a stack (of allocates and first frees) [default: 64]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     depth: Option<u16>,
+    /// What happens when events come faster than they can be kept: the trace grows, or they are dropped and counted [default: grow]
+    #[arg(long, value_name = "WHAT", value_parser = ["grow", "drop"])]
+    overflow: Option<String>,
     /// What happens in the host at an excess free [default: record]
     #[arg(long, value_name = "WHAT", value_parser = ["record", "print", "trap", "abort"])]
     on_excess: Option<String>,
@@ -236,6 +239,7 @@ fn flags(args: &RunArgs) -> Vec<(&'static str, String)> {
         ("guard", args.guard.clone()),
         ("stacks", args.stacks.clone()),
         ("depth", args.depth.map(|depth| depth.to_string())),
+        ("overflow", args.overflow.clone()),
         ("on_excess", args.on_excess.clone()),
         ("follow_children", args.follow_children.clone()),
         ("summary", args.summary.clone()),

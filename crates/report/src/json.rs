@@ -92,6 +92,7 @@ struct ReportView<'a> {
     unexplained_rest: RestView,
     leaks: Vec<LeakView<'a>>,
     damage: Vec<DamageView<'a>>,
+    losses: Vec<LossView>,
 }
 
 impl<'a> ReportView<'a> {
@@ -160,6 +161,20 @@ impl<'a> ReportView<'a> {
                     pid: analysis.processes.get(*process).map(|process| process.pid),
                     offset: damage.offset,
                     what: &damage.what,
+                })
+                .collect(),
+            losses: analysis
+                .losses
+                .iter()
+                .map(|of| LossView {
+                    pid: analysis
+                        .processes
+                        .get(of.process)
+                        .map(|process| process.pid),
+                    thread: of.loss.thread,
+                    events: of.loss.events,
+                    first_ns: of.loss.first_ns,
+                    last_ns: of.loss.last_ns,
                 })
                 .collect(),
         }
@@ -541,6 +556,16 @@ struct DamageView<'a> {
     pid: Option<u32>,
     offset: u64,
     what: &'a str,
+}
+
+/// What a thread lost; the times are those of `history`.
+#[derive(Serialize)]
+struct LossView {
+    pid: Option<u32>,
+    thread: Option<u32>,
+    events: u64,
+    first_ns: u64,
+    last_ns: u64,
 }
 
 #[derive(Serialize)]

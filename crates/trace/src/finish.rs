@@ -20,6 +20,7 @@ use crate::layout::FileHeader;
 use crate::layout::HEADER_SIZE;
 use crate::layout::SEGMENT_SPAN;
 use crate::layout::chunk_kind;
+use crate::loss::end_of_losses;
 use crate::segment::Block;
 use crate::segment::CHUNKS_OF_BLOCK;
 use crate::segment::Encoder;
@@ -205,9 +206,12 @@ fn segment_of(file: &File, left: &[Chunk], is_ticking: bool) -> io::Result<Optio
 /// Those of the file.
 pub fn unused(file: &File) -> io::Result<Vec<Range<u64>>> {
     let size = file.metadata()?.len();
-    // The header is as long as the largest page, for the host's sake.
+    // The header is as long as the largest page, for the host's sake; of the losses there are mostly none.
+    let mut header = vec![0; HEADER_SIZE.min(usize::try_from(size).unwrap_or(HEADER_SIZE))];
+    file.read_exact_at(&mut header, 0)?;
+    let used = (end_of_losses(&header) as u64).next_multiple_of(PAGE);
     let mut parts = Vec::new();
-    parts.push(PAGE..(HEADER_SIZE as u64).min(size));
+    parts.push(used..(HEADER_SIZE as u64).min(size));
     for chunk in chunks(file, size)? {
         let used = chunk.offset.saturating_add(chunk.used());
         let start = used.div_ceil(PAGE).saturating_mul(PAGE);

@@ -10,6 +10,7 @@ mod events;
 mod finish;
 pub mod frame;
 pub mod layout;
+pub mod loss;
 pub mod read;
 pub mod segment;
 mod trace;
@@ -22,5 +23,6 @@ pub use finish::unused;
 pub use frame::Frame;
 pub use frame::Language;
 pub use frame::StackNames;
+pub use loss::Loss;
 
 pub use trace::*;

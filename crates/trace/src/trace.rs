@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 pub use whofreed_lifecycle::Verdict;
 
+use crate::loss::Loss;
+
 /// A stack's number inside one trace; 0 means that none was recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StackId(pub u32);
@@ -268,6 +270,8 @@ pub struct Trace<E = Vec<Event>> {
     pub dropped_events: u64,
     /// Those of them that were not even judged: what came after them may look excessive and not be.
     pub unjudged_events: u64,
+    /// Who lost them and when. Of traces that do not tell there are none.
+    pub losses: Vec<Loss>,
     /// Where the file is broken; a file that merely ends early because the host was killed has none.
     pub damage: Vec<Damage>,
 }

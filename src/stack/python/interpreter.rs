@@ -7,6 +7,7 @@ use super::peek;
 use super::verify::Difference;
 use crate::linkmap;
 use crate::linkmap::Object;
+use crate::preload;
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
@@ -185,9 +186,15 @@ fn look(state: u64, at_once: bool) -> Option<Interpreter> {
     found.and_then(Result::ok)
 }
 
+/// Whether an object can be looked into. Where nobody tells us that one is going to be unloaded, as in a linked host,
+/// another thread may unmap it meanwhile: then only those that could be an interpreter by their names are, and the program.
+fn may_be_read(object: &Object) -> bool {
+    preload::sees_unloading() || object.name().is_empty() || object.matches(b"*python*")
+}
+
 /// The first object, in load order, that carries a CPython.
 fn find() -> Option<Result<Interpreter, (u32, &'static str)>> {
-    linkmap::objects().find_map(|object| {
+    linkmap::objects().filter(may_be_read).find_map(|object| {
         let runtime = object.find_symbol(b"_PyRuntime", None);
         if runtime.is_none()
             && object

@@ -79,7 +79,7 @@ pub(crate) fn evidence(
 }
 
 /// When the first event of a trace was.
-fn start(source: &Source<'_>) -> u64 {
+pub(crate) fn start(source: &Source<'_>) -> u64 {
     let runs = source.events.runs();
     runs.iter().map(|run| run.time_ns).min().unwrap_or(0)
 }

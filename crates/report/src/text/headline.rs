@@ -189,6 +189,40 @@ fn apart(page: &mut Page, analysis: &Analysis) {
     }
 }
 
+/// Who lost events, and when: those who lost most.
+fn losses(page: &mut Page, analysis: &Analysis) {
+    const FEW: usize = 3;
+    let mut losses: Vec<_> = analysis.losses.iter().collect();
+    losses.sort_by_key(|of| std::cmp::Reverse(of.loss.events));
+    let mut told: Vec<String> = losses
+        .iter()
+        .take(FEW)
+        .map(|of| {
+            let who = match of.loss.thread {
+                Some(thread) => format!("thread T{thread}"),
+                None => "unknown threads".to_owned(),
+            };
+            let at = |ns: u64| {
+                let micros = ns.saturating_sub(of.start_ns) / 1000;
+                format!("{}.{:06}s", micros / 1_000_000, micros % 1_000_000)
+            };
+            format!(
+                "{who} {} from {} to {}",
+                number(of.loss.events),
+                at(of.loss.first_ns),
+                at(of.loss.last_ns)
+            )
+        })
+        .collect();
+    if losses.len() > FEW {
+        let more = (losses.len() - FEW) as u64;
+        told.push(format!("and {} more", counted(more, "thread")));
+    }
+    if !told.is_empty() {
+        page.prose(0, 2, &[plain(format!("lost by {}", told.join(", ")))]);
+    }
+}
+
 fn doubts(page: &mut Page, analysis: &Analysis) {
     let dropped = analysis.totals.dropped_events;
     if dropped > 0 {
@@ -201,6 +235,7 @@ fn doubts(page: &mut Page, analysis: &Analysis) {
             }
         );
         page.prose(0, 2, &[(Tone::Bad, text)]);
+        losses(page, analysis);
     }
     let untracked = analysis.totals.untracked;
     if untracked > 0 {

@@ -33,6 +33,7 @@ use crate::layout::FileHeader;
 use crate::layout::HEADER_SIZE;
 use crate::layout::SEGMENT_SPAN;
 use crate::layout::chunk_kind;
+use crate::loss::losses_in;
 
 pub(crate) use self::collect::event_of;
 pub use self::header::read_header;
@@ -69,7 +70,8 @@ fn fail<T>(offset: usize, reason: impl Into<String>) -> Result<T, ReadError> {
 pub fn read(bytes: &[u8]) -> Result<Trace, ReadError> {
     let header = read_header(bytes)?;
     let mut input = InMemory { bytes };
-    let (trace, events) = read_from::<_, Vec<Event>>(&header, &mut input)?;
+    let (mut trace, events) = read_from::<_, Vec<Event>>(&header, &mut input)?;
+    trace.losses = losses_in(&header, &bytes[..bytes.len().min(HEADER_SIZE)]);
     Ok(with_events(trace, events))
 }
 
@@ -83,7 +85,8 @@ pub fn read_file(file: File) -> Result<Trace<FileEvents>, ReadError> {
         bytes: vec![0; usize::from(SEGMENT_SPAN) * CHUNK_SIZE],
     };
     let header = read_header(input.bytes(0, HEADER_SIZE)?)?;
-    let (trace, events) = read_from::<_, Table>(&header, &mut input)?;
+    let (mut trace, events) = read_from::<_, Table>(&header, &mut input)?;
+    trace.losses = losses_in(&header, input.bytes(0, HEADER_SIZE)?);
     Ok(with_events(trace, events.of(file, Clock::of(&header))))
 }
 
@@ -249,6 +252,7 @@ fn with_events<E>(trace: Trace<()>, events: E) -> Trace<E> {
         coverage: trace.coverage,
         dropped_events: trace.dropped_events,
         unjudged_events: trace.unjudged_events,
+        losses: trace.losses,
         damage: trace.damage,
     }
 }
