@@ -13,11 +13,16 @@ const BASE: usize = 8 << 20;
 const TIMES: usize = 1024;
 
 fuzz_target!(|data: &[u8]| {
-    let Ok(text) = str::from_utf8(data) else { return };
+    let Ok(text) = str::from_utf8(data) else {
+        return;
+    };
     heap::within(BASE + TIMES * text.len(), || match fuzzing::compile(text) {
         Ok(library) => assert!(!library.is_empty()),
         Err(Error::Adapter { line, column, .. }) => {
-            assert!(line >= 1 && line <= text.matches('\n').count() + 1, "line {line}");
+            assert!(
+                line >= 1 && line <= text.matches('\n').count() + 1,
+                "line {line}"
+            );
             assert!(column >= 1 && column <= text.len() + 1, "column {column}");
         }
         Err(error) => panic!("{error}"),

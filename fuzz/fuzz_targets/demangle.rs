@@ -12,7 +12,9 @@ const BASE: usize = 4 << 20;
 const TIMES: usize = 2048;
 
 fuzz_target!(|data: &[u8]| {
-    let Ok(text) = str::from_utf8(data) else { return };
+    let Ok(text) = str::from_utf8(data) else {
+        return;
+    };
     heap::within(BASE + TIMES * text.len(), || {
         let _ = fuzzing::abridged(text);
         for name in [fuzzing::readable(text), text.to_owned()] {

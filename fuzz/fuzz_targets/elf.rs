@@ -12,7 +12,10 @@ const BASE: usize = 64 << 20;
 const TIMES: usize = 1024;
 
 fuzz_target!(|data: &[u8]| {
-    let file = |bytes: &[u8]| File { path: "libfuzz.so".to_owned(), bytes: bytes.to_vec() };
+    let file = |bytes: &[u8]| File {
+        path: "libfuzz.so".to_owned(),
+        bytes: bytes.to_vec(),
+    };
     heap::within(BASE + TIMES * data.len(), || {
         if let Ok(found) = check::check(&[file(data)], Some("libc")) {
             assert!(found.libraries.len() <= 1);

@@ -10,10 +10,15 @@ const BASE: usize = 64 * 1024;
 const TIMES: usize = 128;
 
 fuzz_target!(|data: &[u8]| {
-    let Ok(text) = str::from_utf8(data) else { return };
+    let Ok(text) = str::from_utf8(data) else {
+        return;
+    };
     heap::within(BASE + TIMES * text.len(), || {
         if let Err((offset, message)) = fuzzing::expression(text) {
-            assert!(offset <= text.len() && text.is_char_boundary(offset), "{offset}: {message}");
+            assert!(
+                offset <= text.len() && text.is_char_boundary(offset),
+                "{offset}: {message}"
+            );
         }
     });
 });

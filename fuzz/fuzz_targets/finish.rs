@@ -24,7 +24,9 @@ fn bytes_of(file: &File) -> Vec<u8> {
 
 /// The number of events that are sound, and of faults.
 fn said(bytes: &[u8]) -> Option<(usize, usize)> {
-    read::read(bytes).ok().map(|trace| (trace.events.len(), trace.damage.len()))
+    read::read(bytes)
+        .ok()
+        .map(|trace| (trace.events.len(), trace.damage.len()))
 }
 
 fuzz_target!(|data: &[u8]| {
@@ -35,7 +37,10 @@ fuzz_target!(|data: &[u8]| {
         if let Ok(parts) = whofreed_trace::unused(&file) {
             let mut zeroed = bytes.clone();
             for part in parts {
-                assert!(part.start < part.end && part.end <= bytes.len() as u64, "{part:?}");
+                assert!(
+                    part.start < part.end && part.end <= bytes.len() as u64,
+                    "{part:?}"
+                );
                 zeroed[part.start as usize..part.end as usize].fill(0);
             }
             // What was left out was of no chunk, so a fault more or less may be told there, but no event.

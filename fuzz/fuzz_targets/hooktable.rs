@@ -18,7 +18,9 @@ fuzz_target!(|data: &[u8]| {
         }
         let half = data.len() / 2;
         let _ = glob::any_fits(&data[..half], &data[half..]);
-        let Some(table) = Table::new(data) else { return };
+        let Some(table) = Table::new(data) else {
+            return;
+        };
         for index in 0..table.adapter_count().min(64) {
             let _ = table.adapter(index);
         }
@@ -26,7 +28,9 @@ fuzz_target!(|data: &[u8]| {
             let _ = table.hook(index);
         }
         for index in 0..table.stub_count().min(64) {
-            let Some(stub) = table.stub(index) else { continue };
+            let Some(stub) = table.stub(index) else {
+                continue;
+            };
             let name = table.text(stub.symbol);
             let _ = table.stub_named(name);
             let _ = table.stubs_versioned(name).take(64).count();

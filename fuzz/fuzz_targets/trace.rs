@@ -53,15 +53,34 @@ const BASE: usize = 16 << 20;
 const TIMES: usize = 256;
 
 fuzz_target!(|data: &[u8]| {
-    let bytes = if data.first() == Some(&0xff) { data[1..].to_vec() } else { made::trace(data) };
+    let bytes = if data.first() == Some(&0xff) {
+        data[1..].to_vec()
+    } else {
+        made::trace(data)
+    };
     heap::within(BASE + TIMES * bytes.len(), || {
         let size = bytes.len() as u64;
-        let both = [read::read(&bytes).map(|trace| (trace.events.len(), trace.damage)), {
-            let trace = read::read_file(file_of(&bytes));
-            trace.map(|trace| (trace.events.runs().iter().map(|run| run.count as usize).sum(), trace.damage))
-        }];
+        let both = [
+            read::read(&bytes).map(|trace| (trace.events.len(), trace.damage)),
+            {
+                let trace = read::read_file(file_of(&bytes));
+                trace.map(|trace| {
+                    (
+                        trace
+                            .events
+                            .runs()
+                            .iter()
+                            .map(|run| run.count as usize)
+                            .sum(),
+                        trace.damage,
+                    )
+                })
+            },
+        ];
         match both {
-            [Ok(memory), Ok(file)] => assert_eq!(memory.1.len(), file.1.len(), "{memory:?} {file:?}"),
+            [Ok(memory), Ok(file)] => {
+                assert_eq!(memory.1.len(), file.1.len(), "{memory:?} {file:?}")
+            }
             [Err(memory), Err(file)] => {
                 assert_eq!((memory.offset, &memory.reason), (file.offset, &file.reason));
                 assert!(file.offset <= size, "{file}");
@@ -78,18 +97,30 @@ fuzz_target!(|data: &[u8]| {
         let names = Told(&traces);
         let analysis = whofreed_analysis::analyse(&traces, &names);
         for verbose in [false, true] {
-            let options = TextOptions { verbose, ..TextOptions::default() };
+            let options = TextOptions {
+                verbose,
+                ..TextOptions::default()
+            };
             assert_printable(&whofreed_report::to_text(&analysis, &options));
         }
         let json = whofreed_report::to_json(&analysis);
         let again = whofreed_report::from_json(&json).expect("a report that was just written");
         let diff = whofreed_analysis::diff::compare(&again, &analysis);
-        assert_printable(&whofreed_report::diff_to_text(&diff, &TextOptions::default()));
+        assert_printable(&whofreed_report::diff_to_text(
+            &diff,
+            &TextOptions::default(),
+        ));
         let event = traces[0].events.event(0);
         let (device, address) = event.map_or((0, 0), |event| (event.device, event.address));
         let rules = Rules::of(&traces);
         let steps = whofreed_analysis::history_with_blame(&traces, &names, &rules, device, address);
-        let text = whofreed_report::history_to_text(&steps, &names, device, address, &TextOptions::default());
+        let text = whofreed_report::history_to_text(
+            &steps,
+            &names,
+            device,
+            address,
+            &TextOptions::default(),
+        );
         assert_printable(&text);
     });
 });

@@ -113,11 +113,19 @@ fn chunk(from: &mut Bytes<'_>) -> Vec<u8> {
             return from.take(len).to_vec();
         }
     };
-    let claimed = if form & 0x80 != 0 { usize::from(from.u16()) << 4 } else { content.len() };
+    let claimed = if form & 0x80 != 0 {
+        usize::from(from.u16()) << 4
+    } else {
+        content.len()
+    };
     let header = ChunkHeader {
         magic: CHUNK_MAGIC,
         kind,
-        span: if kind == chunk_kind::SEGMENT { u16::from(form >> 3 & 0x0f) * (1 + fill as u16 % 2) } else { 0 },
+        span: if kind == chunk_kind::SEGMENT {
+            u16::from(form >> 3 & 0x0f) * (1 + fill as u16 % 2)
+        } else {
+            0
+        },
         committed: claimed as u64,
         fill: fill & 0x0f,
         kept: fill >> 4,
@@ -216,7 +224,11 @@ pub fn block(bytes: &[u8]) -> Vec<u8> {
         return block;
     }
     let payload = &block[segment::BLOCK_HEADER_SIZE..];
-    let words = [segment::BLOCK_MAGIC, payload.len() as u32, checksum(payload)];
+    let words = [
+        segment::BLOCK_MAGIC,
+        payload.len() as u32,
+        checksum(payload),
+    ];
     for (index, word) in words.into_iter().enumerate() {
         block[4 * index..][..4].copy_from_slice(&word.to_ne_bytes());
     }
@@ -226,11 +238,17 @@ pub fn block(bytes: &[u8]) -> Vec<u8> {
 fn encoded(from: &mut Bytes<'_>) -> Vec<u8> {
     let shift = u32::from(from.u8() % 8);
     let records = records(from);
-    let filled = segment::Filled { fill: 1 + u64::from(from.u8() % 4), records: &records };
+    let filled = segment::Filled {
+        fill: 1 + u64::from(from.u8() % 4),
+        records: &records,
+    };
     let Ok(mut encoder) = segment::Encoder::on_heap() else {
         return Vec::new();
     };
-    encoder.encode(&[filled], shift).map(<[u8]>::to_vec).unwrap_or_default()
+    encoder
+        .encode(&[filled], shift)
+        .map(<[u8]>::to_vec)
+        .unwrap_or_default()
 }
 
 /// The first words of a block, in which a reader may find its faults.
@@ -240,7 +258,9 @@ pub const BLOCK_HEAD: usize = segment::BLOCK_HEADER_SIZE;
 #[must_use]
 pub fn broken_block(data: &[u8]) -> Vec<u8> {
     let mut from = Bytes(data);
-    let changes: Vec<(u16, u8)> = (0..from.u8() % 8).map(|_| (from.u16(), from.u8())).collect();
+    let changes: Vec<(u16, u8)> = (0..from.u8() % 8)
+        .map(|_| (from.u16(), from.u8()))
+        .collect();
     let mut bytes = encoded(&mut from);
     for (at, value) in changes {
         let len = bytes.len().max(1);

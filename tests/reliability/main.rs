@@ -7,3 +7,4 @@ mod common;
 mod corrupt;
 mod crash;
 mod names;
+mod security;

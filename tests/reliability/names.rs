@@ -58,7 +58,10 @@ fn check_output(what: &str, bytes: &[u8]) {
 fn check_text(what: &str, bytes: &[u8]) {
     check_output(what, bytes);
     let longest = String::from_utf8_lossy(bytes).lines().map(str::len).max();
-    assert!(longest.unwrap_or(0) <= LONGEST_LINE, "{what}: a line of {longest:?} bytes");
+    assert!(
+        longest.unwrap_or(0) <= LONGEST_LINE,
+        "{what}: a line of {longest:?} bytes"
+    );
 }
 
 #[track_caller]
@@ -87,11 +90,18 @@ fn host(scratch: &Scratch) -> PathBuf {
     let plain = Host::c("c_tests/hostile_names.c").compile(scratch, "plain");
     let mut bytes = fs::read(&plain).expect("the program");
     for (number, name) in HOSTILE.iter().enumerate() {
-        let place = format!("hostile_name_{number}_01234567890123456789012345678901234567890123456789");
-        assert!(replace(&mut bytes, place.as_bytes(), name) > 0, "{place} is in the program");
+        let place =
+            format!("hostile_name_{number}_01234567890123456789012345678901234567890123456789");
+        assert!(
+            replace(&mut bytes, place.as_bytes(), name) > 0,
+            "{place} is in the program"
+        );
     }
     let file = format!("hostile_file_{}", "0123456789".repeat(5));
-    assert!(replace(&mut bytes, file.as_bytes(), &HOSTILE[..3].concat()) > 0, "{file}");
+    assert!(
+        replace(&mut bytes, file.as_bytes(), &HOSTILE[..3].concat()) > 0,
+        "{file}"
+    );
     let path = scratch.path().join(file_name("host"));
     fs::write(&path, bytes).expect("the program");
     fs::set_permissions(&path, plain.metadata().expect("a file").permissions()).expect("rights");
@@ -112,7 +122,10 @@ fn replace(bytes: &mut [u8], place: &[u8], name: &[u8]) -> usize {
     name.resize(place.len(), b'.');
     let mut at = 0;
     let mut places = 0;
-    while let Some(next) = bytes[at..].windows(place.len()).position(|window| window == place) {
+    while let Some(next) = bytes[at..]
+        .windows(place.len())
+        .position(|window| window == place)
+    {
         bytes[at + next..][..place.len()].copy_from_slice(&name);
         at += next + place.len();
         places += 1;
@@ -157,16 +170,29 @@ fn scratch_json(folder: &Path, json: &[u8]) -> PathBuf {
 
 #[test]
 fn names_of_a_native_program_stay_names() {
-    let row = Row::new("names", "hostile symbols, files, argv, scopes, threads, devices, paths", "P1 P5");
+    let row = Row::new(
+        "names",
+        "hostile symbols, files, argv, scopes, threads, devices, paths",
+        "P1 P5",
+    );
     let scratch = Scratch::new("names");
     let host = host(&scratch);
     let trace = scratch.path().join(file_name("trace"));
     let long = "x\u{202e}".repeat(1 << 14);
     let mut outputs = 0;
     for argument in [OsStr::from_bytes(&all()), OsStr::new(&long)] {
-        for more in [&["--record-args"][..], &["--format", "json", "--record-args"], &["--verbose", "--guard"]] {
+        for more in [
+            &["--record-args"][..],
+            &["--format", "json", "--record-args"],
+            &["--verbose", "--guard"],
+        ] {
             let mut command = whofreed(scratch.path());
-            command.arg("run").arg("--shim").arg(common::shim()).arg("--trace").arg(&trace);
+            command
+                .arg("run")
+                .arg("--shim")
+                .arg(common::shim())
+                .arg("--trace")
+                .arg(&trace);
             command.args(more).arg("--").arg(&host).args([argument; 4]);
             let run = output(&mut command);
             assert_eq!(run.status.code(), Some(0), "{run:?}");
@@ -178,12 +204,19 @@ fn names_of_a_native_program_stay_names() {
     }
     let mut alone = Command::new(&host);
     let options = "on_excess=print:x=\u{1b}[31m\u{202e}:trace=/nonexistent/\u{1b}[31m\u{202e}";
-    let run = output(alone.args([OsStr::from_bytes(&all()); 4]).env("WHOFREED_OPTIONS", options));
+    let run = output(
+        alone
+            .args([OsStr::from_bytes(&all()); 4])
+            .env("WHOFREED_OPTIONS", options),
+    );
     check_text("a linked host", &run.stderr);
     assert!(!run.stderr.is_empty());
     let report = common::report(&trace);
     assert!(common::total(&report, "excess") >= 21, "{report:#}");
-    row.held(outputs + 1, "nothing that a terminal acts on, no forged line, and JSON that can be read");
+    row.held(
+        outputs + 1,
+        "nothing that a terminal acts on, no forged line, and JSON that can be read",
+    );
 }
 
 const PYTHON: &str = r#"
@@ -206,27 +239,45 @@ for number, name in enumerate(names):
 
 #[test]
 fn names_of_python_stay_names() {
-    let row = Row::new("names", "hostile functions and files of Python, of 1 MiB, with NUL, no UTF-8", "P1 P5");
+    let row = Row::new(
+        "names",
+        "hostile functions and files of Python, of 1 MiB, with NUL, no UTF-8",
+        "P1 P5",
+    );
     let scratch = Scratch::new("names");
     if Command::new("python3").arg("--version").output().is_err() {
         return common::skip("names of python stay names", "there is no python3");
     }
     let trace = scratch.path().join("python.wft");
     let mut command = whofreed(scratch.path());
-    command.arg("run").arg("--shim").arg(common::shim()).arg("--trace").arg(&trace);
-    command.args(["--", "python3", "-c", PYTHON]).arg(common::shim());
+    command
+        .arg("run")
+        .arg("--shim")
+        .arg(common::shim())
+        .arg("--trace")
+        .arg(&trace);
+    command
+        .args(["--", "python3", "-c", PYTHON])
+        .arg(common::shim());
     let run = output(&mut command);
     assert_eq!(run.status.code(), Some(0), "{run:?}");
     check_text("run", &run.stderr);
     let report = common::report(&trace);
     assert_eq!(common::total(&report, "excess"), 27);
     let outputs = check_outputs(scratch.path(), &trace);
-    row.held(outputs + 1, "nothing that a terminal acts on, no forged line, and JSON that can be read");
+    row.held(
+        outputs + 1,
+        "nothing that a terminal acts on, no forged line, and JSON that can be read",
+    );
 }
 
 #[test]
 fn names_of_libraries_and_adapters_stay_names() {
-    let row = Row::new("names", "hostile libraries and adapters, in adapters check, list and init", "P5");
+    let row = Row::new(
+        "names",
+        "hostile libraries and adapters, in adapters check, list and init",
+        "P5",
+    );
     let scratch = Scratch::new("names");
     let source = scratch.file("pool.c");
     fs::write(&source, "void *pool_take(long n) { return (void *)n; }\nvoid pool_give(void *p) { (void)p; }\n\
@@ -248,7 +299,10 @@ fn names_of_libraries_and_adapters_stay_names() {
             .chars()
             .map(|c| format!("\\U{:08x}", u32::from(c)))
             .collect();
-        let adapter = scratch.path().join(file_name("mine")).with_extension("toml");
+        let adapter = scratch
+            .path()
+            .join(file_name("mine"))
+            .with_extension("toml");
         fs::write(&adapter, format!(
             "name = \"x{escaped}\"\nlibrary = \"libpool.so*\"\n[[hook]]\nevent = \"allocate\"\n\
              symbols = [\"pool_take\", \"{escaped}\"]\naddress = \"ret\"\n[[hook]]\nevent = \"deallocate\"\n\
@@ -256,26 +310,51 @@ fn names_of_libraries_and_adapters_stay_names() {
         )).expect("an adapter");
         let folder = scratch.path().join("config/whofreed/adapters");
         fs::create_dir_all(&folder).expect("a folder");
-        fs::copy(&adapter, folder.join(file_name("kept")).with_extension("toml")).expect("an adapter");
+        fs::copy(
+            &adapter,
+            folder.join(file_name("kept")).with_extension("toml"),
+        )
+        .expect("an adapter");
         let commands: [&[&OsStr]; 5] = [
             &["list".as_ref()],
             &["check".as_ref(), library.as_ref()],
-            &["check".as_ref(), library.as_ref(), "--adapters".as_ref(), adapter.as_ref()],
+            &[
+                "check".as_ref(),
+                library.as_ref(),
+                "--adapters".as_ref(),
+                adapter.as_ref(),
+            ],
             &["init".as_ref(), library.as_ref()],
-            &["init".as_ref(), library.as_ref(), "--name".as_ref(), "x\u{202e}\u{1b}[31m".as_ref()],
+            &[
+                "init".as_ref(),
+                library.as_ref(),
+                "--name".as_ref(),
+                "x\u{202e}\u{1b}[31m".as_ref(),
+            ],
         ];
         for arguments in commands {
             let found = output(whofreed(scratch.path()).arg("adapters").args(arguments));
             check_text("adapters: stderr", &found.stderr);
             check_text("adapters", &found.stdout);
-            assert!(found.status.code().is_some_and(|code| code < 126), "{found:?}");
+            assert!(
+                found.status.code().is_some_and(|code| code < 126),
+                "{found:?}"
+            );
             outputs += 1;
         }
-        let json = ["check".as_ref(), library.as_os_str(), "--format".as_ref(), "json".as_ref()];
+        let json = [
+            "check".as_ref(),
+            library.as_os_str(),
+            "--format".as_ref(),
+            "json".as_ref(),
+        ];
         let found = output(whofreed(scratch.path()).arg("adapters").args(json));
         check_text("adapters: stderr", &found.stderr);
         check_json("adapters check", &found.stdout);
         outputs += 1;
     }
-    row.held(outputs, "nothing that a terminal acts on, no forged line, and JSON that can be read");
+    row.held(
+        outputs,
+        "nothing that a terminal acts on, no forged line, and JSON that can be read",
+    );
 }

@@ -110,7 +110,9 @@ pub(crate) mod fuzzing {
             return false;
         };
         let written = postcard::to_allocvec(&Wire::of(&answers)).unwrap_or_default();
-        let again = postcard::from_bytes::<Wire>(&written).ok().and_then(Wire::answers);
+        let again = postcard::from_bytes::<Wire>(&written)
+            .ok()
+            .and_then(Wire::answers);
         let written_again = again.map(|again| postcard::to_allocvec(&Wire::of(&again)));
         assert!(
             written_again.is_some_and(|again| again.as_ref().is_ok_and(|again| *again == written)),

@@ -54,7 +54,9 @@ pub fn rules(section: &[u8], header: &[u8], addresses: &[u64]) -> usize {
         };
         for &address in addresses.iter().take(MOST) {
             let cie = EhFrame::cie_from_offset;
-            if let Ok(function) = table.fde_for_address(&frames.section, &frames.bases, address, cie) {
+            if let Ok(function) =
+                table.fde_for_address(&frames.section, &frames.bases, address, cie)
+            {
                 found += usize::from(frames.way(&function, address).is_some());
             }
         }

@@ -72,8 +72,14 @@ fn recorded() -> Vec<Recorded> {
     let tracked = common::track(&scratch, &[], &api, &["quick"]);
     let mut all = vec![
         ("compressed", fs::read(&tracked.trace).expect("a trace")),
-        ("as it was written", linked(&scratch, &api, &["quick"], "api.wft")),
-        ("killed", linked(&scratch, &killed, &["200", "4"], "killed.wft")),
+        (
+            "as it was written",
+            linked(&scratch, &api, &["quick"], "api.wft"),
+        ),
+        (
+            "killed",
+            linked(&scratch, &killed, &["200", "4"], "killed.wft"),
+        ),
     ];
     let shim = common::shim();
     let library = shim.to_str().expect("a path");
@@ -119,7 +125,10 @@ impl StackNames for Nameless {
 fn check(bytes: &[u8], with_analysis: bool) -> Option<usize> {
     let size = bytes.len() as u64;
     let (found, most) = heap::most_of(|| read::read(bytes));
-    assert!(most <= MEMORY + TIMES * bytes.len(), "{most} bytes for {size}");
+    assert!(
+        most <= MEMORY + TIMES * bytes.len(),
+        "{most} bytes for {size}"
+    );
     let trace = match found {
         Ok(trace) => trace,
         Err(error) => {
@@ -158,7 +167,11 @@ fn a_trace_that_ends_anywhere_is_read_up_to_there() {
         let mut most = 0;
         for (turn, &end) in used(&bytes).iter().enumerate().step_by(step) {
             let events = check(&bytes[..end], turn % (97 * step) == 0);
-            assert_eq!(events.is_none(), end < size_of::<FileHeader>(), "{name} cut at {end}");
+            assert_eq!(
+                events.is_none(),
+                end < size_of::<FileHeader>(),
+                "{name} cut at {end}"
+            );
             // The longer, the more.
             assert!(events.unwrap_or(0) >= most, "{name} cut at {end}");
             most = events.unwrap_or(0).max(most);
@@ -170,7 +183,10 @@ fn a_trace_that_ends_anywhere_is_read_up_to_there() {
         }
         assert_eq!(check(&bytes, false), Some(whole), "{name}");
     }
-    row.held(cuts, &format!("each of {traces} traces is read up to its end, which is told with its offset"));
+    row.held(
+        cuts,
+        &format!("each of {traces} traces is read up to its end, which is told with its offset"),
+    );
 }
 
 /// The same numbers every time.
@@ -178,7 +194,10 @@ struct Random(u64);
 
 impl Random {
     fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
         (self.0 >> 33) as usize % bound
     }
 }
@@ -212,7 +231,11 @@ fn flip(recorded: &Recorded, turns: u64, seed: u64) -> u64 {
 
 #[test]
 fn bits_that_flip_are_an_error_with_an_offset_or_another_trace() {
-    let row = Row::new("corrupt", "bits and bytes flipped in traces, up to four at once", "P5");
+    let row = Row::new(
+        "corrupt",
+        "bits and bytes flipped in traces, up to four at once",
+        "P5",
+    );
     let turns: u64 = if common::soak() { 1_000_000 } else { 10_000 };
     let traces = recorded();
     let threads = 2;
@@ -227,16 +250,27 @@ fn bits_that_flip_are_an_error_with_an_offset_or_another_trace() {
                 })
             })
             .collect();
-        let read = workers.into_iter().map(|worker| worker.join().expect("no panic"));
+        let read = workers
+            .into_iter()
+            .map(|worker| worker.join().expect("no panic"));
         read.sum()
     });
     let done = each * threads * traces.len() as u64;
-    row.held(done, &format!("{read} were read, with what is wrong told; the others are refused with the offset"));
+    row.held(
+        done,
+        &format!(
+            "{read} were read, with what is wrong told; the others are refused with the offset"
+        ),
+    );
 }
 
 #[test]
 fn a_corrupt_file_is_refused_or_reported_on_by_each_command() {
-    let row = Row::new("corrupt", "report, history and diff of cut and changed files", "P5");
+    let row = Row::new(
+        "corrupt",
+        "report, history and diff of cut and changed files",
+        "P5",
+    );
     let scratch = Scratch::new("commands");
     let traces = recorded();
     let whole = scratch.file("whole.wft");
@@ -255,12 +289,18 @@ fn a_corrupt_file_is_refused_or_reported_on_by_each_command() {
         if round % 3 == 0 {
             broken.truncate(places[random.below(places.len())]);
         }
-        File::create(&path).and_then(|mut file| file.write_all(&broken)).expect("a file");
+        File::create(&path)
+            .and_then(|mut file| file.write_all(&broken))
+            .expect("a file");
         let both = [path.as_os_str(), whole.as_os_str()];
         let commands: [(&str, &[&std::ffi::OsStr], &[&str]); 4] = [
             ("report", &both[..1], &[]),
             ("report", &both[..1], &["--format", "json"]),
-            ("history", &both[..1], &["--device", "0", "--address", "4096"]),
+            (
+                "history",
+                &both[..1],
+                &["--device", "0", "--address", "4096"],
+            ),
             ("diff", &both, &[]),
         ];
         for (command, files, options) in commands {
@@ -276,5 +316,8 @@ fn a_corrupt_file_is_refused_or_reported_on_by_each_command() {
             assert!(!run.stderr.contains("panicked"), "{}", run.stderr);
         }
     }
-    row.held(runs, "a report that tells the damage, or exit code 125 and the offset");
+    row.held(
+        runs,
+        "a report that tells the damage, or exit code 125 and the offset",
+    );
 }
