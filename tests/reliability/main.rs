@@ -7,4 +7,5 @@ mod common;
 mod corrupt;
 mod crash;
 mod names;
+mod pages;
 mod security;
