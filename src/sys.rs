@@ -7,6 +7,8 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use whofreed_report::printable;
+
 /// Maps `bytes` of zeroed private memory of which only what is touched is ever backed. Memory that the host
 /// forbids (RLIMIT_AS, strict overcommit) is `None`.
 #[must_use]
@@ -119,7 +121,8 @@ pub fn with_signals_blocked<T>(action: impl FnOnce() -> T) -> T {
 
 /// Writes one whole line to stderr with a single system call, so that it stays whole among others.
 pub fn complain(message: &str) {
-    let line = format!("whofreed: {message}\n");
+    // Paths in it may be called anything.
+    let line = format!("whofreed: {}\n", printable(message));
     // SAFETY: the pointer and the length are those of `line`. A lost complaint is no reason to disturb the host.
     unsafe { libc::write(2, line.as_ptr().cast(), line.len()) };
 }

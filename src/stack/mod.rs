@@ -11,8 +11,10 @@ pub mod known;
 pub mod modules;
 pub mod python;
 mod running;
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", not(fuzzing)))]
 mod unwind;
+#[cfg(all(target_arch = "x86_64", fuzzing))]
+pub mod unwind;
 
 use std::ops::Range;
 use std::sync::atomic::AtomicBool;

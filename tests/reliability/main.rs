@@ -5,6 +5,7 @@
 mod common;
 
 mod children;
+mod corrupt;
 mod crash;
 mod credentials;
 mod forks;
@@ -12,8 +13,11 @@ mod guarded;
 mod killed;
 mod life;
 mod linking;
+mod names;
 mod overload;
+mod pages;
 mod programs;
 mod reports;
+mod security;
 mod short_threads;
 mod surroundings;

@@ -4,6 +4,7 @@ mod artifacts;
 mod bench;
 mod demo;
 mod figures;
+mod fuzz;
 mod hook_cost;
 mod instructions;
 mod mutants;
@@ -33,6 +34,8 @@ cargo xtask COMMAND
   instructions     how many instructions an event costs the host's thread
          --write     into docs/PERFORMANCE.md too
          --renew     into benches/instructions.toml, which the tests compare with
+  fuzz [TARGET] [SECONDS]  give broken input to all that reads what others wrote, or to one target of fuzz/, for so long
+                   (60 seconds) each; what is found lies in target/fuzz/artifacts
   mutants [PATH...]  plant faults in files or folders of a crate (crates/lifecycle), write into docs/MUTANTS.md which
                    no test notices
           --again PATH...      only those that were not noticed the last time; for when tests were added since
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         ["soak", rest @ ..] => soak::command(rest),
         ["bench", rest @ ..] => bench::command(rest),
         ["instructions", rest @ ..] => instructions::command(rest),
+        ["fuzz", rest @ ..] => fuzz::command(rest),
         ["mutants", rest @ ..] => mutants::command(rest),
         ["header"] => artifacts::write_header(),
         ["header", "--check"] => artifacts::check_header(),

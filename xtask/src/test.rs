@@ -6,6 +6,7 @@ use std::fs;
 use std::process::Command;
 
 use crate::artifacts;
+use crate::fuzz;
 use crate::instructions;
 use crate::instructions::Comparison;
 use crate::packages;
@@ -101,6 +102,11 @@ pub fn command(arguments: &[&str]) -> Outcome<()> {
     packages::install_system();
     if filters.is_empty() || filters.iter().any(|filter| "instructions".contains(filter)) {
         tally.add(instructions());
+    }
+    if filters.is_empty() {
+        let (passed, failed) = fuzz::test();
+        tally.passed += passed;
+        tally.failed += failed;
     }
     tally.add(run_tests(&filters, !options.contains(&"--no-ttnn"), &[])?);
     println!("{tally}");

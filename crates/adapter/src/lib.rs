@@ -14,6 +14,8 @@ mod define;
 mod draft;
 mod error;
 mod expression;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod library;
 mod search;
 mod signature;

@@ -26,15 +26,23 @@ pub(crate) fn folder() -> Option<PathBuf> {
         .mode(0o700)
         .create(&folder)
         .ok()?;
+    // In a folder that others can write to, somebody may have put a link there that leads to another one of the user's.
+    let link = fs::symlink_metadata(&folder).ok()?;
+    if link.is_symlink() && !is_own(&link) {
+        return None;
+    }
     let folder = fs::canonicalize(folder).ok()?;
     is_private(&fs::symlink_metadata(&folder).ok()?).then_some(folder)
 }
 
 /// Whether nobody else can have written it.
 pub(crate) fn is_private(metadata: &Metadata) -> bool {
+    is_own(metadata) && metadata.mode() & 0o022 == 0
+}
+
+fn is_own(metadata: &Metadata) -> bool {
     // SAFETY: it only tells, and cannot fail.
-    let user = unsafe { libc::geteuid() };
-    metadata.uid() == user && metadata.mode() & 0o022 == 0
+    metadata.uid() == unsafe { libc::geteuid() }
 }
 
 /// Removes the files that begin with `prefix` and were not used for so long. What cannot be removed does no harm.

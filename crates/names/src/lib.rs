@@ -53,6 +53,15 @@ pub fn is_rust_hash(part: &str) -> bool {
         && part[1..].bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
+/// Whether a terminal would act on the character, or hide it, or turn the text around behind it.
+#[must_use]
+pub fn is_hostile(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+}
+
 /// Whether a word that `character` stands next to goes on with it.
 fn is_in_word(character: char) -> bool {
     character.is_alphanumeric() || character == '_'

@@ -1,7 +1,7 @@
 //! The JSON report (`whofreed-report/1`) and the JSON history, key by key as the contract has them.
 //!
-//! The views below borrow from the analysis and fix the order of the keys. Names go out unchanged: escaping
-//! what is hostile is the matter of the JSON writer here, and of whoever shows them there.
+//! The views below borrow from the analysis and fix the order of the keys. Names go out unchanged, as JSON has them:
+//! what a terminal would act on is escaped as JSON allows, and for whoever shows names elsewhere they are what they were.
 
 mod diff;
 mod evidence;
@@ -11,6 +11,7 @@ pub use diff::diff_to_json;
 pub use read::from_json;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -21,6 +22,7 @@ use whofreed_analysis::Leak;
 use whofreed_analysis::Seen;
 use whofreed_analysis::Site;
 use whofreed_analysis::Victim;
+use whofreed_names::is_hostile;
 use whofreed_trace::Coverage;
 use whofreed_trace::Frame;
 use whofreed_trace::Language;
@@ -70,8 +72,27 @@ pub fn history_to_json(steps: &[HistoryStep], names: &dyn StackNames) -> String 
 
 fn pretty(value: &impl Serialize) -> String {
     // Only a map with keys that are no strings, or a failing `Serialize`, can fail here; there is neither.
-    let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
+    let mut text = inert(&serde_json::to_string_pretty(value).unwrap_or_default());
     text.push('\n');
+    text
+}
+
+/// The same JSON, in which strings hold nothing that a terminal would act on or hide: reports in JSON go to terminals,
+/// too. To whoever reads it as JSON, nothing has changed.
+#[must_use]
+pub fn inert(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for character in json.chars() {
+        // Between strings there is nothing hostile but the ends of lines; in them, JSON has escaped these already.
+        if character == '\n' || !is_hostile(character) {
+            text.push(character);
+            continue;
+        }
+        for unit in character.encode_utf16(&mut [0; 2]) {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "\\u{unit:04x}");
+        }
+    }
     text
 }
 

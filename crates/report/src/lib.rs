@@ -10,6 +10,7 @@ mod text;
 pub use json::diff_to_json;
 pub use json::from_json;
 pub use json::history_to_json;
+pub use json::inert;
 pub use json::to_json;
 pub use text::Found;
 pub use text::TextOptions;

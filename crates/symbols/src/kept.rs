@@ -89,6 +89,39 @@ fn unpack(bytes: &[u8]) -> Option<Kept> {
     (rest.is_empty() && kept.version == env!("CARGO_PKG_VERSION")).then_some(kept)
 }
 
+/// What `fuzz/` reaches: a checksum keeps nearly all that it tries away from what lies behind.
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing {
+    use super::*;
+
+    /// Reads what a file in the cache holds; whether it is believed.
+    #[must_use]
+    pub fn read_kept(bytes: &[u8]) -> bool {
+        unpack(bytes).is_some_and(|kept| kept.answers.answers().is_some())
+    }
+
+    /// Reads what lies behind the checksum; whether it says the same when it is written down again.
+    #[must_use]
+    pub fn reads_body(body: &[u8]) -> bool {
+        let Ok((wire, _)) = postcard::take_from_bytes::<Wire>(body) else {
+            return false;
+        };
+        let Some(answers) = wire.answers() else {
+            return false;
+        };
+        let written = postcard::to_allocvec(&Wire::of(&answers)).unwrap_or_default();
+        let again = postcard::from_bytes::<Wire>(&written)
+            .ok()
+            .and_then(Wire::answers);
+        let written_again = again.map(|again| postcard::to_allocvec(&Wire::of(&again)));
+        assert!(
+            written_again.is_some_and(|again| again.as_ref().is_ok_and(|again| *again == written)),
+            "answers are not what was written of them"
+        );
+        true
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::expect_used, reason = "a test may panic")]

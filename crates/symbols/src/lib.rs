@@ -16,6 +16,8 @@ mod call_sites;
 mod debug_files;
 mod demangle;
 mod found;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod kept;
 mod mixed;
 mod reader;

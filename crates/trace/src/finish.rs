@@ -71,7 +71,8 @@ fn chunks(file: &File, size: u64) -> io::Result<Vec<Chunk>> {
         let header =
             ChunkHeader::read_from_bytes(&bytes).map_err(|_| io::ErrorKind::InvalidData)?;
         let span = match (header.magic, header.kind) {
-            (CHUNK_MAGIC, chunk_kind::SEGMENT) => header.span.clamp(1, SEGMENT_SPAN),
+            // With any other span, a reader takes it for a chunk like others, and reads what lies behind.
+            (CHUNK_MAGIC, chunk_kind::SEGMENT) if header.span <= SEGMENT_SPAN => header.span.max(1),
             _ => 1,
         };
         let end = (offset + u64::from(span) * CHUNK_SIZE as u64).min(size);

@@ -24,7 +24,7 @@ pub struct Machine {
 }
 
 /// System V Application Binary Interface, AMD64 Architecture Processor Supplement, 3.6.2.
-#[cfg(any(test, target_arch = "x86_64"))]
+#[cfg(any(test, fuzzing, target_arch = "x86_64"))]
 pub const X86_64: Machine = Machine {
     stack_pointer: gimli::X86_64::RSP,
     frame_pointer: gimli::X86_64::RBP,
@@ -34,7 +34,7 @@ pub const X86_64: Machine = Machine {
 };
 
 /// DWARF for the Arm 64-bit Architecture (AADWARF64), 4.1.
-#[cfg(any(test, target_arch = "aarch64"))]
+#[cfg(any(test, fuzzing, target_arch = "aarch64"))]
 pub const AARCH64: Machine = Machine {
     stack_pointer: gimli::AArch64::SP,
     frame_pointer: gimli::AArch64::X29,

@@ -23,6 +23,8 @@ mod changes;
 mod coroutine_tests;
 mod eh_frame;
 pub mod entries;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod machine;
 #[cfg(test)]
 mod machine_tests;

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use toml::Value;
+use whofreed_names::is_hostile;
 
 use super::Group;
 use super::Sorted;
@@ -224,7 +225,7 @@ fn quoted(text: &str) -> String {
 /// Files can be called anything.
 fn one_line(text: &str) -> String {
     text.chars()
-        .map(|c| if c.is_control() { '?' } else { c })
+        .map(|c| if is_hostile(c) { '?' } else { c })
         .collect()
 }
 
@@ -232,7 +233,7 @@ fn one_line(text: &str) -> String {
 fn plain(text: &str) -> String {
     text.chars()
         .map(|c| {
-            if "*|/".contains(c) || c.is_control() {
+            if "*|/".contains(c) || is_hostile(c) {
                 '?'
             } else {
                 c

@@ -14,6 +14,7 @@ use whofreed_adapter::check::AdapterFacts;
 use whofreed_adapter::check::Check;
 use whofreed_adapter::check::HookFacts;
 use whofreed_adapter::check::State;
+use whofreed_report::inert;
 use whofreed_report::printable;
 
 use crate::failure::Failure;
@@ -66,7 +67,7 @@ pub(crate) fn check(args: &CheckArgs) -> Result<u8, Failure> {
         Format::Text => text(&found),
         Format::Json => {
             let json = serde_json::to_string_pretty(&found).map_err(Failure::ours)?;
-            format!("{json}\n")
+            format!("{}\n", inert(&json))
         }
     };
     output::to_stdout(&text)?;

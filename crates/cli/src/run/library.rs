@@ -1,7 +1,10 @@
 //! Makes sure that what is to be preloaded is libwhofreed.so: of any other file the dynamic linker would only
 //! complain, and the command would run without being watched.
 
+use std::env;
+use std::fs;
 use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use object::Architecture;
@@ -29,6 +32,7 @@ pub(super) fn check(path: &Path) -> Result<(), Failure> {
     };
     let file = File::open(path)
         .map_err(|error| Failure::ours(format!("{}: cannot be read: {error}", shown(path))))?;
+    check_owner(path, &file)?;
     // Reads what is asked for, not the whole of a large library.
     let cache = ReadCache::new(file);
     let Ok(library) = object::File::parse(&cache) else {
@@ -48,4 +52,24 @@ pub(super) fn check(path: &Path) -> Result<(), Failure> {
         return wrong("it does not export wf_version");
     }
     Ok(())
+}
+
+/// Whoever owns a library that is preloaded is the master of the process. That may be the user, root, and whoever owns
+/// this very command, who is trusted by calling it.
+fn check_owner(path: &Path, file: &File) -> Result<(), Failure> {
+    let Ok(metadata) = file.metadata() else {
+        return Ok(());
+    };
+    // SAFETY: it only tells, and cannot fail.
+    let user = unsafe { libc::geteuid() };
+    let command = env::current_exe().and_then(fs::metadata);
+    let masters = [Some(user), Some(0), command.ok().map(|of| of.uid())];
+    if masters.contains(&Some(metadata.uid())) {
+        return Ok(());
+    }
+    Err(Failure::ours(format!(
+        "{}: belongs to the user with the number {}, who could do anything in the command: it is not preloaded",
+        shown(path),
+        metadata.uid()
+    )))
 }

@@ -7,6 +7,7 @@ use whofreed_names::ANONYMOUS;
 use whofreed_names::MOST_NESTED;
 use whofreed_names::balanced;
 use whofreed_names::behind_parameters;
+use whofreed_names::is_hostile;
 use whofreed_names::is_rust_hash;
 use whofreed_names::operator_symbol;
 use whofreed_names::own_type;
@@ -49,14 +50,6 @@ impl Cell {
             shown,
         }
     }
-}
-
-/// Whether a terminal would act on the character, or hide it, or turn the text around behind it.
-fn is_hostile(character: char) -> bool {
-    character.is_control()
-        || matches!(character,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// `text` with everything escaped that a terminal would act on: control characters, bidi overrides, invisibles.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::HashSet;
+use std::collections::btree_map::Entry;
 
 use zerocopy::FromBytes;
 
@@ -160,7 +161,13 @@ impl<E: Collect> Content<E> {
         self.each_event(offset, bytes, |_, _, record, thread| {
             events.push((thread, *record))
         });
-        self.copies.insert(fill, events);
+        // Each filling has its own number. Where two chunks claim the same one, neither is lost in silence.
+        let copy = self.copies.entry(fill);
+        let is_second = matches!(copy, Entry::Occupied(_));
+        copy.or_default().append(&mut events);
+        if is_second {
+            self.fault(offset, "two chunks claim to be the same filling");
+        }
     }
 
     fn each_event(
