@@ -9,6 +9,7 @@ mod forks;
 mod guarded;
 mod killed;
 mod life;
+mod loader;
 mod overload;
 mod short_threads;
 mod surroundings;
