@@ -164,7 +164,7 @@ impl Recorder {
         // SAFETY: getppid has no preconditions.
         let parent_pid = unsafe { libc::getppid() } as u32;
         let content = FileHeader {
-            magic: layout::MAGIC,
+            magic: [0; 8],
             version: layout::VERSION,
             byte_order: layout::BYTE_ORDER_MARK,
             header_size: layout::HEADER_SIZE as u32,
@@ -197,6 +197,10 @@ impl Recorder {
         };
         // SAFETY: the header's mapping is large enough, and no other thread knows the recorder yet.
         unsafe { header.write(content) };
+        // Last, in one store: what is killed before has left no trace, and nothing that looks like half of one.
+        if let Some(magic) = self.atomic_in_header(std::mem::offset_of!(FileHeader, magic)) {
+            magic.store(u64::from_ne_bytes(layout::MAGIC), Ordering::Release);
+        }
     }
 
     /// Tells whose trace this is.

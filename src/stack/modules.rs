@@ -1,6 +1,6 @@
 //! Which loaded object an address lies in: from a code address to a module of the trace.
 //!
-//! A module is told apart by where it is mapped, by the linker's own records of it, and by the first bytes of its
+//! A module is told apart by where it is mapped, by the linker's own records of it, by its name and the first bytes of its
 //! build id: a library that was closed and another one loaded at the same address are two modules.
 
 use std::sync::atomic::AtomicU64;
@@ -17,6 +17,7 @@ use crate::linkmap;
 use crate::linkmap::FoundObject;
 use crate::record::Pen;
 use crate::record::Recorder;
+use crate::record::intern::hash_of;
 use crate::stack::MAX_TEXT;
 use crate::sys::mix;
 
@@ -168,6 +169,8 @@ fn key_of(found: &FoundObject) -> Key {
     start_of_id[..len].copy_from_slice(&id[..len]);
     let (first, second) = start_of_id.split_at(8);
     let word = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_ne_bytes);
+    // Not every library has a build id, and two can be the same but for their names.
+    let name = hash_of(linkmap::name_of(found).to_bytes());
     [
         found.link_map as u64,
         found.start as u64,
@@ -175,7 +178,7 @@ fn key_of(found: &FoundObject) -> Key {
         found.load_bias as u64,
         found.eh_frame as u64,
         word(first),
-        word(second),
+        word(second) ^ name,
     ]
 }
 

@@ -85,8 +85,13 @@ fn kill_all(recorded: &Recorded, scratch: &Scratch, kills: u64) -> (u64, u64, u6
         notes.begin(WORDS);
         let mut command = recorded.command(&trace);
         let mut child = command.arg(notes.path()).spawn().expect("the host");
-        // At times before there is anything.
-        while random % 4 != 0 && notes.read()[0] == 0 {
+        // Of four one from the beginning on, one when it has come to its threads, and two when all of them record.
+        let awaited = match random % 4 {
+            0 => None,
+            1 => Some(0),
+            _ => Some(THREADS),
+        };
+        while awaited.is_some_and(|word| notes.read()[word] == 0) {
             thread::sleep(Duration::from_micros(300));
         }
         thread::sleep(instant(&mut random));

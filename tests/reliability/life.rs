@@ -161,7 +161,7 @@ impl Notes {
 pub fn trace_of(path: &Path) -> Option<Trace> {
     let bytes = fs::read(path).ok()?;
     // Killed before its header was written.
-    if bytes.iter().take(64).all(|byte| *byte == 0) {
+    if bytes.iter().take(8).all(|byte| *byte == 0) {
         return None;
     }
     let trace = read(&bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -189,6 +189,13 @@ impl Seen {
     }
 }
 
+/// The n of an event of `nth_event`.
+pub fn number_of(event: &Event) -> u64 {
+    let life = (event.address & 0xffff_ffff) / 64;
+    let pair = (event.step - 1) / 2 * LIVES + life;
+    2 * pair + 2 - event.step % 2
+}
+
 /// Holds the events of `nth_event` against what each of them has to be, and returns which there are of each thread, by
 /// the number that the host gave it. What is none of them goes to `others`.
 #[track_caller]
@@ -205,7 +212,7 @@ pub fn nth_events(trace: &Trace, others: &mut Vec<Event>) -> BTreeMap<u64, Seen>
         let life = (event.address & 0xffff_ffff) / 64;
         assert!(life < LIVES && event.step > 0, "{event:?}");
         let pair = (event.step - 1) / 2 * LIVES + life;
-        let n = 2 * pair + 2 - event.step % 2;
+        let n = number_of(event);
         let is_first = event.step % 2 == 1;
         let kind = if is_first {
             EventKind::Allocate

@@ -13,6 +13,7 @@ mod guarded;
 mod killed;
 mod life;
 mod linking;
+mod loader;
 mod names;
 mod overload;
 mod pages;
