@@ -1,6 +1,6 @@
 /*
- * Frees again in functions whose names, and whose file's name, a test replaces in the compiled program, byte by byte, by
- * what a terminal would act on: hostile_names DEVICE KIND SCOPE THREAD.
+ * Frees again in functions whose names, and whose file's name, a test replaces in the compiled program, byte by byte,
+ * by what a terminal would act on: hostile_names DEVICE KIND SCOPE THREAD.
  */
 #include <string.h>
 #include <sys/prctl.h>

@@ -6,8 +6,8 @@ use libfuzzer_sys::fuzz_target;
 use whofreed_fuzz::heap;
 use whofreed_symbols::fuzzing;
 
-// serde believes a length up to a megabyte before the first entry is read, in each list that is open; the shortest entry
-// is a byte and becomes an Option of several words in a map.
+// serde believes a length up to a megabyte before the first entry is read, in each list that is open; the shortest
+// entry is a byte and becomes an Option of several words in a map.
 const BASE: usize = 8 << 20;
 const TIMES: usize = 512;
 

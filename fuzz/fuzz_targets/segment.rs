@@ -9,7 +9,8 @@ use whofreed_trace::layout::EventRecord;
 use whofreed_trace::segment::Block;
 use whofreed_trace::segment::MOST_EVENTS;
 
-// The encoder of the seeds takes a megabyte and a half. A block tells of MOST_EVENTS events at most, however short it is: 8192 records, and their columns.
+// The encoder of the seeds takes a megabyte and a half. A block tells of MOST_EVENTS events at most, however short it
+// is: 8192 records, and their columns.
 const BASE: usize = (2 << 20) + MOST_EVENTS * (2 * size_of::<EventRecord>() + 8 * 8 * 2);
 
 fuzz_target!(|data: &[u8]| {

@@ -35,8 +35,8 @@ pub fn path_of(file: &File) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
 }
 
-/// Lets panics that the code under test catches by itself pass without a word: libFuzzer's hook would end the process at
-/// each. One that nobody catches still ends the target.
+/// Lets panics that the code under test catches by itself pass without a word: libFuzzer's hook would end the process
+/// at each. One that nobody catches still ends the target.
 pub fn expect_caught_panics() {
     panic::set_hook(Box::new(|_| {}));
 }

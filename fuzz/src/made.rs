@@ -1,6 +1,6 @@
 //! Traces of 128 KiB and more, made of the few bytes that a fuzzer can think about.
 //!
-//! What a checksum would keep away is given the right one; everything else is as the bytes say, also what is impossible.
+//! What a checksum would keep away is given the right one; everything else is as the bytes say, impossible or not.
 
 use whofreed_trace::blob::BlobHeader;
 use whofreed_trace::blob::blob_size;

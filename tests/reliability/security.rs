@@ -1,4 +1,4 @@
-//! What the library and the command leave to others: files, folders, secrets. What they do to the process is in `pages`.
+//! What the library and the command leave to others: files, folders, secrets. `pages` is about the process.
 
 use std::collections::BTreeSet;
 use std::fs;

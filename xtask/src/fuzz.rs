@@ -1,7 +1,7 @@
 //! `cargo xtask fuzz`: what reads what others wrote, under libFuzzer, with the toolchain that is there.
 //!
-//! The targets are a package of their own in cargo-fuzz's layout (`fuzz/`). What that tool does is little: flags for the
-//! compiler, all of them stable, and folders for what is found.
+//! The targets are a package of their own in cargo-fuzz's layout (`fuzz/`). What that tool does is little: flags for
+//! the compiler, all of them stable, and folders for what is found.
 
 use std::fs;
 use std::path::PathBuf;

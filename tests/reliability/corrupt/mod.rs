@@ -1,5 +1,5 @@
-//! Traces that were cut or changed: whatever becomes of the bytes, the reader tells where, and takes no more memory than
-//! a small multiple of them.
+//! Traces that were cut or changed: whatever becomes of the bytes, the reader tells where, and takes no more memory
+//! than a small multiple of them.
 
 mod heap;
 
