@@ -85,7 +85,7 @@ pub fn model(run: impl Fn() + Sync + Send + 'static) {
     let run = std::sync::Arc::new(run);
     let half = SCHEDULES[usize::from(is_soak())] / 2;
     let mut config = shuttle::Config::new();
-    config.stack_size = 1 << 19;
+    config.stack_size = 1 << 24;
     let again = std::sync::Arc::clone(&run);
     shuttle::Runner::new(RandomScheduler::new(half), config.clone()).run(move || run());
     shuttle::Runner::new(PctScheduler::new(3, half), config).run(move || again());

@@ -5,3 +5,5 @@
 mod common;
 
 mod crash;
+mod heap;
+mod places;
