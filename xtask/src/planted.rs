@@ -4,7 +4,6 @@
 mod faults;
 
 use std::fmt::Write as _;
-use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
@@ -196,6 +195,8 @@ impl Fault {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
