@@ -3,8 +3,20 @@
 //! The header is checked in and an ordinary build does not touch it. `WHOFREED_HEADER_OUT` names another file to
 //! write to, by which `cargo xtask header --check` finds a stale one.
 
+/// `modelled`: the lock-free parts alone, with the atomics of a checker of interleavings.
+fn tell_what_is_modelled() {
+    println!("cargo:rustc-check-cfg=cfg(modelled)");
+    if ["CARGO_CFG_LOOM", "CARGO_CFG_SHUTTLE"]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some())
+    {
+        println!("cargo:rustc-cfg=modelled");
+    }
+}
+
 #[cfg(feature = "generate-header")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tell_what_is_modelled();
     let root = std::path::PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?);
     println!("cargo:rerun-if-env-changed=WHOFREED_HEADER_OUT");
     for input in [
@@ -36,5 +48,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 #[cfg(not(feature = "generate-header"))]
 fn main() {
+    tell_what_is_modelled();
     println!("cargo:rerun-if-changed=build.rs");
 }

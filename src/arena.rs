@@ -1,42 +1,28 @@
 //! Items that are numbered as they come and stay for ever: the memory behind an [`Index`](crate::index::Index).
 
-use std::marker::PhantomData;
-use std::ptr::NonNull;
-use std::sync::atomic::AtomicU32;
-use std::sync::atomic::Ordering;
+use crate::items::Items;
+use crate::primitive::AtomicU32;
+use crate::primitive::Ordering;
 
-use crate::sys;
-
-/// A type that is valid as zeros and is changed through shared references by atomics only.
-///
-/// # Safety
-/// Zeroed memory must be a valid value, and sharing `&Self` between threads must be sound.
-pub unsafe trait ZeroInit: Sync {}
+pub use crate::items::ZeroInit;
 
 /// Up to a fixed number of items in reserved memory.
 #[derive(Debug)]
 pub struct Arena<T> {
-    base: NonNull<T>,
+    items: Items<T>,
     capacity: u32,
     next: AtomicU32,
-    items: PhantomData<T>,
 }
-
-// SAFETY: the items are Sync by `ZeroInit`, and the memory is never given back.
-unsafe impl<T: ZeroInit> Send for Arena<T> {}
-// SAFETY: as above.
-unsafe impl<T: ZeroInit> Sync for Arena<T> {}
 
 impl<T: ZeroInit> Arena<T> {
     /// Reserves memory for `capacity` items, or for fewer where the host does not grant that much.
     #[must_use]
     pub fn new(capacity: u32) -> Option<Self> {
-        let (base, capacity) = sys::reserve_items(capacity as usize, 1, size_of::<T>())?;
+        let (items, capacity) = Items::reserve(capacity as usize, 1, 1)?;
         Some(Self {
-            base: base.cast(),
+            items,
             capacity: u32::try_from(capacity).unwrap_or(u32::MAX),
             next: AtomicU32::new(0),
-            items: PhantomData,
         })
     }
 
@@ -58,9 +44,8 @@ impl<T: ZeroInit> Arena<T> {
     #[must_use]
     pub fn get(&self, item: u32) -> &T {
         assert!(item < self.capacity, "no such item");
-        // SAFETY: the item lies inside the reserved memory, which is zeroed or was changed by atomics, and T is
-        // valid as either by `ZeroInit`.
-        unsafe { &*self.base.as_ptr().add(item as usize) }
+        // SAFETY: there was room for `capacity` items.
+        unsafe { self.items.item(item as usize) }
     }
 
     /// The item with this number, taken or not: where numbers come from elsewhere.
@@ -68,10 +53,11 @@ impl<T: ZeroInit> Arena<T> {
     #[inline(always)]
     pub fn at(&self, item: u32) -> Option<&T> {
         // SAFETY: as in `get`.
-        (item < self.capacity).then(|| unsafe { &*self.base.as_ptr().add(item as usize) })
+        (item < self.capacity).then(|| unsafe { self.items.item(item as usize) })
     }
 
     /// How many items were taken.
+    #[cfg(not(modelled))]
     #[must_use]
     pub fn taken(&self) -> u32 {
         self.next.load(Ordering::Relaxed).min(self.capacity)

@@ -9,16 +9,13 @@
 //! **Architecture Invariant:** no lock, no wait for another thread, no allocation. What an item is, the caller knows;
 //! it has filled the item before it offers it here.
 
-#[cfg(not(loom))]
-use std::ptr::NonNull;
-
+use crate::items::Items;
+use crate::mix::mix;
 use crate::primitive::AtomicU64;
 use crate::primitive::Ordering;
-#[cfg(not(loom))]
-use crate::sys;
 
 /// Slots in a line: one cache line's worth.
-pub const LINE: usize = 8;
+pub const LINE: usize = if cfg!(modelled) { 2 } else { 8 };
 
 /// Where the slots lie. All of them are 0 at the beginning.
 pub trait Slots {
@@ -109,23 +106,14 @@ fn same_item(word: u64, hash: u64, is_key: &impl Fn(u32) -> bool) -> Option<u32>
     (word != 0 && fingerprint(word ^ hash) == 0 && is_key(item)).then_some(item)
 }
 
-#[cfg(not(loom))]
 /// Slots in memory of the shim's own, in levels that grow by a factor of eight.
 #[derive(Debug)]
 pub struct MappedSlots {
-    levels: [(NonNull<AtomicU64>, usize); MappedSlots::LEVELS],
+    levels: [(Items<AtomicU64>, usize); MappedSlots::LEVELS],
 }
 
-#[cfg(not(loom))]
-// SAFETY: the memory is shared between threads as atomics only, and is never given back.
-unsafe impl Send for MappedSlots {}
-#[cfg(not(loom))]
-// SAFETY: as above.
-unsafe impl Sync for MappedSlots {}
-
-#[cfg(not(loom))]
 impl MappedSlots {
-    const LEVELS: usize = 5;
+    const LEVELS: usize = if cfg!(modelled) { 2 } else { 5 };
     /// Lines that a key has in the last level after its first one there. Keys do not spread evenly over lines; with so
     /// many to choose from, the last slots are found as well, and a table holds what it was made for.
     const MORE_LINES: usize = 32;
@@ -134,33 +122,30 @@ impl MappedSlots {
     #[must_use]
     pub fn new(items: usize) -> Option<Self> {
         let last_lines = (items / LINE).next_power_of_two();
-        let mut levels = [(NonNull::dangling(), 0); Self::LEVELS];
+        let mut levels = [const { (Items::NONE, 0) }; Self::LEVELS];
         for (level, place) in levels.iter_mut().enumerate() {
             let lines = (last_lines >> (3 * (Self::LEVELS - 1 - level))).max(1);
             // Halving keeps the number of lines a power of two.
-            let (memory, lines) = sys::reserve_items(lines, 1, LINE * size_of::<AtomicU64>())?;
-            *place = (memory.cast(), lines);
+            *place = Items::reserve(lines, 1, LINE)?;
         }
         Some(Self { levels })
     }
 }
 
-#[cfg(not(loom))]
 impl Slots for MappedSlots {
     fn line(&self, level: usize, hash: u64) -> Option<&[AtomicU64]> {
         let more = (level + 1).saturating_sub(Self::LEVELS);
         if more > Self::MORE_LINES {
             return None;
         }
-        let (memory, lines) = self.levels[level - more];
+        let (memory, lines) = &self.levels[level - more];
         let place = if more == 0 {
             hash
         } else {
-            sys::mix(hash.wrapping_add(more as u64))
+            mix(hash.wrapping_add(more as u64))
         };
         let line = place as usize & (lines - 1);
-        // SAFETY: a level has `lines * LINE` slots, and `line < lines`, a power of two; zeroed memory is a valid
-        // AtomicU64, and the mapping lives as long as the process.
-        Some(unsafe { std::slice::from_raw_parts(memory.as_ptr().add(line * LINE), LINE) })
+        // SAFETY: a level has `lines * LINE` slots, and `line < lines`, a power of two.
+        Some(unsafe { memory.slice(line * LINE, LINE) })
     }
 }

@@ -15,76 +15,88 @@
 //! **Architecture Invariant:** this crate exports no symbol and runs no code at start; `crates/shared` does, in
 //! the shared library alone.
 
-#[cfg(not(loom))]
+#[cfg(not(modelled))]
 pub mod abi;
-#[cfg(not(loom))]
 mod arena;
-#[cfg(not(loom))]
+#[cfg(not(modelled))]
 pub mod client;
 
-#[cfg(not(loom))]
+#[cfg(not(modelled))]
 mod clock;
-#[cfg(not(loom))]
+#[cfg(not(modelled))]
 pub mod hook;
 pub mod index;
-#[cfg(not(loom))]
+pub mod items;
 pub mod ledger;
-#[cfg(not(loom))]
+#[cfg(not(modelled))]
 pub mod linkmap;
-#[cfg(not(loom))]
+#[cfg(not(modelled))]
 pub mod options;
-#[cfg(not(loom))]
+#[cfg(not(modelled))]
 pub mod preload;
-#[cfg(loom)]
-pub mod ledger {
-    //! Under loom: only what is pure enough to be modelled.
-    pub mod cell;
-    pub mod lines;
-    pub mod small;
-}
-#[cfg(loom)]
+#[cfg(modelled)]
 pub mod linkmap {
-    //! Under loom: only what is pure enough to be modelled.
+    //! Under a checker of interleavings: only what is pure enough to be modelled.
     pub mod gate;
 }
-#[cfg(loom)]
+#[cfg(modelled)]
 pub mod preload {
-    //! Under loom: only what is pure enough to be modelled.
+    //! Under a checker of interleavings: only what is pure enough to be modelled.
+    pub mod by_site;
+    pub mod expression {
+        //! Of expressions, what threads share.
+        pub mod validity;
+    }
+    pub mod generation;
     pub mod spare;
 }
-#[cfg(loom)]
+#[cfg(modelled)]
+pub mod record {
+    //! Under a checker of interleavings: only what is pure enough to be modelled.
+    pub mod errand;
+    pub mod ready;
+    pub mod sealed;
+    pub mod words;
+}
+#[cfg(modelled)]
 pub mod stack {
-    //! Under loom: only what is pure enough to be modelled.
+    //! Under a checker of interleavings: only what is pure enough to be modelled.
     pub mod unwind {
         //! Of the unwinder, what threads share.
         pub mod entries;
         pub mod rule;
     }
 }
-mod primitive;
-#[cfg(not(loom))]
+mod mix;
+pub mod primitive;
+#[cfg(not(modelled))]
 pub mod process;
-#[cfg(not(loom))]
+#[cfg(not(modelled))]
 pub mod record;
-#[cfg(not(loom))]
+#[cfg(not(modelled))]
 pub mod stack;
-#[cfg(not(loom))]
+#[cfg(not(modelled))]
 mod sys;
-#[cfg(not(loom))]
+#[cfg(not(modelled))]
 mod tally;
-#[cfg(not(loom))]
+#[cfg(not(modelled))]
 pub mod thread;
-#[cfg(not(loom))]
+#[cfg(modelled)]
+pub mod thread {
+    //! Under a checker of interleavings: only what is pure enough to be modelled.
+    pub mod list;
+}
+#[cfg(not(modelled))]
 mod tls;
 
-#[cfg(not(loom))]
+#[cfg(not(modelled))]
 pub use hook::summary_at_exit;
 
 /// Prepares for the host, without a file, a thread or a word unless there is something to hook in it: when the shared
 /// library is loaded, or at the first event when that comes earlier. The dynamic linker runs the constructors of
 /// libraries that do not know each other in an order of its own, so somebody else's may well free a buffer before ours
 /// has run.
-#[cfg(not(loom))]
+#[cfg(not(modelled))]
 pub fn start() {
     static BEGUN: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
     if !BEGUN.swap(true, std::sync::atomic::Ordering::AcqRel) {

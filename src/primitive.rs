@@ -1,20 +1,39 @@
-//! The atomics of everything lock-free in the shim: those of the standard library, or loom's under
-//! `--cfg loom`, where the tests run every interleaving.
+//! The atomics of everything lock-free in the shim: those of the standard library, or those of a checker that runs the
+//! same code in many interleavings: loom's under `--cfg loom`, shuttle's under `--cfg shuttle`. `docs/models.md` says which
+//! atomic is checked by which model.
 //!
-//! The gap: loom knows no memory that is born zero, so the tests bring their own storage through the traits
-//! [`Slots`](crate::index::Slots) and [`Records`](crate::ledger::cell::Records).
+//! The gap: checkers know no memory that is born zero, so under them [`Items`](crate::items::Items) makes its items one
+//! by one, and tables are small.
 
 #[cfg(loom)]
-pub use loom::sync::atomic::AtomicU64;
+mod observed;
+
+#[cfg(loom)]
+use self::observed as atomics;
+#[cfg(shuttle)]
+use shuttle::sync::atomic as atomics;
+#[cfg(not(modelled))]
+use std::sync::atomic as atomics;
+
+pub use atomics::AtomicBool;
+pub use atomics::AtomicPtr;
+pub use atomics::AtomicU32;
+pub use atomics::AtomicU64;
+pub use atomics::AtomicUsize;
 #[cfg(loom)]
 pub use loom::sync::atomic::Ordering;
-#[cfg(not(loom))]
-pub use std::sync::atomic::AtomicU64;
-#[cfg(not(loom))]
+#[cfg(loom)]
+pub use loom::sync::atomic::fence;
+#[cfg(shuttle)]
+pub use shuttle::sync::atomic::Ordering;
+#[cfg(shuttle)]
+pub use shuttle::sync::atomic::fence;
+#[cfg(not(modelled))]
 pub use std::sync::atomic::Ordering;
+#[cfg(not(modelled))]
+pub use std::sync::atomic::fence;
 
 /// Says that a place will be read soon. It may be anywhere.
-#[cfg(not(loom))]
 #[inline(always)]
 pub fn prefetch<T>(place: *const T) {
     #[cfg(target_arch = "x86_64")]
@@ -29,7 +48,7 @@ pub fn prefetch<T>(place: *const T) {
 }
 
 /// Says that a place will be written soon, where another processor has it now. It may be anywhere.
-#[cfg(not(loom))]
+#[cfg(not(modelled))]
 #[inline(always)]
 pub fn prefetch_to_write<T>(place: *const T) {
     #[cfg(target_arch = "x86_64")]

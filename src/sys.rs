@@ -283,17 +283,9 @@ pub fn random_number() -> u64 {
     };
     if got != size_of::<u64>() as isize {
         let place = (&raw const number) as u64;
-        number = mix(realtime_ns() ^ mix(u64::from(process_id()) ^ place));
+        number = crate::mix::mix(realtime_ns() ^ crate::mix::mix(u64::from(process_id()) ^ place));
     }
     number.max(1)
-}
-
-/// Scatters the bits of a number: the finalizer of splitmix64 (Steele, Lea and Flood, OOPSLA 2014).
-#[must_use]
-pub const fn mix(number: u64) -> u64 {
-    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    number ^ (number >> 31)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 //! half-full chunks waits for the next one. There is no Rust destructor in thread-local storage; events that come after
 //! the state has been given back borrow one for themselves alone.
 
+mod list;
 mod seats;
 
 use std::cell::Cell;

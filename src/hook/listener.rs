@@ -17,8 +17,8 @@ use crate::arena::ZeroInit;
 use crate::index::Index;
 use crate::index::Inserted;
 use crate::index::MappedSlots;
+use crate::mix::mix;
 use crate::sys;
-use crate::sys::mix;
 
 /// Most different pairs.
 const MAX_PAIRS: u32 = 1 << 16;
@@ -27,7 +27,7 @@ const MAX_PAIRS: u32 = 1 << 16;
 type Callback = unsafe extern "C" fn(event: *const WfExcess, user: *mut c_void);
 
 /// A callback and what is handed to it. Written before it is offered to the index.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Pair {
     callback: AtomicUsize,
     user: AtomicPtr<c_void>,

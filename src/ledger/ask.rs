@@ -1,7 +1,5 @@
 //! What is asked of an address, and changes nothing there.
 
-use std::sync::atomic::fence;
-
 use whofreed_lifecycle::Event;
 use whofreed_lifecycle::Full;
 #[cfg(test)]
@@ -16,6 +14,8 @@ use crate::ledger::Scratch;
 use crate::ledger::apply::Read;
 use crate::ledger::apply::happen;
 use crate::ledger::cell;
+use crate::primitive::Ordering;
+use crate::primitive::fence;
 
 impl Ledger {
     /// What the verdict of `event` would be if it happened now; nothing happens.
@@ -37,7 +37,7 @@ impl Ledger {
                 Some(Read::Many(mut state)) => happen(&mut state, is_lost, epoch, event),
             };
             // Keeps the loads above before the second look, which says whether they were of one piece.
-            fence(std::sync::atomic::Ordering::Acquire);
+            fence(Ordering::Acquire);
             if cell::look(&entry.cell) == seen {
                 return verdict(judged.outcome);
             }
@@ -84,7 +84,7 @@ impl Ledger {
                 Some(Read::Many(state)) => state.address.holds(epoch, owner),
             };
             // As in `judge`.
-            fence(std::sync::atomic::Ordering::Acquire);
+            fence(Ordering::Acquire);
             if cell::look(&entry.cell) == seen {
                 return holds;
             }

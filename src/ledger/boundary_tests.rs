@@ -148,7 +148,7 @@ fn threads_that_race_at_one_address_use_each_right_once() {
             let address = 0x1000 + 0x10 * (turn % 3);
             // At the first address nobody is named, at the second by one and the same, at the third by each its own.
             let owner = [0, 9, by][(turn % 3) as usize];
-            let is_free = crate::sys::mix(turn ^ by << 32) & 1 == 0;
+            let is_free = crate::mix::mix(turn ^ by << 32) & 1 == 0;
             let event = if is_free {
                 Event::Deallocate { owner }
             } else {

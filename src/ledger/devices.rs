@@ -1,16 +1,15 @@
 //! How often each device was reset or closed so far.
 
-use std::sync::atomic::AtomicU32;
-use std::sync::atomic::Ordering;
-
 use crate::arena::Arena;
 use crate::arena::ZeroInit;
 use crate::ledger::wide::Wide;
+use crate::primitive::AtomicU32;
+use crate::primitive::Ordering;
 
 /// Most devices with large numbers whose resets are counted, and the first large number.
-pub const MAX_DEVICES: u32 = 1 << 16;
+pub const MAX_DEVICES: u32 = if cfg!(modelled) { 2 } else { 1 << 16 };
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[repr(transparent)]
 struct Resets(AtomicU32);
 

@@ -35,8 +35,6 @@ mod tests;
 mod views;
 mod wide;
 
-use std::sync::atomic::AtomicU32;
-
 use whofreed_lifecycle::Holder;
 use whofreed_lifecycle::Outcome;
 
@@ -48,15 +46,20 @@ use self::table::AddressEntry;
 use self::table::SmallEntry;
 use self::table::Table;
 use self::views::Views;
+use crate::primitive::AtomicU32;
 use crate::primitive::Ordering;
+#[cfg(not(modelled))]
 use crate::sys::affordable;
 
 pub use self::state::MAX_HOLDERS;
 
+#[cfg(not(modelled))]
 /// Most addresses that are remembered (32 bytes each, and a record for a state that does not fit into the cell).
 const MAX_ADDRESSES: u32 = 1 << 24;
+#[cfg(not(modelled))]
 /// Most owners that are remembered (16 bytes each, and a record for those with several buffers).
 const MAX_OWNERS: u32 = 1 << 24;
+#[cfg(not(modelled))]
 /// Most views that are remembered (32 bytes each).
 const MAX_VIEWS: u32 = 1 << 24;
 
@@ -108,13 +111,16 @@ pub struct Ledger {
 
 impl Ledger {
     /// Reserves the memory; `None` when the host does not grant it.
+    #[cfg(not(modelled))]
     #[must_use]
     pub fn new() -> Option<Self> {
         let room = affordable(MAX_ADDRESSES);
         Self::with_room(room, affordable(MAX_OWNERS), affordable(MAX_VIEWS))
     }
 
-    fn with_room(addresses: u32, owners: u32, views: u32) -> Option<Self> {
+    /// As `new`, for so many addresses, owners and views.
+    #[must_use]
+    pub fn with_room(addresses: u32, owners: u32, views: u32) -> Option<Self> {
         Some(Self {
             // Each address and each owner has a record, and a thread that changes one holds another.
             pool: Pool::new(addresses.saturating_add(owners).saturating_add(owners / 8))?,

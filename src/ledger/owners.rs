@@ -1,7 +1,5 @@
 //! Where owners held buffers last: the answer to calls that do not know their address.
 
-use std::sync::atomic::fence;
-
 use crate::ledger::Instance;
 use crate::ledger::Ledger;
 use crate::ledger::Scratch;
@@ -10,6 +8,8 @@ use crate::ledger::cell::Records as _;
 use crate::ledger::recent::Recent;
 use crate::ledger::table::SmallEntry;
 use crate::primitive::AtomicU64;
+use crate::primitive::Ordering;
+use crate::primitive::fence;
 
 /// The largest address that fits into an owner's cell.
 const MOST_SMALL: u64 = (1 << 63) - 1;
@@ -53,7 +53,7 @@ impl Ledger {
             let mut recent = self.recent_in(seen);
             let is_newest = recent.addresses().last() == Some(&address);
             // Keeps the loads above before the second look, which says whether they were of one piece.
-            fence(std::sync::atomic::Ordering::Acquire);
+            fence(Ordering::Acquire);
             if is_newest && cell::look(cell) == seen {
                 self.give(spare, &mut scratch.records);
                 return true;
@@ -92,7 +92,7 @@ impl Ledger {
             let seen = cell::look(cell);
             let recent = self.recent_in(seen);
             // Keeps the loads above before the second look, which says whether they were of one piece.
-            fence(std::sync::atomic::Ordering::Acquire);
+            fence(Ordering::Acquire);
             if cell::look(cell) == seen {
                 break recent;
             }

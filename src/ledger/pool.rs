@@ -4,7 +4,6 @@
 //! thread keeps a few free records of its own; what is over goes to a shared stack per class (Treiber's, with a counter
 //! against ABA), what is missing comes from there or from fresh memory.
 
-use std::sync::atomic::AtomicU32;
 use std::sync::atomic::compiler_fence;
 
 use crate::arena::Arena;
@@ -12,11 +11,12 @@ use crate::arena::ZeroInit;
 use crate::ledger::cell::Records;
 use crate::primitive::AtomicU64;
 use crate::primitive::Ordering;
+use crate::primitive::fence;
 
 /// The number of size classes.
 pub const CLASSES: usize = 7;
 /// There are at least so many records of each class.
-const LEAST: u32 = 64;
+const LEAST: u32 = if cfg!(modelled) { 0 } else { 64 };
 /// Free records of a class that a thread keeps.
 const KEPT: usize = 8;
 const CLASS_SHIFT: u32 = 29;
@@ -36,6 +36,14 @@ pub const fn words_of(class: usize) -> usize {
 #[repr(C)]
 struct Record<const WORDS: usize> {
     words: [AtomicU64; WORDS],
+}
+
+impl<const WORDS: usize> Default for Record<WORDS> {
+    fn default() -> Self {
+        Self {
+            words: std::array::from_fn(|_| AtomicU64::new(0)),
+        }
+    }
 }
 
 // SAFETY: zeroed memory is a valid array of atomics, which may be shared.
@@ -91,7 +99,7 @@ impl Pool {
             class4: Arena::new((small / 1024).max(LEAST))?,
             class5: Arena::new((small / 8192).max(LEAST))?,
             class6: Arena::new((small / 16384).max(LEAST))?,
-            free: [const { AtomicU64::new(0) }; CLASSES],
+            free: std::array::from_fn(|_| AtomicU64::new(0)),
         })
     }
 
@@ -107,6 +115,9 @@ impl Pool {
     #[must_use]
     #[inline]
     pub fn take(&self, class: usize, cache: &mut Cache) -> Option<u32> {
+        // Somebody who only asks may still be reading it: who sees anything that is written to it from now on also sees
+        // that the cell has moved on.
+        fence(Ordering::Release);
         if let Some(last) = cache.lens[class].checked_sub(1) {
             cache.lens[class] = last;
             return Some(cache.records[class][last]);
@@ -204,4 +215,3 @@ const _: () = assert!(
     CLASSES < 8,
     "the class has three bits, and 7 would clash with NO_RECORD"
 );
-const _: () = assert!(size_of::<AtomicU32>() == 4);

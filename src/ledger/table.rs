@@ -3,20 +3,19 @@
 //! A key is one word, `(device + 1) << 48 | number`. One that does not fit has a number in a wider index, and that is
 //! its key here.
 
-use std::ptr::NonNull;
-use std::sync::atomic::AtomicU32;
-use std::sync::atomic::AtomicUsize;
-
-use crate::arena::ZeroInit;
+use crate::items::Items;
+use crate::items::ZeroInit;
 use crate::ledger::lines;
 use crate::ledger::lines::Claimed;
 use crate::ledger::lines::Keyed;
 use crate::ledger::lines::Lines;
 use crate::ledger::wide::Wide;
+use crate::mix::mix;
+use crate::primitive::AtomicU32;
 use crate::primitive::AtomicU64;
+use crate::primitive::AtomicUsize;
 use crate::primitive::Ordering;
 use crate::primitive::prefetch;
-use crate::sys;
 
 const NUMBER_BITS: u32 = 48;
 /// Devices below have keys of their own; this one stands for all others in a key.
@@ -24,6 +23,8 @@ const WIDE: u64 = 0xffff;
 
 /// An entry of a table.
 pub trait InTable: Keyed + ZeroInit {
+    /// Its bytes.
+    const SIZE: usize;
     /// For each level, how many times smaller it is than half of what a table is to hold, as a power of two: one that
     /// is all that most hosts need, larger ones, two that take what did not spread evenly, and the last.
     const SHIFTS: &'static [u32];
@@ -79,7 +80,7 @@ impl<E: InTable> Table<E> {
         Some(Self {
             lines: MappedLines::new(capacity as usize)?,
             likely: AtomicUsize::new(0),
-            beyond: [const { AtomicU32::new(0) }; LEVELS],
+            beyond: std::array::from_fn(|_| AtomicU32::new(0)),
             wide: Wide::new(capacity)?,
         })
     }
@@ -191,33 +192,29 @@ const MORE_GROUPS: usize = 64;
 #[derive(Debug)]
 struct MappedLines<E> {
     /// Where each level begins, and how many lines it has: a power of two, and no less than a group.
-    levels: [(NonNull<E>, usize); LEVELS],
+    levels: [(Items<E>, usize); LEVELS],
     /// A bit for each page that was written to, where that is noted.
-    written: [NonNull<AtomicU64>; LEVELS],
+    written: [Items<AtomicU64>; LEVELS],
 }
 
-// SAFETY: the entries are Sync by `ZeroInit`, and the memory is never given back.
-unsafe impl<E: ZeroInit> Send for MappedLines<E> {}
-// SAFETY: as above.
-unsafe impl<E: ZeroInit> Sync for MappedLines<E> {}
-
 impl<E: InTable> MappedLines<E> {
-    const LINE: usize = 64 / size_of::<E>();
+    const LINE: usize = 64 / E::SIZE;
 
     fn new(capacity: usize) -> Option<Self> {
-        const { assert!(Self::LINE.is_power_of_two() && 64 % size_of::<E>() == 0) };
+        const { assert!(Self::LINE.is_power_of_two() && 64 % E::SIZE == 0) };
+        const { assert!(cfg!(modelled) || size_of::<E>() == E::SIZE) };
         const { assert!(E::SHIFTS.len() <= LEVELS) };
         let half = (capacity / 2 / Self::LINE).next_power_of_two();
-        let mut levels = [(NonNull::dangling(), 0); LEVELS];
-        let mut written = [NonNull::dangling(); LEVELS];
+        let mut levels = [const { (Items::NONE, 0) }; LEVELS];
+        let mut written = [const { Items::NONE }; LEVELS];
         for ((place, written), shift) in levels.iter_mut().zip(&mut written).zip(E::SHIFTS) {
             // Halving keeps the number of lines a power of two.
             let lines = (half >> shift).max(Self::GROUP);
-            let (memory, lines) = sys::reserve_items(lines, Self::GROUP, 64)?;
-            *place = (memory.cast(), lines);
+            *place = Items::reserve(lines, Self::GROUP, Self::LINE)?;
             if E::ARE_MOSTLY_NEW {
+                let lines = place.1;
                 let words = (lines / LINES_OF_PAGE).div_ceil(u64::BITS as usize).max(1);
-                *written = sys::reserve(words * size_of::<AtomicU64>())?.cast();
+                (*written, _) = Items::reserve(words, words, 1)?;
             }
         }
         Some(Self { levels, written })
@@ -227,8 +224,8 @@ impl<E: InTable> MappedLines<E> {
     #[inline(always)]
     fn write_first(&self, level: usize, line: usize, first: &E) {
         let page = line / LINES_OF_PAGE;
-        // SAFETY: there is a bit for each page of the level, and zeroed memory is valid atomics.
-        let word = unsafe { self.written[level].add(page / u64::BITS as usize).as_ref() };
+        // SAFETY: there is a bit for each page of the level.
+        let word = unsafe { self.written[level].item(page / u64::BITS as usize) };
         let bit = 1 << (page % u64::BITS as usize);
         // Relaxed: who does not see the bit writes once more.
         if word.load(Ordering::Relaxed) & bit == 0 {
@@ -260,13 +257,10 @@ impl<E: InTable> Lines for MappedLines<E> {
             level if level < levels => (level, hash),
             level => (levels - 1, more(level - levels, hash)?),
         };
-        let (memory, lines) = self.levels[level];
+        let (memory, lines) = &self.levels[level];
         let line = (hash as usize ^ (place % Self::GROUP)) & (lines - 1);
-        // SAFETY: a level has `lines` lines of `LINE` entries, and `line < lines`, a power of two; zeroed memory is a
-        // valid entry by `ZeroInit`, a page begins a line, and the mapping lives as long as the process.
-        let entries = unsafe {
-            std::slice::from_raw_parts(memory.as_ptr().add(line * Self::LINE), Self::LINE)
-        };
+        // SAFETY: a level has `lines` lines of `LINE` entries, and `line < lines`, a power of two.
+        let entries = unsafe { memory.slice(line * Self::LINE, Self::LINE) };
         if E::ARE_MOSTLY_NEW
             && let Some(first) = entries.first()
         {
@@ -279,11 +273,11 @@ impl<E: InTable> Lines for MappedLines<E> {
 #[cold]
 #[inline(never)]
 fn more(group: usize, hash: u64) -> Option<u64> {
-    (group < MORE_GROUPS).then(|| sys::mix(hash.wrapping_add(group as u64 + 1)))
+    (group < MORE_GROUPS).then(|| mix(hash.wrapping_add(group as u64 + 1)))
 }
 
 /// What is known of an address, two to a cache line.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[repr(C, align(32))]
 pub struct AddressEntry {
     key: AtomicU64,
@@ -325,12 +319,17 @@ impl Keyed for AddressEntry {
 }
 
 impl InTable for AddressEntry {
+    const SIZE: usize = 32;
     // The first one has room for all addresses of most hosts: from two levels one would always be looked at in vain.
-    const SHIFTS: &'static [u32] = &[6, 3, 0, 2, 3, 0];
+    const SHIFTS: &'static [u32] = if cfg!(modelled) {
+        &[0]
+    } else {
+        &[6, 3, 0, 2, 3, 0]
+    };
 }
 
 /// What is known of an owner, four to a cache line.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[repr(C, align(16))]
 pub struct SmallEntry {
     key: AtomicU64,
@@ -349,7 +348,12 @@ impl Keyed for SmallEntry {
 }
 
 impl InTable for SmallEntry {
+    const SIZE: usize = 16;
     const ARE_MOSTLY_NEW: bool = true;
     // Many hosts have a new owner for each buffer: fewer levels say sooner that it is new.
-    const SHIFTS: &'static [u32] = &[9, 3, 0, 2, 3, 0];
+    const SHIFTS: &'static [u32] = if cfg!(modelled) {
+        &[0]
+    } else {
+        &[9, 3, 0, 2, 3, 0]
+    };
 }

@@ -12,7 +12,7 @@ use super::Instance;
 use super::Ledger;
 use super::Scratch;
 use super::devices::MAX_DEVICES;
-use crate::sys::mix;
+use crate::mix::mix;
 
 /// As `hook` has it: each event of the contract in terms of the ledger.
 struct Judge {

@@ -6,12 +6,12 @@ use crate::arena::ZeroInit;
 use crate::index::Index;
 use crate::index::Inserted;
 use crate::index::MappedSlots;
+use crate::mix::mix;
 use crate::primitive::AtomicU64;
 use crate::primitive::Ordering;
-use crate::sys::mix;
 
 /// A wide key. It is written before the item is offered to the index, and never changes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[repr(C)]
 struct Node {
     device: AtomicU64,

@@ -2,38 +2,57 @@
 //! where nothing that is opened changes it. What [`originals`](super::originals) says, without a look for the object
 //! that calls.
 
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
+use crate::mix::mix;
+use crate::primitive::AtomicU64;
+use crate::primitive::Ordering;
 
-use crate::sys::mix;
+/// A place for a function, and for what it was found for, mixed and laid over it.
+pub type Place = [AtomicU64; 2];
 
+#[cfg(not(modelled))]
 const KEPT: usize = 1024;
 
-/// A function, and what it was found for, mixed and laid over it: of halves that two threads wrote, the one does
-/// not fit the other (Hyatt and Mann, "A lock-less transposition table implementation", 2002). Zeros fit nothing.
-static SITES: [[AtomicU64; 2]; KEPT] = [const { [const { AtomicU64::new(0) }; 2] }; KEPT];
+#[cfg(not(modelled))]
+static SITES: [Place; KEPT] = [const { [const { AtomicU64::new(0) }; 2] }; KEPT];
 
-fn place(number: usize, site: usize, generation: u64) -> (&'static [AtomicU64; 2], u64) {
+fn key(number: usize, site: usize, generation: u64) -> u64 {
     // One within the other: laid over each other, a site and a generation could stand for another pair of them.
-    let key = mix(site as u64 ^ mix(number as u64 ^ mix(generation)));
-    (&SITES[key as usize % KEPT], key)
+    mix(site as u64 ^ mix(number as u64 ^ mix(generation)))
 }
 
+#[cfg(not(modelled))]
 #[inline]
 pub(super) fn find(number: usize, site: usize, generation: u64) -> Option<usize> {
-    let (place, key) = place(number, site, generation);
+    find_in(&SITES, number, site, generation)
+}
+
+#[cfg(not(modelled))]
+pub(super) fn remember(number: usize, site: usize, generation: u64, function: usize) {
+    remember_in(&SITES, number, site, generation, function);
+}
+
+/// The function that a stub's caller at a site means in a generation, where it is remembered in one of the places.
+///
+/// Of halves that two threads wrote, the one does not fit the other (Hyatt and Mann, "A lock-less transposition table
+/// implementation", 2002). Zeros fit nothing.
+#[inline(always)]
+pub fn find_in(places: &[Place], number: usize, site: usize, generation: u64) -> Option<usize> {
+    let key = key(number, site, generation);
+    let place = &places[key as usize % places.len()];
     let function = place[0].load(Ordering::Relaxed);
     let is_it = function != 0 && place[1].load(Ordering::Relaxed) ^ function == key;
     is_it.then_some(function as usize)
 }
 
-pub(super) fn remember(number: usize, site: usize, generation: u64, function: usize) {
-    let (place, key) = place(number, site, generation);
+/// From now on it is, until somebody else's comes to the same place.
+pub fn remember_in(places: &[Place], number: usize, site: usize, generation: u64, function: usize) {
+    let key = key(number, site, generation);
+    let place = &places[key as usize % places.len()];
     place[0].store(function as u64, Ordering::Relaxed);
     place[1].store(function as u64 ^ key, Ordering::Relaxed);
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(modelled)))]
 mod tests {
     use super::*;
 

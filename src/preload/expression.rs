@@ -14,6 +14,7 @@ use super::table::Hooked;
 mod compile;
 mod program;
 mod short;
+mod validity;
 
 pub(super) use self::short::Expression;
 pub(super) use self::short::Expressions;

@@ -17,6 +17,7 @@ mod by_site;
 mod devices;
 mod engine;
 mod expression;
+mod generation;
 mod layer;
 #[path = "machine_x86_64.rs"]
 mod machine;

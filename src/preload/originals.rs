@@ -7,14 +7,13 @@
 
 use std::ptr::with_exposed_provenance;
 use std::sync::atomic::AtomicU32;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
 use whofreed_hooktable::Table;
 
 use super::Frame;
 use super::by_site;
+use super::generation;
 use super::machine;
 use super::memory::Bound;
 use super::memory::Memory;
@@ -25,6 +24,8 @@ use crate::linkmap::Choice;
 use crate::linkmap::Definition;
 use crate::linkmap::Object;
 use crate::linkmap::Shared;
+use crate::primitive::AtomicU64;
+use crate::primitive::AtomicUsize;
 
 /// How many stubs and how many symbols of expressions are remembered; others are looked up each time.
 const REMEMBERED: usize = 4096;
@@ -65,7 +66,7 @@ pub(super) fn original(hooked: &Hooked, frame: &Frame) -> Option<Original> {
         doubt: None,
     };
     let site = return_address(frame);
-    let generation = GENERATION.load(Ordering::Acquire);
+    let generation = generation();
     if let Some(address) = by_site::find(hooked.number, site, generation) {
         return Some(sure(address));
     }
@@ -123,7 +124,7 @@ pub(super) fn everybodys(hooked: &Hooked) -> Option<usize> {
     if let Some(address) = remembered(hooked) {
         return Some(address);
     }
-    let generation = GENERATION.load(Ordering::Acquire);
+    let generation = generation();
     let loaded = linkmap::loaded();
     let found = look_up(hooked, None).filter(|found| found.shared != Shared::Never)?;
     remember(hooked, found, generation, loaded);
@@ -163,11 +164,7 @@ fn remember(hooked: &Hooked, found: Definition, generation: u64, loaded: u32) ->
         Shared::UntilLoaded => loaded_bits(loaded),
         Shared::Never => return false,
     };
-    place.store(found.address | loaded, Ordering::SeqCst);
-    // Whoever forgets counts first and then empties: either it empties this too, or its count is seen here.
-    if GENERATION.load(Ordering::SeqCst) != generation {
-        place.store(0, Ordering::SeqCst);
-    }
+    generation::remember(&GENERATION, generation, place, found.address | loaded);
     true
 }
 
@@ -183,19 +180,19 @@ fn key(number: usize, caller: Option<Object>) -> u64 {
 /// Counts up whenever a library may have been unloaded.
 #[inline]
 pub(super) fn generation() -> u64 {
-    GENERATION.load(Ordering::Acquire)
+    generation::now(&GENERATION)
 }
 
 /// Forgets where everything is: a library may be gone in a moment, or be somewhere else.
 pub(super) fn forget(table: &Table<'_>) {
-    GENERATION.fetch_add(1, Ordering::SeqCst);
+    generation::begin(&GENERATION);
     let known = ORIGINALS.iter().take(table.stub_count());
     let builds = BUILDS.iter().take(table.stub_count());
     let symbols = SYMBOLS.iter().take(table.list_count());
     known
         .chain(builds)
         .chain(symbols)
-        .for_each(|place| place.store(0, Ordering::SeqCst));
+        .for_each(generation::empty);
     let missed = MISSED_AT.iter().take(table.list_count());
     missed.for_each(|place| place.store(0, Ordering::Relaxed));
 }

@@ -47,7 +47,7 @@ pub fn look(spares: &[AtomicU64], place: usize) -> Option<(usize, usize)> {
     ))
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(modelled)))]
 mod tests {
     use super::*;
 

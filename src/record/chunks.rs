@@ -1,24 +1,25 @@
 //! Where the chunks come from that threads write to, and where they go when they are full.
 
 use std::ptr::NonNull;
-use std::sync::atomic::AtomicPtr;
-use std::sync::atomic::AtomicU16;
 use std::sync::atomic::AtomicU32;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
+use whofreed_trace::layout;
 use whofreed_trace::layout::CHUNK_MAGIC;
 use whofreed_trace::layout::CHUNK_SIZE;
 use whofreed_trace::layout::ChunkHeader;
+use whofreed_trace::layout::EventRecord;
 use whofreed_trace::layout::FileHeader;
 use whofreed_trace::layout::chunk_kind;
+use zerocopy::FromBytes;
 
 use super::Recorder;
 use super::compress::Spare;
 use super::losses;
-use super::sealed::records;
+use super::pen;
 use super::sink;
 use super::sink::Sink;
+use super::words::Words;
 use super::writer;
 use crate::sys;
 
@@ -37,7 +38,7 @@ impl Recorder {
         if self.pid != sys::process_id() {
             return None;
         }
-        let chunk = match self.take_ready() {
+        let chunk = match self.ready.take() {
             Some(chunk) => chunk,
             None => self.chunk_beyond_ready(kind == chunk_kind::EVENTS)?,
         };
@@ -57,15 +58,6 @@ impl Recorder {
             },
         );
         Some(chunk)
-    }
-
-    pub(super) fn take_ready(&self) -> Option<NonNull<u8>> {
-        self.ready.iter().find_map(|place| {
-            if place.load(Ordering::Relaxed).is_null() {
-                return None;
-            }
-            NonNull::new(place.swap(std::ptr::null_mut(), Ordering::AcqRel))
-        })
     }
 
     /// New chunks from the sink. What goes wrong is said once.
@@ -101,7 +93,7 @@ impl Recorder {
     /// Makes sure that chunks are ready before they are needed, of the spare ones first. For the writer thread.
     pub(super) fn prepare_chunks(&self, spare: &mut Spare) {
         while let Some(chunk) = spare.pop() {
-            if !self.make_ready(chunk) {
+            if !self.ready.give(chunk) {
                 spare.push(chunk);
                 return;
             }
@@ -109,11 +101,7 @@ impl Recorder {
         if !matches!(self.sink, Sink::File(_)) || self.complained.load(Ordering::Relaxed) {
             return;
         }
-        let missing = self
-            .ready
-            .iter()
-            .filter(|place| place.load(Ordering::Relaxed).is_null());
-        let missing = missing.count();
+        let missing = self.ready.missing();
         if missing < READY / 2 {
             return;
         }
@@ -123,23 +111,10 @@ impl Recorder {
         for number in 0..missing {
             // SAFETY: `grow` has given `missing` chunks in a row.
             let chunk = unsafe { chunks.add(number * CHUNK_SIZE) };
-            if !self.make_ready(chunk) {
+            if !self.ready.give(chunk) {
                 spare.push(chunk);
             }
         }
-    }
-
-    /// False when there are enough.
-    fn make_ready(&self, chunk: NonNull<u8>) -> bool {
-        let free = std::ptr::null_mut();
-        let offer = |place: &AtomicPtr<u8>| {
-            // Looked at before, since most are taken.
-            place.load(Ordering::Relaxed).is_null()
-                && place
-                    .compare_exchange(free, chunk.as_ptr(), Ordering::Release, Ordering::Relaxed)
-                    .is_ok()
-        };
-        self.ready.iter().any(offer)
     }
 
     /// A thread has filled a chunk.
@@ -194,27 +169,37 @@ pub(super) struct Claim {
     pub(super) fill: u64,
 }
 
-/// Begins an empty chunk: everything but the magic number first, so that a reader never sees an old content under
-/// a new header. What it held before is told by another number before it is overwritten.
+/// The words that a chunk begins with.
+///
+/// # Safety
+/// The chunk is mapped, and stays so as long as the words are used.
+#[inline(always)]
+pub(super) unsafe fn words_of<'chunk>(chunk: NonNull<u8>) -> &'chunk Words {
+    // SAFETY: the caller says that the chunk is mapped; it begins a page, and with words that whoever shares them
+    // changes by atomics only.
+    unsafe { chunk.cast::<Words>().as_ref() }
+}
+
+/// Begins an empty chunk, which the calling thread alone uses now. What it held before is told by another number before
+/// it is overwritten.
 pub(super) fn claim(chunk: NonNull<u8>, claim: Claim) {
-    let at = |offset: usize| {
-        // SAFETY: the offsets are those of fields of the header at the start of the chunk, which the calling
-        // thread alone uses now.
-        unsafe { chunk.add(offset) }
+    let mut title = [0; 8];
+    title[..4].copy_from_slice(&CHUNK_MAGIC.to_ne_bytes());
+    title[4..6].copy_from_slice(&claim.kind.to_ne_bytes());
+    title[6..].copy_from_slice(&claim.span.to_ne_bytes());
+    // SAFETY: the chunk was handed out a moment ago, so it is mapped.
+    unsafe { words_of(chunk) }.begin(u64::from_ne_bytes(title), claim.fill);
+}
+
+/// What a chunk that is full holds.
+fn records(chunk: NonNull<u8>) -> &'static [EventRecord] {
+    // SAFETY: the chunk is mapped for ever, and the calling thread alone uses it now, until it is claimed again.
+    let content = unsafe {
+        let committed = words_of(chunk).committed();
+        let start = chunk.add(layout::CHUNK_HEADER_SIZE);
+        std::slice::from_raw_parts(start.as_ptr(), (committed as usize).min(pen::CAPACITY))
     };
-    // SAFETY: the fields are aligned for these types; readers of the live mapping use atomics as well.
-    unsafe {
-        let committed = at(std::mem::offset_of!(ChunkHeader, committed)).cast::<AtomicU64>();
-        committed.as_ref().store(0, Ordering::Release);
-        let its_kind = at(std::mem::offset_of!(ChunkHeader, kind)).cast::<AtomicU16>();
-        its_kind.as_ref().store(claim.kind, Ordering::Relaxed);
-        let span = at(std::mem::offset_of!(ChunkHeader, span)).cast::<AtomicU16>();
-        span.as_ref().store(claim.span, Ordering::Relaxed);
-        let fill = at(std::mem::offset_of!(ChunkHeader, fill)).cast::<AtomicU64>();
-        fill.as_ref().store(claim.fill, Ordering::Relaxed);
-        let magic = at(std::mem::offset_of!(ChunkHeader, magic)).cast::<AtomicU32>();
-        magic.as_ref().store(CHUNK_MAGIC, Ordering::Release);
-    }
+    <[EventRecord]>::ref_from_bytes(content).unwrap_or_default()
 }
 
 /// Lets go of a chunk of a file; the kernel has its content.
@@ -223,3 +208,13 @@ pub(super) fn unmap(chunk: NonNull<u8>, size: usize) {
     // through the mapping.
     unsafe { sys::release(chunk, size) };
 }
+
+// The words lie where the header says.
+const _: () = {
+    assert!(std::mem::offset_of!(ChunkHeader, magic) == std::mem::offset_of!(Words, title));
+    assert!(std::mem::offset_of!(ChunkHeader, kind) == 4);
+    assert!(std::mem::offset_of!(ChunkHeader, span) == 6);
+    assert!(std::mem::offset_of!(ChunkHeader, committed) == std::mem::offset_of!(Words, committed));
+    assert!(std::mem::offset_of!(ChunkHeader, fill) == std::mem::offset_of!(Words, fill));
+    assert!(std::mem::offset_of!(ChunkHeader, kept) == std::mem::offset_of!(Words, kept));
+};

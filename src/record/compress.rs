@@ -6,8 +6,6 @@
 //! believes the block. What does not get any shorter, or finds no room, stays as it is.
 
 use std::ptr::NonNull;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
 
 use whofreed_trace::layout::CHUNK_HEADER_SIZE;
 use whofreed_trace::layout::CHUNK_SIZE;
@@ -25,8 +23,10 @@ use super::Recorder;
 use super::chunks::Claim;
 use super::chunks::claim;
 use super::chunks::unmap;
+use super::chunks::words_of;
 use super::pen::CAPACITY;
 use super::pen::Page;
+use super::words::Words;
 use crate::clock;
 use crate::sys;
 
@@ -103,25 +103,15 @@ impl Full {
         <[EventRecord]>::ref_from_bytes(bytes).unwrap_or_default()
     }
 
-    fn word(&self, offset: usize) -> &AtomicU64 {
-        // SAFETY: the offsets below are those of aligned words of the header, which the chunk begins with; what is
-        // shared with other processes is written by atomics.
-        unsafe { self.0.add(offset).cast::<AtomicU64>().as_ref() }
+    fn words(&self) -> &Words {
+        // SAFETY: the chunk is mapped until it is let go.
+        unsafe { words_of(self.0) }
     }
 
     /// It keeps what it holds for ever, and nobody needs a copy.
     fn keep(self) {
-        let fill = self.word(std::mem::offset_of!(ChunkHeader, fill));
-        let kept = self.word(std::mem::offset_of!(ChunkHeader, kept));
-        kept.store(fill.load(Ordering::Relaxed), Ordering::Relaxed);
-        fill.store(0, Ordering::Release);
+        self.words().keep();
         unmap(self.0, CHUNK_SIZE);
-    }
-
-    /// A block stands for what it holds.
-    fn empty(&self) {
-        let committed = self.word(std::mem::offset_of!(ChunkHeader, committed));
-        committed.store(0, Ordering::Release);
     }
 }
 
@@ -144,7 +134,7 @@ impl Compressor {
             let is_replaced = self.write_block(recorder).is_some();
             for full in self.full.iter_mut().filter_map(Option::take) {
                 if is_replaced {
-                    full.empty();
+                    full.words().empty();
                     self.spare.push(full.0);
                 } else {
                     full.keep();

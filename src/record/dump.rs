@@ -5,7 +5,6 @@
 //! it writes, does the caller do it itself.
 
 use std::io;
-use std::sync::atomic::AtomicI32;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -23,6 +22,7 @@ use whofreed_trace::Verdict;
 use whofreed_trace::read;
 
 use crate::record::Recorder;
+use crate::record::errand::Progress;
 use crate::record::writer::Errand;
 use crate::record::writer::Mailbox;
 use crate::record::writer::Message;
@@ -84,25 +84,23 @@ pub fn request(
         place.write(Errand {
             descriptor,
             whole,
-            result: AtomicI32::new(0),
-            state: AtomicU32::new(Errand::WAITING),
+            progress: Progress::default(),
         });
         place.as_ref()
     };
     let deadline = sys::monotonic_ns() + SUMMARY_PATIENCE.as_nanos() as u64;
     let mut is_sent = false;
     // A writer that went away left it unread, or has begun.
-    while recorder.mail.has_writer() || (is_sent && !errand.claim(Errand::GIVEN_UP)) {
+    while recorder.mail.has_writer() || (is_sent && !errand.progress.give_up()) {
         // A full mailbox empties itself soon; this caller has time, unlike an event.
         let address = place.as_ptr().expose_provenance();
         is_sent = is_sent || recorder.mail.send(Message::Report(address));
-        if errand.state.load(Ordering::Acquire) == Errand::DONE {
-            let result = errand.result.load(Ordering::Relaxed);
+        if let Some(result) = errand.progress.result() {
             // SAFETY: the writer does not look at an errand that is done.
             unsafe { sys::release(memory, size_of::<Errand>()) };
             return result;
         }
-        if recorder.mail.is_stuck() && errand.claim(Errand::GIVEN_UP) {
+        if recorder.mail.is_stuck() && errand.progress.give_up() {
             break;
         }
         if !whole && sys::monotonic_ns() > deadline {

@@ -12,13 +12,13 @@ use crate::arena::ZeroInit;
 use crate::index::Index;
 use crate::index::Inserted;
 use crate::index::MappedSlots;
+use crate::mix::mix;
 use crate::primitive::AtomicU64;
 use crate::primitive::Ordering;
 use crate::record::Recorder;
 use crate::record::pen::Pen;
-use crate::sys::mix;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[repr(C)]
 struct Entry {
     place: AtomicU64,

@@ -11,18 +11,20 @@ mod aside;
 mod chunks;
 mod compress;
 pub mod dump;
+pub mod errand;
 pub mod intern;
 mod losses;
 pub mod pen;
+mod ready;
 mod sealed;
 pub mod sink;
 mod supply;
+mod words;
 pub mod writer;
 
 use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicBool;
-use std::sync::atomic::AtomicPtr;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -36,6 +38,7 @@ use whofreed_trace::layout::FileHeader;
 
 use self::chunks::READY;
 use self::intern::Interner;
+use self::ready::Ready;
 use self::sealed::Sealed;
 use self::sink::Sink;
 use self::supply::Asking;
@@ -86,7 +89,7 @@ pub struct Recorder {
     pub mail: writer::Mailbox,
     sink: Sink,
     header: Option<NonNull<FileHeader>>,
-    ready: [AtomicPtr<u8>; READY],
+    ready: Ready<READY>,
     sealed: Sealed,
     asking: Asking,
     /// How often a chunk was begun that will be used again.
@@ -143,7 +146,7 @@ impl Recorder {
             mail: writer::Mailbox::default(),
             sink,
             header,
-            ready: [const { AtomicPtr::new(std::ptr::null_mut()) }; READY],
+            ready: Ready::default(),
             sealed: Sealed::new(places),
             asking: Asking::default(),
             fills: AtomicU64::new(0),

@@ -5,7 +5,6 @@
 
 use std::ptr;
 use std::ptr::NonNull;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::sync::atomic::compiler_fence;
 
@@ -15,7 +14,6 @@ use whofreed_trace::blob::blob_size;
 use whofreed_trace::blob::checksum;
 use whofreed_trace::layout::CHUNK_HEADER_SIZE;
 use whofreed_trace::layout::CHUNK_SIZE;
-use whofreed_trace::layout::ChunkHeader;
 use whofreed_trace::layout::EVENT_SIZE;
 use whofreed_trace::layout::EventRecord;
 use whofreed_trace::layout::KIND_THREAD;
@@ -25,6 +23,7 @@ use zerocopy::IntoBytes;
 use crate::primitive::prefetch_to_write;
 use crate::record::Recorder;
 use crate::record::chunks::unmap;
+use crate::record::chunks::words_of;
 use crate::sys;
 
 /// The bytes that a chunk has for content.
@@ -92,15 +91,10 @@ impl Page {
 
     /// Forgets what was begun and not committed.
     fn begin_anew(&mut self) {
-        if self.base.is_null() {
-            return;
+        if let Some(base) = NonNull::new(self.base) {
+            // SAFETY: a chunk that is not sealed is mapped.
+            self.used = unsafe { words_of(base) }.committed() as usize;
         }
-        // SAFETY: a chunk that is not sealed is mapped, and its header begins with aligned words.
-        let committed = unsafe {
-            let committed = self.base.add(std::mem::offset_of!(ChunkHeader, committed));
-            (*committed.cast::<AtomicU64>()).load(Ordering::Relaxed)
-        };
-        self.used = committed as usize;
     }
 
     /// Writes an event to the end of the chunk and commits it.
@@ -129,12 +123,8 @@ impl Page {
     /// What was written behind what is committed is, from now on.
     fn commit(&mut self, len: usize) {
         self.used += len;
-        // SAFETY: a page that was written to is mapped, and its header begins with aligned words.
-        unsafe {
-            let committed = self.base.add(std::mem::offset_of!(ChunkHeader, committed));
-            // Release: the content is in the page before the word that covers it.
-            (*committed.cast::<AtomicU64>()).store(self.used as u64, Ordering::Release);
-        }
+        // SAFETY: a page that was written to is mapped, and so is not null.
+        unsafe { words_of(NonNull::new_unchecked(self.base)) }.commit(self.used as u64);
     }
 
     /// Copies the pieces behind each other to the end of the chunk and commits them. Returns where they lie.

@@ -1,18 +1,12 @@
 //! The ring of a memory sink: full chunks in the order in which they were filled, the oldest to be used again.
 
 use std::ptr::NonNull;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::AtomicPtr;
-use std::sync::atomic::AtomicU32;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
 
-use whofreed_trace::layout;
-use whofreed_trace::layout::ChunkHeader;
-use whofreed_trace::layout::EventRecord;
-use zerocopy::FromBytes;
-
-use super::pen;
+use crate::primitive::AtomicBool;
+use crate::primitive::AtomicPtr;
+use crate::primitive::AtomicU32;
+use crate::primitive::AtomicU64;
+use crate::primitive::Ordering;
 
 /// The sealed chunks of a memory sink in the order of their sealing.
 #[derive(Debug)]
@@ -32,7 +26,9 @@ impl Sealed {
         Self {
             order: AtomicU64::new(0),
             taken: AtomicU32::new(0),
-            places: (0..chunks).map(|_| Default::default()).collect(),
+            places: (0..chunks)
+                .map(|_| (AtomicPtr::new(std::ptr::null_mut()), AtomicU64::new(0)))
+                .collect(),
             frozen: AtomicBool::new(false),
         }
     }
@@ -78,18 +74,4 @@ impl Sealed {
             }
         }
     }
-}
-
-/// What a chunk that is full holds.
-pub fn records(chunk: NonNull<u8>) -> &'static [EventRecord] {
-    // SAFETY: the chunk is mapped for ever, and the calling thread alone uses it now, until it is claimed again.
-    let content = unsafe {
-        let committed = chunk
-            .add(std::mem::offset_of!(ChunkHeader, committed))
-            .cast::<u64>()
-            .read();
-        let start = chunk.add(layout::CHUNK_HEADER_SIZE);
-        std::slice::from_raw_parts(start.as_ptr(), (committed as usize).min(pen::CAPACITY))
-    };
-    <[EventRecord]>::ref_from_bytes(content).unwrap_or_default()
 }

@@ -74,7 +74,7 @@ impl Recorder {
         let _no_cancel = sys::NoCancel::new();
         let begun = sys::monotonic_ns();
         loop {
-            if let Some(chunk) = self.take_ready() {
+            if let Some(chunk) = self.ready.take() {
                 return Some(chunk);
             }
             let now = sys::monotonic_ns();

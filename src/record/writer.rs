@@ -9,8 +9,6 @@ use std::ffi::c_void;
 use std::ptr;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicBool;
-use std::sync::atomic::AtomicI32;
-use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -25,6 +23,8 @@ use crate::record::aside::Aside;
 use crate::record::compress::Compressor;
 use crate::record::dump;
 use crate::record::dump::ExcessNote;
+use crate::record::errand::Counts;
+use crate::record::errand::Progress;
 use crate::sys;
 use crate::thread;
 
@@ -55,29 +55,8 @@ pub struct Errand {
     pub descriptor: i32,
     /// The whole report, or the summary of a few lines, which holds nobody up.
     pub whole: bool,
-    /// 0 or a negative errno, once it is done.
-    pub result: AtomicI32,
-    /// [`Errand::WAITING`] and so on.
-    pub state: AtomicU32,
-}
-
-impl Errand {
-    /// Nobody has begun.
-    pub const WAITING: u32 = 0;
-    /// The writer is at it.
-    pub const TAKEN: u32 = 1;
-    /// It is done.
-    pub const DONE: u32 = 2;
-    /// Whoever wanted it has helped itself.
-    pub const GIVEN_UP: u32 = 3;
-
-    /// Moves on from waiting, unless somebody else did.
-    pub fn claim(&self, state: u32) -> bool {
-        let waiting = Self::WAITING;
-        self.state
-            .compare_exchange(waiting, state, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok()
-    }
+    /// How far it is.
+    pub progress: Progress,
 }
 
 /// The sending end, once there is a thread at the other one.
@@ -85,8 +64,7 @@ impl Errand {
 pub struct Mailbox {
     sender: OnceBox<Sender<Message>>,
     receiver: OnceBox<Receiver<Message>>,
-    handled: AtomicU64,
-    sent: AtomicU64,
+    counts: Counts,
     /// The monotonic clock when the writer began to write to a descriptor; 0 while it does not.
     writing_since: AtomicU64,
     /// There is a thread at the other end.
@@ -101,18 +79,16 @@ pub const STUCK_AFTER: Duration = Duration::from_secs(1);
 impl Mailbox {
     /// Hands a message over, without waiting. False when nobody takes it.
     pub fn send(&self, message: Message) -> bool {
-        let sender = self.sender.get().filter(|_| self.has_writer());
-        let sent = sender.is_some_and(|sender| sender.try_send(message).is_ok());
-        if sent {
-            self.sent.fetch_add(1, Ordering::Relaxed);
-        }
-        sent
+        let Some(sender) = self.sender.get().filter(|_| self.has_writer()) else {
+            return false;
+        };
+        self.counts.sending(|| sender.try_send(message).is_ok())
     }
 
     /// Whether everything that was sent has been done.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.handled.load(Ordering::Acquire) >= self.sent.load(Ordering::Relaxed)
+        self.counts.are_even()
     }
 
     /// Runs a write to a descriptor of the host's, which may take for ever.
@@ -209,7 +185,7 @@ fn run(recorder: &'static Recorder, receiver: &Receiver<Message>) {
             let handling =
                 std::panic::AssertUnwindSafe(|| handle(recorder, &mut compressor, message));
             drop(std::panic::catch_unwind(handling));
-            recorder.mail.handled.fetch_add(1, Ordering::Release);
+            recorder.mail.counts.handled();
             compressor.prepare(recorder);
         }
         rounds_without_work = if worked {
@@ -237,7 +213,7 @@ fn handle(recorder: &'static Recorder, compressor: &mut Compressor, message: Mes
         Message::Report(errand) => {
             // SAFETY: whoever sent the errand waits until it is done before it lets go of it, or never does.
             let errand = unsafe { &*ptr::with_exposed_provenance::<Errand>(errand) };
-            if !errand.claim(Errand::TAKEN) {
+            if !errand.progress.begin() {
                 return;
             }
             let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -248,10 +224,7 @@ fn handle(recorder: &'static Recorder, compressor: &mut Compressor, message: Mes
                     Some(&recorder.mail),
                 )
             }));
-            errand
-                .result
-                .store(result.unwrap_or(-libc::EIO), Ordering::Relaxed);
-            errand.state.store(Errand::DONE, Ordering::Release);
+            errand.progress.finish(result.unwrap_or(-libc::EIO));
         }
     }
 }

@@ -16,10 +16,10 @@ use crate::arena::ZeroInit;
 use crate::index::Index;
 use crate::index::Inserted;
 use crate::index::MappedSlots;
+use crate::mix::mix;
 use crate::primitive::AtomicU64;
 use crate::primitive::Ordering;
 use crate::sys;
-use crate::sys::mix;
 
 /// Most different stacks that are known.
 const MOST: u32 = 1 << 20;
@@ -137,7 +137,7 @@ const fn parted(number: u64) -> (u32, u32) {
     ((number >> 32) as u32, number as u32)
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[repr(C)]
 struct Entry {
     shape: AtomicU64,

@@ -15,11 +15,11 @@ use crate::index::Index;
 use crate::index::MappedSlots;
 use crate::linkmap;
 use crate::linkmap::FoundObject;
+use crate::mix::mix;
 use crate::record::Pen;
 use crate::record::Recorder;
 use crate::record::intern::hash_of;
 use crate::stack::MAX_TEXT;
-use crate::sys::mix;
 
 /// Frames carry 16 bits for the module.
 const MAX_MODULES: u32 = (1 << 16) - 1;
@@ -30,7 +30,7 @@ const REMEMBERED: usize = 16;
 const KEY_WORDS: usize = 7;
 type Key = [u64; KEY_WORDS];
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[repr(C)]
 struct Entry {
     key: [AtomicU64; KEY_WORDS],

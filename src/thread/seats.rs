@@ -3,13 +3,15 @@
 
 use std::cell::UnsafeCell;
 use std::ptr;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::AtomicPtr;
-use std::sync::atomic::AtomicU32;
-use std::sync::atomic::Ordering;
 
 use super::Counters;
 use super::ThreadState;
+use super::list;
+use super::list::Listed;
+use crate::primitive::AtomicBool;
+use crate::primitive::AtomicPtr;
+use crate::primitive::AtomicU32;
+use crate::primitive::Ordering;
 use crate::sys;
 use crate::tls;
 
@@ -37,6 +39,17 @@ pub(super) struct WayOut {
 // SAFETY: everything but `way_out` and `state` is atomic; those are used by the thread that has won `taken`, alone.
 unsafe impl Sync for Seat {}
 
+// SAFETY: as above.
+unsafe impl Listed for Seat {
+    fn next(&self) -> &AtomicPtr<Self> {
+        &self.next
+    }
+
+    fn taken(&self) -> &AtomicBool {
+        &self.taken
+    }
+}
+
 static SEATS: AtomicPtr<Seat> = AtomicPtr::new(ptr::null_mut());
 /// The key whose destructor gives a thread's state back, plus one; 0 before [`start`].
 static EXIT_KEY: AtomicU32 = AtomicU32::new(0);
@@ -51,27 +64,16 @@ pub fn has_ended() -> bool {
 
 /// All of them, those that nobody has borrowed included.
 pub(super) fn all_seats() -> impl Iterator<Item = &'static Seat> {
-    let mut next = SEATS.load(Ordering::Acquire);
-    std::iter::from_fn(move || {
-        // SAFETY: the list holds seats alone, which are never given back to the kernel.
-        let seat = unsafe { next.as_ref() }?;
-        next = seat.next.load(Ordering::Relaxed);
-        Some(seat)
-    })
+    // SAFETY: the list holds seats alone that `add_seat` put there, which are never given back to the kernel.
+    unsafe { list::all(&SEATS) }
 }
 
 /// A seat for the calling thread; its first one is given back when the thread ends, and takes the other along.
 #[cold]
 #[inline(never)]
 pub(super) fn take_seat(is_first: bool) -> Option<&'static Seat> {
-    let free = all_seats().find(|seat| {
-        // Acquire: what the thread before left in the state is seen.
-        let taken = seat
-            .taken
-            .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed);
-        taken.is_ok()
-    });
-    let seat = match free {
+    // SAFETY: as in `all_seats`.
+    let seat = match unsafe { list::take(&SEATS) } {
         Some(seat) => seat,
         None => add_seat()?,
     };
@@ -82,17 +84,8 @@ pub(super) fn take_seat(is_first: bool) -> Option<&'static Seat> {
 fn add_seat() -> Option<&'static Seat> {
     // SAFETY: fresh zeroed memory of the right size, aligned to a page, and a seat is valid as zeros.
     let seat: &'static Seat = unsafe { sys::reserve(size_of::<Seat>())?.cast().as_ref() };
-    seat.taken.store(true, Ordering::Relaxed);
-    let mut head = SEATS.load(Ordering::Relaxed);
-    let place = ptr::from_ref(seat).cast_mut();
-    loop {
-        seat.next.store(head, Ordering::Relaxed);
-        // Release: whoever finds the seat sees it taken.
-        match SEATS.compare_exchange(head, place, Ordering::Release, Ordering::Relaxed) {
-            Ok(_) => return Some(seat),
-            Err(now) => head = now,
-        }
-    }
+    list::add(&SEATS, seat);
+    Some(seat)
 }
 
 /// Makes a seat that has just been taken the calling thread's.
@@ -129,8 +122,7 @@ pub(super) fn give_seats_back() {
     for place in [&slot.seat, &slot.nested] {
         // SAFETY: the slot holds null or a seat, and seats are never given back to the kernel.
         if let Some(seat) = unsafe { place.replace(ptr::null_mut()).as_ref() } {
-            // Release: the next thread sees the state whole.
-            seat.taken.store(false, Ordering::Release);
+            list::give_back(seat);
         }
     }
 }

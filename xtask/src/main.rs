@@ -10,6 +10,7 @@ mod instructions;
 mod mutants;
 mod packages;
 mod paths;
+mod planted;
 mod reliability;
 mod run;
 mod soak;
@@ -42,6 +43,8 @@ cargo xtask COMMAND
           --table PATH         write down what a run that was stopped has noted
           --one-by-one PATH    with a build for each, for what cannot be planted together
           --in-diff REVISION   only in the lines that changed since; fail when no test notices one
+  planted [NAME]   plant each of a list of faults that tests of lock-free code and of crashes are for, and see a test turn red;
+                   all of them: into docs/RELIABILITY.md
   header           write include/whofreed.h from the sources
          --check     only say whether it is fresh
   ttnn-setup [VERSION]  install the TT-Metal runtime (of this version of ttnn: 0.81.1, 0.73.1 or 0.67.4) with mock boards
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         ["instructions", rest @ ..] => instructions::command(rest),
         ["fuzz", rest @ ..] => fuzz::command(rest),
         ["mutants", rest @ ..] => mutants::command(rest),
+        ["planted", rest @ ..] => planted::command(rest),
         ["header"] => artifacts::write_header(),
         ["header", "--check"] => artifacts::check_header(),
         ["ttnn-setup"] => ttnn::command(None),

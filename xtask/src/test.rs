@@ -256,20 +256,28 @@ fn runners(filters: &[&str], is_soak: bool) -> Vec<Command> {
         runner.arg("--color=never").args(&names);
     }
     if filters.is_empty() {
-        runners.push(loom());
+        runners.extend(["loom", "shuttle"].map(models));
     }
     runners
 }
 
-/// The lock-free core, with loom's atomics: another build of the package, in a folder of its own.
-pub fn loom() -> Command {
+/// The lock-free core with the atomics of a checker, `loom` or `shuttle`: another build of the package, in a folder of its
+/// own.
+fn models(checker: &str) -> Command {
     let mut command = artifacts::cargo();
     command
-        .args(["test", "--package", "whofreed", "--test", "loom"])
+        .args([
+            "test",
+            "--release",
+            "--package",
+            "whofreed",
+            "--test",
+            "models",
+        ])
         .arg("--color=never")
         .arg("--target-dir")
-        .arg(paths::target().join("loom"))
-        .env("RUSTFLAGS", "--cfg loom");
+        .arg(paths::target().join(checker))
+        .env("RUSTFLAGS", format!("--cfg {checker}"));
     command
 }
 

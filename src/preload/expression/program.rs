@@ -9,8 +9,6 @@ use std::ptr;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicPtr;
-use std::sync::atomic::AtomicU32;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
@@ -19,6 +17,9 @@ use whofreed_hooktable::code::MAX_STACK;
 use super::Call;
 use super::compile::compile;
 use super::load;
+use super::validity::Turn;
+use super::validity::Validity;
+use super::validity::WHATEVER;
 use crate::linkmap;
 use crate::preload::machine;
 use crate::preload::originals;
@@ -30,8 +31,6 @@ const PLACES: usize = 1024;
 pub(super) const MOST: usize = 512;
 /// Operations that there is memory for; only what is used is ever backed.
 const ROOM: usize = 1 << 17;
-/// [`Program::loaded`]: whatever else is loaded, it stays right.
-const WHATEVER: u32 = u32::MAX;
 /// The place of an operation that does not exist: where a failure goes that nothing handles.
 pub(super) const NO_HANDLER: u16 = u16::MAX;
 
@@ -114,12 +113,10 @@ pub(super) enum Op {
 
 /// What is left of an expression, in memory that is never given back.
 #[derive(Debug)]
-#[repr(C)]
+#[repr(C, align(16))]
 struct Program {
-    /// The generation that it is right in, and how many objects are loaded then, or [`WHATEVER`].
-    generation: AtomicU64,
-    loaded: AtomicU32,
-    len: u32,
+    validity: Validity,
+    len: usize,
     // The operations follow.
 }
 
@@ -131,7 +128,7 @@ static CODES: [AtomicUsize; PLACES] = [const { AtomicUsize::new(0) }; PLACES];
 /// The memory for all of them, how many operations' worth of it is used, and whether somebody is writing there.
 static MEMORY: AtomicPtr<Op> = AtomicPtr::new(ptr::null_mut());
 static USED: AtomicUsize = AtomicUsize::new(0);
-static IS_WRITING: AtomicBool = AtomicBool::new(false);
+static TURN: Turn = Turn(AtomicBool::new(false));
 
 const HEADER: usize = size_of::<Program>() / size_of::<Op>();
 const _: () = assert!(size_of::<Op>() == 16 && size_of::<Program>() == HEADER * size_of::<Op>());
@@ -175,12 +172,7 @@ fn run_anew(ops: &[Op], call: &Call<'_>) -> Option<u64> {
 #[cold]
 #[inline(never)]
 fn make(call: &Call<'_>, place: usize, offset: u32) -> Option<&'static Program> {
-    if IS_WRITING.swap(true, Ordering::Acquire) {
-        return None;
-    }
-    let made = write(call, place, offset);
-    IS_WRITING.store(false, Ordering::Release);
-    made
+    TURN.take(|| write(call, place, offset))
 }
 
 /// The same; nobody else writes.
@@ -197,7 +189,7 @@ fn write(call: &Call<'_>, place: usize, offset: u32) -> Option<&'static Program>
     if used + HEADER + MOST > ROOM {
         return None;
     }
-    // SAFETY: there is room, and as long as `IS_WRITING` is set nobody else writes behind what is used. Memory of zeros
+    // SAFETY: there is room, and as long as it is our turn nobody else writes behind what is used. Memory of zeros
     // is an operation: the first kind is a constant.
     let ops = unsafe { std::slice::from_raw_parts_mut(memory.add(used + HEADER).as_ptr(), MOST) };
     // Asked before the symbols are looked for: what is unloaded or opened meanwhile makes it wrong again.
@@ -214,17 +206,15 @@ fn write(call: &Call<'_>, place: usize, offset: u32) -> Option<&'static Program>
     if let Some(before) = unsafe { PROGRAMS[place].load(Ordering::Acquire).as_ref() }
         && before.ops() == &ops[..len]
     {
-        before.loaded.store(loaded, Ordering::Relaxed);
-        before.generation.store(generation, Ordering::Release);
+        before.validity.renew(generation, loaded);
         return Some(before);
     }
     // SAFETY: the room before the operations is the header's.
     let program = unsafe {
         let program = memory.add(used).cast::<Program>();
         program.write(Program {
-            generation: AtomicU64::new(generation),
-            loaded: AtomicU32::new(loaded),
-            len: len as u32,
+            validity: Validity::new(generation, loaded),
+            len,
         });
         program.as_ref()
     };
@@ -237,9 +227,7 @@ fn write(call: &Call<'_>, place: usize, offset: u32) -> Option<&'static Program>
 impl Program {
     #[inline]
     fn is_right(&self) -> bool {
-        let loaded = self.loaded.load(Ordering::Relaxed);
-        self.generation.load(Ordering::Acquire) == originals::generation()
-            && (loaded == WHATEVER || loaded == linkmap::loaded())
+        self.validity.is_for(originals::generation, linkmap::loaded)
     }
 
     #[inline]
@@ -247,7 +235,7 @@ impl Program {
         // SAFETY: the operations lie behind the header, written before it was published, and never change.
         unsafe {
             let first = ptr::from_ref(self).add(1).cast();
-            std::slice::from_raw_parts(first, self.len as usize)
+            std::slice::from_raw_parts(first, self.len)
         }
     }
 }

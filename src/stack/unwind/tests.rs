@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use super::*;
-use crate::sys::mix;
+use crate::mix::mix;
 
 /// Pseudo-random numbers.
 pub(super) struct Random(pub(super) u64);

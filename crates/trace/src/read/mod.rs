@@ -218,19 +218,36 @@ fn events<I: Input, E: Collect>(
         content.events(body_offset, head.kept, body);
         return Ok(bytes.len());
     }
+    let mut before = head.fill;
     for _ in 0..TRIES {
         let bytes = input.bytes(offset, CHUNK_SIZE)?.to_vec();
         let Some(head) = content.head(offset, &bytes) else {
             return Ok(bytes.len());
         };
-        // Who uses it again changes this before anything else.
+        if head.kind != chunk_kind::EVENTS {
+            // Blocks stand for whatever events have been in it.
+            return Ok(bytes.len());
+        }
+        // Who uses it again changes this before anything else: it must be the same before and after all the rest.
         let again = input.bytes(offset, CHUNK_HEADER_SIZE)?;
-        let again = ChunkHeader::read_from_prefix(again);
-        if again.is_ok_and(|(again, _)| again.fill == head.fill) {
+        let again = ChunkHeader::read_from_prefix(again).map_or(0, |(again, _)| again.fill);
+        if again == before && head.fill == before {
             let body = content.body(offset, &head, &bytes);
             content.copy(body_offset, head.fill, body);
             return Ok(bytes.len());
         }
+        if again == 0 {
+            // It is kept as it is: nobody uses it again any more.
+            let bytes = input.bytes(offset, CHUNK_SIZE)?.to_vec();
+            if let Some(head) = content.head(offset, &bytes)
+                && head.kind == chunk_kind::EVENTS
+            {
+                let body = content.body(offset, &head, &bytes);
+                content.events(body_offset, head.kept, body);
+            }
+            return Ok(bytes.len());
+        }
+        before = again;
     }
     // Whatever has been in it, blocks stand for by now.
     Ok(input.bytes(offset, CHUNK_SIZE)?.len())
@@ -254,5 +271,83 @@ fn with_events<E>(trace: Trace<()>, events: E) -> Trace<E> {
         unjudged_events: trace.unjudged_events,
         losses: trace.losses,
         damage: trace.damage,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::CHUNK_MAGIC;
+    use crate::layout::EVENT_SIZE;
+
+    /// A chunk that is used again while it is read: what each read of it gets, one after the other.
+    struct Changing {
+        reads: Vec<Vec<u8>>,
+        next: usize,
+    }
+
+    impl Input for Changing {
+        fn bytes(&mut self, _offset: usize, len: usize) -> Result<&[u8], ReadError> {
+            let read = &self.reads[self.next.min(self.reads.len() - 1)];
+            self.next += 1;
+            Ok(&read[..len.min(read.len())])
+        }
+    }
+
+    /// A chunk with this many events in this filling, all at one address.
+    fn chunk(fill: u64, kept: u64, events: usize, address: u64) -> Vec<u8> {
+        let header = ChunkHeader {
+            magic: CHUNK_MAGIC,
+            kind: chunk_kind::EVENTS,
+            span: 0,
+            committed: (events * EVENT_SIZE) as u64,
+            fill,
+            kept,
+            reserved: [0; 4],
+        };
+        let event = crate::layout::EventRecord {
+            kind: 1,
+            address,
+            ..Default::default()
+        };
+        let mut bytes = header.as_bytes().to_vec();
+        (0..events).for_each(|_| bytes.extend(event.as_bytes()));
+        bytes.resize(CHUNK_SIZE, 0);
+        bytes
+    }
+
+    /// What is read of a chunk whose first filling was seen to be `fill`, and then looks like that.
+    fn addresses(fill: u64, reads: Vec<Vec<u8>>) -> Vec<u64> {
+        let header = FileHeader::read_from_bytes(&[0; size_of::<FileHeader>()][..]).expect("zeros");
+        let mut content = Content::<Vec<Event>>::new(&header);
+        let mut input = Changing { reads, next: 0 };
+        let head = Head {
+            kind: chunk_kind::EVENTS,
+            fill,
+            kept: 0,
+            committed: 0,
+            size: CHUNK_SIZE,
+        };
+        events(&mut content, &mut input, 0, head).expect("it can be read");
+        assert!(content.is_sound());
+        let (_, events) = content.finish(CHUNK_SIZE);
+        events.iter().map(|event| event.address).collect()
+    }
+
+    #[test]
+    fn a_chunk_that_is_used_again_while_its_header_is_read_is_read_anew() {
+        // How much was committed is of the first filling, the number and the content of the second one.
+        let mut torn = chunk(2, 0, 3, 7);
+        torn[CHUNK_HEADER_SIZE..].copy_from_slice(&chunk(1, 0, 3, 5)[CHUNK_HEADER_SIZE..]);
+        let second = chunk(2, 0, 1, 7);
+        let reads = vec![torn, second.clone(), second.clone(), second];
+        assert_eq!(addresses(1, reads), [7]);
+    }
+
+    #[test]
+    fn a_chunk_that_comes_to_be_kept_while_it_is_read_is_there_once() {
+        let (first, kept) = (chunk(1, 0, 2, 5), chunk(0, 1, 2, 5));
+        assert_eq!(addresses(1, vec![first, kept.clone()]), [5, 5]);
+        assert_eq!(addresses(1, vec![kept]), [5, 5]);
     }
 }

@@ -1,16 +1,28 @@
-//! Every interleaving of the ledger's lock-free parts, under loom:
-//! `RUSTFLAGS="--cfg loom" cargo test --release --test loom`.
-#![cfg(loom)]
+//! The lock-free parts in every interleaving, under loom, and in many of larger models, under shuttle; `docs/models.md`
+//! says which atomic is in which model.
+//!
+//! `RUSTFLAGS="--cfg loom" cargo test --release --test models`, or `--cfg shuttle`.
+#![cfg(modelled)]
 
-#[path = "loom/ledger.rs"]
+#[path = "models/cells.rs"]
+mod cells;
+#[path = "models/checker.rs"]
+mod checker;
+#[path = "models/chunks.rs"]
+mod chunks;
+#[path = "models/ledger.rs"]
 mod ledger;
+#[path = "models/shared.rs"]
+mod shared;
 
 use std::sync::Arc;
 
-use loom::sync::atomic::AtomicU64;
-use loom::sync::atomic::AtomicUsize;
-use loom::sync::atomic::Ordering;
-use loom::thread;
+use checker::AtomicU64;
+use checker::AtomicUsize;
+use checker::Ordering;
+use checker::bounded;
+use checker::model;
+use checker::thread;
 use whofreed::index::Index;
 use whofreed::index::Inserted;
 use whofreed::index::Slots;
@@ -81,7 +93,7 @@ fn hash(_key: u64) -> u64 {
 
 #[test]
 fn two_inserts_of_one_key_agree_on_one_item() {
-    loom::model(|| {
+    model(|| {
         let table = Arc::new(Keyed::new(2));
         let other = Arc::clone(&table);
         let thread = thread::spawn(move || other.insert(5, 1));
@@ -96,7 +108,7 @@ fn two_inserts_of_one_key_agree_on_one_item() {
 
 #[test]
 fn different_keys_all_find_their_place_and_are_found() {
-    loom::model(|| {
+    model(|| {
         let table = Arc::new(Keyed::new(3));
         let other = Arc::clone(&table);
         let thread = thread::spawn(move || {
@@ -179,7 +191,7 @@ impl Account {
 
 #[test]
 fn of_racing_frees_as_many_are_right_as_there_are_instances() {
-    loom::model(|| {
+    model(|| {
         let account = Arc::new(Account::new(1, 3));
         let other = Arc::clone(&account);
         let thread = thread::spawn(move || {
@@ -198,7 +210,7 @@ fn of_racing_frees_as_many_are_right_as_there_are_instances() {
 
 #[test]
 fn one_pointer_gets_one_spare_and_two_get_two() {
-    loom::model(|| {
+    model(|| {
         let spares = Arc::new([0; 2].map(AtomicU64::new));
         let other = Arc::clone(&spares);
         let thread = thread::spawn(move || {
@@ -222,7 +234,7 @@ fn one_pointer_gets_one_spare_and_two_get_two() {
 /// Nobody reads while somebody unmaps, unless the patience of one of them was over.
 #[test]
 fn walks_and_unloadings_keep_out_of_each_others_way() {
-    loom::model(|| {
+    model(|| {
         let gate = Arc::new(Gate {
             walking: AtomicU64::new(0),
             unloading: AtomicU64::new(0),
@@ -260,36 +272,39 @@ fn two_addresses_with_one_place_never_get_each_other_s_rule() {
     const FIRST: usize = 0x1000;
     const OTHER: usize = 0x1000 + (1 << 8);
     let rule_of = |address: usize| Rule::new(Kind::StackPointer, address as i64, None);
-    loom::model(move || {
-        let entries: Arc<Vec<Entry>> = Arc::new((0..2).map(|_| Entry::new()).collect());
-        let enter = |address: usize| {
-            let entries = Arc::clone(&entries);
-            thread::spawn(move || {
-                entries::enter(&entries, address, rule_of(address), 3);
-                entries::look_up(&entries, address, 3)
-            })
-        };
-        let others = [enter(FIRST), enter(OTHER)];
-        for address in [FIRST, OTHER] {
-            if let Found::Rule(rule) = entries::look_up(&entries, address, 3) {
-                assert_eq!(rule, rule_of(address));
+    bounded(
+        move || {
+            let entries: Arc<Vec<Entry>> = Arc::new((0..2).map(|_| Entry::new()).collect());
+            let enter = |address: usize| {
+                let entries = Arc::clone(&entries);
+                thread::spawn(move || {
+                    entries::enter(&entries, address, rule_of(address), 3);
+                    entries::look_up(&entries, address, 3)
+                })
+            };
+            let others = [enter(FIRST), enter(OTHER)];
+            for address in [FIRST, OTHER] {
+                if let Found::Rule(rule) = entries::look_up(&entries, address, 3) {
+                    assert_eq!(rule, rule_of(address));
+                }
             }
-        }
-        let found = others.map(|other| other.join().unwrap());
-        assert_eq!(found[0], Found::Rule(rule_of(FIRST)));
-        assert_eq!(found[1], Found::Rule(rule_of(OTHER)));
-        // A later epoch has no rule yet, and the address keeps its place.
-        assert!(matches!(
-            entries::look_up(&entries, FIRST, 4),
-            Found::Place(_, true)
-        ));
-        assert_eq!(
-            entries::enter(&entries, FIRST, rule_of(FIRST), 4),
-            Entered::Known
-        );
-        assert_eq!(
-            entries::enter(&entries, 0x5000, rule_of(0x5000), 4),
-            Entered::Full
-        );
-    });
+            let found = others.map(|other| other.join().unwrap());
+            assert_eq!(found[0], Found::Rule(rule_of(FIRST)));
+            assert_eq!(found[1], Found::Rule(rule_of(OTHER)));
+            // A later epoch has no rule yet, and the address keeps its place.
+            assert!(matches!(
+                entries::look_up(&entries, FIRST, 4),
+                Found::Place(_, true)
+            ));
+            assert_eq!(
+                entries::enter(&entries, FIRST, rule_of(FIRST), 4),
+                Entered::Known
+            );
+            assert_eq!(
+                entries::enter(&entries, 0x5000, rule_of(0x5000), 4),
+                Entered::Full
+            );
+        },
+        3,
+    );
 }

@@ -2,20 +2,25 @@
 
 use std::sync::Arc;
 
-use loom::sync::atomic::AtomicU64;
-use loom::sync::atomic::AtomicUsize;
-use loom::sync::atomic::Ordering;
-use loom::thread;
 use whofreed::ledger::cell;
 use whofreed::ledger::cell::Next;
 use whofreed::ledger::cell::Records as _;
 use whofreed::ledger::lines;
 use whofreed::ledger::lines::Claimed;
 use whofreed::ledger::lines::Lines;
+use whofreed::ledger::pool::Cache;
+use whofreed::ledger::pool::Pool;
 use whofreed::ledger::small::Small;
 
 use super::Account;
 use super::TwoWords;
+use super::checker::AtomicU64;
+use super::checker::AtomicUsize;
+use super::checker::Ordering;
+use super::checker::bounded;
+use super::checker::fence;
+use super::checker::model;
+use super::checker::thread;
 
 /// States in the cell as long as there is one instance at the most, and in records beyond. Each event is a step.
 struct Balance {
@@ -96,35 +101,38 @@ impl Balance {
 /// One thread takes the state out of the cell into a record and back, the other uses instances up.
 #[test]
 fn a_state_is_whole_while_it_moves_between_its_cell_and_records() {
-    loom::model(|| {
-        let balance = Arc::new(Balance::new(1, 2));
-        let other = Arc::clone(&balance);
-        let thread = thread::spawn(move || {
-            let mut own = vec![0];
-            [other.happen(false, &mut own), other.happen(true, &mut own)]
-        });
-        let mut own = vec![1];
-        let mine = [
-            balance.happen(true, &mut own),
-            balance.happen(true, &mut own),
-        ];
-        let theirs = thread.join().expect("no panic");
-        let frees = [mine[0].0, mine[1].0, theirs[1].0];
-        let right = frees.iter().filter(|right| **right).count();
-        let left = cell::look(&balance.cell).small().map(Small::decode);
-        let left = left.expect("one at the most").live as usize;
-        assert_eq!(right + left, 2);
-        let mut steps = [mine[0].1, mine[1].1, theirs[0].1, theirs[1].1];
-        steps.sort_unstable();
-        assert_eq!(steps, [2, 3, 4, 5]);
-        assert_eq!(balance.torn.load(Ordering::Relaxed), 0);
-    });
+    bounded(
+        || {
+            let balance = Arc::new(Balance::new(1, 2));
+            let other = Arc::clone(&balance);
+            let thread = thread::spawn(move || {
+                let mut own = vec![0];
+                [other.happen(false, &mut own), other.happen(true, &mut own)]
+            });
+            let mut own = vec![1];
+            let mine = [
+                balance.happen(true, &mut own),
+                balance.happen(true, &mut own),
+            ];
+            let theirs = thread.join().expect("no panic");
+            let frees = [mine[0].0, mine[1].0, theirs[1].0];
+            let right = frees.iter().filter(|right| **right).count();
+            let left = cell::look(&balance.cell).small().map(Small::decode);
+            let left = left.expect("one at the most").live as usize;
+            assert_eq!(right + left, 2);
+            let mut steps = [mine[0].1, mine[1].1, theirs[0].1, theirs[1].1];
+            steps.sort_unstable();
+            assert_eq!(steps, [2, 3, 4, 5]);
+            assert_eq!(balance.torn.load(Ordering::Relaxed), 0);
+        },
+        3,
+    );
 }
 
 /// Two threads use up the one instance that a cell tells of.
 #[test]
 fn of_two_frees_of_one_small_state_one_is_right() {
-    loom::model(|| {
+    model(|| {
         let balance = Arc::new(Balance::new(1, 1));
         let other = Arc::clone(&balance);
         let thread = thread::spawn(move || other.happen(true, &mut vec![]));
@@ -176,7 +184,7 @@ fn claim(lines: &FewLines, key: u64) -> (bool, &Place) {
 
 #[test]
 fn two_claims_of_one_key_agree_on_one_place() {
-    loom::model(|| {
+    model(|| {
         let lines = Arc::new(few_lines());
         let other = Arc::clone(&lines);
         let thread = thread::spawn(move || {
@@ -195,7 +203,7 @@ fn two_claims_of_one_key_agree_on_one_place() {
 
 #[test]
 fn claims_of_different_keys_all_get_a_place_of_their_own() {
-    loom::model(|| {
+    model(|| {
         let lines = Arc::new(few_lines());
         let other = Arc::clone(&lines);
         let thread = thread::spawn(move || {
@@ -216,4 +224,44 @@ fn claims_of_different_keys_all_get_a_place_of_their_own() {
         }
         assert!(matches!(lines::claim(&*lines, 8, 0), Claimed::Full));
     });
+}
+
+/// Whoever only asks reads a record between two looks at its cell. Another thread swings the cell to another record, and
+/// writes to the first one anew: what was read between two equal looks was one state.
+#[test]
+fn a_state_between_two_equal_looks_is_of_one_piece() {
+    bounded(
+        || {
+            let pool = Arc::new(Pool::new(4).expect("memory"));
+            let cell = Arc::new(AtomicU64::new(0));
+            let write = |pool: &Pool, cell: &AtomicU64, cache: &mut Cache, value: u64| {
+                let record = pool.take(0, cache).expect("a record");
+                let words = pool.words(record);
+                words[0].store(value, Ordering::Relaxed);
+                words[1].store(!value, Ordering::Relaxed);
+                let seen = cell::look(cell);
+                assert!(cell::swing(cell, seen, Next::record(value, record)));
+                if let Some(before) = seen.leaves() {
+                    pool.give(before, cache);
+                }
+            };
+            let mut cache = Cache::new();
+            write(&pool, &cell, &mut cache, 1);
+            let (theirs, their_cell) = (Arc::clone(&pool), Arc::clone(&cell));
+            let other = thread::spawn(move || {
+                write(&theirs, &their_cell, &mut cache, 2);
+                write(&theirs, &their_cell, &mut cache, 3);
+            });
+            let seen = cell::look(&cell);
+            let words = pool.words(seen.record());
+            let value = words[0].load(Ordering::Relaxed);
+            let check = words[1].load(Ordering::Relaxed);
+            fence(Ordering::Acquire);
+            if cell::look(&cell) == seen {
+                assert_eq!(value, !check, "it is of two states");
+            }
+            other.join().expect("no panic");
+        },
+        3,
+    );
 }
