@@ -4,4 +4,9 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod calls;
 mod crash;
+mod denied;
+mod disk;
+mod limits;
+mod unkind;
