@@ -147,7 +147,9 @@ pub fn lose_unjudged(place: Option<(u32, u64)>) {
 
 /// Lets the trace tell of what was lost before it was there.
 fn tell_lost_early(recorder: &Recorder) {
-    if LOST_EARLY.load(Ordering::Relaxed) != 0 && LOST_EARLY_BY.load(Ordering::Relaxed) == recorder.pid {
+    if LOST_EARLY.load(Ordering::Relaxed) != 0
+        && LOST_EARLY_BY.load(Ordering::Relaxed) == recorder.pid
+    {
         let events = LOST_EARLY.swap(0, Ordering::Relaxed);
         tally::uncount_untold(events);
         recorder.lose_unjudged(events);

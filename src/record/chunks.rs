@@ -49,11 +49,7 @@ impl Recorder {
         };
         // Without a writer nobody will use it again.
         let is_reused = kind == chunk_kind::EVENTS && self.mail.has_writer();
-        let fill = if is_reused {
-            self.next_fill()
-        } else {
-            0
-        };
+        let fill = if is_reused { self.next_fill() } else { 0 };
         claim(
             chunk,
             Claim {

@@ -41,9 +41,9 @@ fn errors_of(function: &str) -> &'static [i32] {
         "lseek64" | "fstat" | "fstat64" | "stat64" | "lstat64" | "fstatat64" | "statx"
         | "statvfs" => &[EIO, EACCES, ENOMEM],
         "ftruncate" | "ftruncate64" => &[EIO, EINTR, EFBIG, EPERM],
-        "posix_fallocate" | "fallocate" => &[
-            ENOSPC, EIO, EDQUOT, EINTR, EFBIG, EOPNOTSUPP, ENOSYS, EPERM,
-        ],
+        "posix_fallocate" | "fallocate" => {
+            &[ENOSPC, EIO, EDQUOT, EINTR, EFBIG, EOPNOTSUPP, ENOSYS, EPERM]
+        }
         "mmap" | "mmap64" => &[ENOMEM, EAGAIN, EACCES, EPERM],
         "mprotect" | "madvise" | "mincore" => &[ENOMEM, EACCES, EAGAIN],
         "memfd_create" => &[EMFILE, ENOMEM, ENOSYS, EPERM],
@@ -85,7 +85,9 @@ fn cases(object: &str, places: &Places, of: usize) -> Vec<String> {
             for (first, last) in turns {
                 // The most likely error in all ways, the others each in one.
                 if number == 0 || (number % 3 == 1) == (first == 1 && last == 1) {
-                    cases.push(format!("{object} {function} {place} {first} {last} {error}"));
+                    cases.push(format!(
+                        "{object} {function} {place} {first} {last} {error}"
+                    ));
                 }
             }
         }
@@ -138,7 +140,9 @@ fn in_host(words: &[&str], options: &str, of: usize) -> (usize, u64, u64, u64) {
 }
 
 fn told(places: usize, met: u64, lost: u64) -> String {
-    format!("{places} places; the fault was met in {met} runs; events were lost in {lost}, every one counted")
+    format!(
+        "{places} places; the fault was met in {met} runs; events were lost in {lost}, every one counted"
+    )
 }
 
 #[test]
@@ -160,7 +164,7 @@ fn each_call_for_a_report_in_the_host_can_fail() {
         "each of our calls in a host that writes a report and prints excess frees: fails once, or from then on",
         "P1 P3",
     );
-    let words = ["1", "300", "dump"];
+    let words = ["1", "60", "dump"];
     let options = "trace=host.wft:on_excess=print";
     let (places, runs, met, lost) = in_host(&words, options, 40);
     row.held(runs, &told(places, met, lost));
@@ -193,7 +197,7 @@ fn launched(object: &str, of: usize, is_own: bool) -> (usize, u64, u64, u64) {
     let check = |outcome: &Outcome, what: &str| {
         let Run { stdout, stderr, .. } = &outcome.run;
         // The launcher's own failure has a code and a sentence, and comes before the command or after its end.
-        if is_own && outcome.run.code() == 125 {
+        if is_own && (125..=127).contains(&outcome.run.code()) {
             refused.set(refused.get() + 1);
             assert!(stderr.contains("whofreed: "), "{what}: nothing is said");
             assert!(!stderr.contains("panicked"), "{what}\n{stderr}");
@@ -225,7 +229,10 @@ fn each_call_of_a_launched_host_can_fail() {
         "P1 P2 P3",
     );
     let (places, runs, met, _) = launched("libwhofreed.so", 40, false);
-    row.held(runs, &format!("{places} places; the fault was met in {met} runs; every event accounted for"));
+    row.held(
+        runs,
+        &format!("{places} places; the fault was met in {met} runs; every event accounted for"),
+    );
 }
 
 #[test]
@@ -249,7 +256,11 @@ fn each_call_of_the_launcher_can_fail() {
 /// writer; later blocks stand for those too.
 #[test]
 fn threads_that_begin_together_lose_nothing() {
-    let row = Row::new("files", "first events of 17 threads at once, all chunks compressed", "P2 P3");
+    let row = Row::new(
+        "files",
+        "first events of 17 threads at once, all chunks compressed",
+        "P2 P3",
+    );
     let unkind = Unkind::new("together");
     let words = ["16", "4000"];
     let alone = unkind.alone(&words);

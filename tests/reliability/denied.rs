@@ -43,7 +43,11 @@ fn a_denied_system_call_disturbs_nobody() {
         return common::skip("a_denied_system_call_disturbs_nobody", "no seccomp here");
     }
     for (name, numbers) in CALLS {
-        let row = Row::new("denied", format!("{name} denied by seccomp: EPERM, ENOSYS; before the first event, after it"), "P1 P2 P3 P6");
+        let row = Row::new(
+            "denied",
+            format!("{name} denied by seccomp: EPERM, ENOSYS; before the first event, after it"),
+            "P1 P2 P3 P6",
+        );
         let mut runs = 0;
         let mut said = Vec::new();
         for error in [EPERM, ENOSYS] {
@@ -57,7 +61,12 @@ fn a_denied_system_call_disturbs_nobody() {
                 words.extend(filter.iter().map(String::as_str));
                 words.extend(["more", "flush"]);
                 let alone = unkind.alone(&words);
-                assert_eq!(alone.code(), 23, "{name}: the host itself needs the call: {}", alone.stderr);
+                assert_eq!(
+                    alone.code(),
+                    23,
+                    "{name}: the host itself needs the call: {}",
+                    alone.stderr
+                );
                 let what = format!("{name} {error} {is_first}");
                 let traced = unkind.preloaded(&words, "trace=host.wft:summary=0", None);
                 traced.check(&alone, &what);
@@ -68,7 +77,10 @@ fn a_denied_system_call_disturbs_nobody() {
                 for outcome in [&traced, &launched] {
                     // "Lost" is a word of both: of the report, and of a host without a launcher.
                     if outcome.dropped > 0 && name != "write" {
-                        assert!(outcome.run.stderr.contains("whofreed: "), "{what}: nothing is said");
+                        assert!(
+                            outcome.run.stderr.contains("whofreed: "),
+                            "{what}: nothing is said"
+                        );
                     }
                     let when = if is_first { "before" } else { "after" };
                     let lost = (outcome.dropped * 100).div_ceil(outcome.produced);
@@ -79,7 +91,12 @@ fn a_denied_system_call_disturbs_nobody() {
                 runs += 3;
             }
         }
-        let most = |when: &str| said.iter().filter(|(told, _)| *told == when).map(|(_, lost)| *lost).max();
+        let most = |when: &str| {
+            said.iter()
+                .filter(|(told, _)| *told == when)
+                .map(|(_, lost)| *lost)
+                .max()
+        };
         let (before, after) = (most("before").unwrap_or(0), most("after").unwrap_or(0));
         row.held(runs, &format!("at most {before} % of the events lost when denied before the first one, {after} % when after; counted and told"));
     }

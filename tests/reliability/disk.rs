@@ -48,7 +48,10 @@ fn on_small_disk(unkind: &Unkind, size: &str, is_launched: bool) {
     );
     let outcome = unkind.finish(in_own_mounts(&script), &folder, None);
     outcome.check(&alone, &format!("{size}, launched: {is_launched}"));
-    assert!(outcome.dropped > 0 || size == "64m", "the disk was not full");
+    assert!(
+        outcome.dropped > 0 || size == "64m",
+        "the disk was not full"
+    );
     if size == "1m" {
         assert!(outcome.recorded > 0, "{}", outcome.run.stderr);
     }
@@ -58,9 +61,16 @@ fn on_small_disk(unkind: &Unkind, size: &str, is_launched: bool) {
 fn a_full_disk_is_survived() {
     let name = "a_full_disk_is_survived";
     if !can_mount() {
-        return common::skip(name, "no file system can be mounted, not in a namespace either");
+        return common::skip(
+            name,
+            "no file system can be mounted, not in a namespace either",
+        );
     }
-    let row = Row::new("disk", "trace on a full disk (tmpfs of 1 MiB and of 64 KiB)", "P1 P2 P3");
+    let row = Row::new(
+        "disk",
+        "trace on a full disk (tmpfs of 1 MiB and of 64 KiB)",
+        "P1 P2 P3",
+    );
     let unkind = Unkind::new("disk");
     let rounds = if common::soak() { 20 } else { 1 };
     for _ in 0..rounds {
@@ -70,7 +80,10 @@ fn a_full_disk_is_survived() {
             }
         }
     }
-    row.held(rounds * 4, "no SIGBUS; the trace is readable, and what found no room is counted in it");
+    row.held(
+        rounds * 4,
+        "no SIGBUS; the trace is readable, and what found no room is counted in it",
+    );
 }
 
 /// A host that waits between two halves of its events, and is dealt with meanwhile.
@@ -89,13 +102,20 @@ fn dealt_with(unkind: &Unkind, deal: &str) -> crate::unkind::Outcome {
 
 #[test]
 fn a_trace_that_is_renamed_or_removed_while_it_is_written_goes_on() {
-    let row = Row::new("disk", "trace renamed, removed, replaced by a link, made unreadable, while it is written", "P1 P2 P3");
+    let row = Row::new(
+        "disk",
+        "trace renamed, removed, replaced by a link, made unreadable, while it is written",
+        "P1 P2 P3",
+    );
     let unkind = Unkind::new("moved");
     let alone = unkind.alone(&["2", "20000", "more"]);
     let deals = [
         ("mv host.wft other.wft", true),
         ("chmod 000 host.wft", true),
-        ("rm host.wft; echo mine >host.txt; ln -s host.txt host.wft", false),
+        (
+            "rm host.wft; echo mine >host.txt; ln -s host.txt host.wft",
+            false,
+        ),
         ("rm host.wft", false),
     ];
     let rounds = if common::soak() { 25 } else { 1 };
@@ -120,25 +140,43 @@ fn a_trace_that_is_renamed_or_removed_while_it_is_written_goes_on() {
 /// Folders that cannot be written to are told before the command runs; in a host without a launcher, by a line.
 #[test]
 fn a_folder_that_cannot_be_written_to_is_told() {
-    let row = Row::new("disk", "trace in a folder that is not there, or on a file system that takes none", "P1 P3 P6");
+    let row = Row::new(
+        "disk",
+        "trace in a folder that is not there, or on a file system that takes none",
+        "P1 P3 P6",
+    );
     let unkind = Unkind::new("folder");
     let alone = unkind.alone(&WORDS);
     for place in ["/nowhere/host.wft", "/proc/host.wft", "/sys/host.wft"] {
         let outcome = unkind.preloaded(&WORDS, &format!("trace={place}:summary=0"), None);
         outcome.check(&alone, place);
         assert_eq!(outcome.dropped, outcome.produced);
-        assert!(outcome.run.stderr.contains("cannot write the trace"), "{}", outcome.run.stderr);
-        let said = format!("{} events were lost, and there is no trace", outcome.dropped);
+        assert!(
+            outcome.run.stderr.contains("cannot write the trace"),
+            "{}",
+            outcome.run.stderr
+        );
+        let said = format!(
+            "{} events were lost, and there is no trace",
+            outcome.dropped
+        );
         assert!(outcome.run.stderr.contains(&said), "{}", outcome.run.stderr);
         let launched = unkind.launched(&WORDS, &["--trace", place], None);
         assert!(launched.run.code() != 0, "{place}");
     }
-    row.held(6, "the host goes on, each event is counted and told; under `run` it is not begun");
+    row.held(
+        6,
+        "the host goes on, each event is counted and told; under `run` it is not begun",
+    );
 }
 
 #[test]
 fn a_report_that_cannot_be_written_leaves_the_trace() {
-    let row = Row::new("disk", "report to /dev/full, to a folder, stderr closed or full", "P1 P2 P3");
+    let row = Row::new(
+        "disk",
+        "report to /dev/full, to a folder, stderr closed or full",
+        "P1 P2 P3",
+    );
     let unkind = Unkind::new("report");
     let alone = unkind.alone(&WORDS);
     let full = unkind.launched(&WORDS, &["--report", "/dev/full"], None);
@@ -147,7 +185,11 @@ fn a_report_that_cannot_be_written_leaves_the_trace() {
     assert!(full.run.stderr.contains("/dev/full"), "{}", full.run.stderr);
     full.check_account("/dev/full");
     let folder = unkind.launched(&WORDS, &["--report", "."], None);
-    assert_eq!(folder.run.code(), 125, "a folder is told before the command is run");
+    assert_eq!(
+        folder.run.code(),
+        125,
+        "a folder is told before the command is run"
+    );
     assert_eq!(folder.run.stdout, "");
     for redirection in ["2>/dev/full", "2>&-"] {
         let folder = unkind.folder();
@@ -162,25 +204,40 @@ fn a_report_that_cannot_be_written_leaves_the_trace() {
         command.args(["-c", &script]);
         let outcome = unkind.finish(command, &folder, None);
         assert_eq!(outcome.run.stdout, alone.stdout, "{redirection}");
-        assert!([23, 125].contains(&outcome.run.code()), "{redirection}: {}", outcome.run.code());
+        assert!(
+            [23, 125].contains(&outcome.run.code()),
+            "{redirection}: {}",
+            outcome.run.code()
+        );
         outcome.check_account(redirection);
         assert_eq!(outcome.dropped, 0, "{redirection}");
     }
-    row.held(4, "the trace is there and whole; the launcher says what failed, with code 125");
+    row.held(
+        4,
+        "the trace is there and whole; the launcher says what failed, with code 125",
+    );
 }
 
 /// Names are kept in the user's cache folder, and hooks: where it is not to be trusted or written to, it is done without.
 #[test]
 fn a_cache_that_cannot_be_used_is_done_without() {
-    let row = Row::new("disk", "cache folder unwritable, a file, a link to nowhere, open to others, /dev/full", "P1");
+    let row = Row::new(
+        "disk",
+        "cache folder unwritable, a file, a link to nowhere, open to others, /dev/full",
+        "P1",
+    );
     let unkind = Unkind::new("cache");
     let alone = unkind.alone(&WORDS);
     let cache = unkind.scratch.file("cache");
     type Make = fn(&Path);
     let ways: [(&str, Make); 4] = [
         ("a file", |path| fs::write(path, "mine").expect("a file")),
-        ("a link to nowhere", |path| symlink("/nowhere", path).expect("a link")),
-        ("/dev/full", |path| symlink("/dev/full", path).expect("a link")),
+        ("a link to nowhere", |path| {
+            symlink("/nowhere", path).expect("a link")
+        }),
+        ("/dev/full", |path| {
+            symlink("/dev/full", path).expect("a link")
+        }),
         ("open to others", |path| {
             use std::os::unix::fs::PermissionsExt as _;
             fs::create_dir_all(path.join("whofreed")).expect("a folder");

@@ -9,7 +9,11 @@ const TRACED: &str = "trace=host.wft:summary=0";
 
 #[test]
 fn the_kth_mapping_can_fail() {
-    let row = Row::new("memory", "our k-th mmap fails, k = 1..50: once, or from then on", "P1 P2 P3");
+    let row = Row::new(
+        "memory",
+        "our k-th mmap fails, k = 1..50: once, or from then on",
+        "P1 P2 P3",
+    );
     let unkind = Unkind::new("mmap");
     let alone = unkind.alone(&WORDS);
     let (mut runs, mut lost) = (0, 0);
@@ -25,7 +29,12 @@ fn the_kth_mapping_can_fail() {
             runs += 2;
         }
     }
-    row.held(runs, &format!("the host goes on; without a launcher, events were lost in {lost}, every one counted"));
+    row.held(
+        runs,
+        &format!(
+            "the host goes on; without a launcher, events were lost in {lost}, every one counted"
+        ),
+    );
 }
 
 /// A limit that the host sets itself, before the first event and after it.
@@ -37,13 +46,18 @@ fn limits_that_the_host_sets_disturb_nobody() {
     const AS: u32 = 9;
     let unkind = Unkind::new("limits");
     let limits: [(&str, u32, &[u32]); 4] = [
-        ("RLIMIT_AS", AS, &[16 << 20, 64 << 20, 400 << 20, 2_000_000_000]),
+        (
+            "RLIMIT_AS",
+            AS,
+            &[16 << 20, 64 << 20, 400 << 20, 2_000_000_000],
+        ),
         ("RLIMIT_NOFILE", NOFILE, &[0, 3]),
         ("RLIMIT_FSIZE", FSIZE, &[0, 100_000, 3_000_000]),
         ("RLIMIT_STACK", STACK, &[64 << 10]),
     ];
     for (name, resource, values) in limits {
-        let fault = format!("{name} of {values:?}, set by the host before the first event or after it");
+        let fault =
+            format!("{name} of {values:?}, set by the host before the first event or after it");
         let row = Row::new("limits", fault, "P1 P2 P3");
         let mut runs = 0;
         for value in values {
@@ -56,11 +70,16 @@ fn limits_that_the_host_sets_disturb_nobody() {
                 assert_eq!(alone.code(), 23, "{name}: {}", alone.stderr);
                 let outcome = unkind.preloaded(&words, TRACED, None);
                 outcome.check(&alone, &limit);
-                unkind.preloaded(&words, "summary=0", None).check_host(&alone, &limit);
+                unkind
+                    .preloaded(&words, "summary=0", None)
+                    .check_host(&alone, &limit);
                 unkind.launched(&words, &[], None).check(&alone, &limit);
                 runs += 3;
             }
         }
-        row.held(runs, "the host goes on, without a signal; what was lost is counted");
+        row.held(
+            runs,
+            "the host goes on, without a signal; what was lost is counted",
+        );
     }
 }

@@ -129,9 +129,15 @@ impl Unkind {
         }
         for path in &outcome.traces {
             let file = File::open(path).expect("a trace");
-            let trace = read::read_file(file)
-                .unwrap_or_else(|error| panic!("{}: {error}\n{}", path.display(), outcome.run.stderr));
-            assert!(trace.damage.is_empty(), "{failing:?}: {:?}\n{}", trace.damage, outcome.run.stderr);
+            let trace = read::read_file(file).unwrap_or_else(|error| {
+                panic!("{}: {error}\n{}", path.display(), outcome.run.stderr)
+            });
+            assert!(
+                trace.damage.is_empty(),
+                "{failing:?}: {:?}\n{}",
+                trace.damage,
+                outcome.run.stderr
+            );
             outcome.recorded += trace.events.len();
             outcome.told_by_traces += trace.dropped_events;
         }
