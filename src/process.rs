@@ -27,6 +27,7 @@ use crate::record::Lost;
 use crate::record::Recorder;
 use crate::record::writer;
 use crate::sys;
+use crate::tally;
 use crate::thread;
 
 /// Ledger and trace.
@@ -49,6 +50,8 @@ static MARK: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
 static FORK_TIME: AtomicU64 = AtomicU64::new(0);
 /// Events that came while there was no world to count them. None of them was judged.
 static LOST_EARLY: AtomicU64 = AtomicU64::new(0);
+/// The process that lost them: a forked child has a copy of its parent's number.
+static LOST_EARLY_BY: AtomicU32 = AtomicU32::new(0);
 /// An event was lost of which not even the address is known.
 static LOST_BLINDLY: AtomicBool = AtomicBool::new(false);
 /// The host granted no memory, and was told so.
@@ -62,12 +65,18 @@ const LOOK_EVERY: Duration = Duration::from_micros(50);
 
 /// Prepares for forks. Called once, when the library is loaded.
 pub fn start() {
-    if let Some(page) = sys::reserve(4096) {
-        // SAFETY: the page is a private anonymous mapping of our own. On a kernel without the advice the mark
-        // stays, and a child is told by the handler below alone.
-        unsafe { libc::madvise(page.as_ptr().cast(), 4096, libc::MADV_WIPEONFORK) };
-        MARK.store(page.cast().as_ptr(), Ordering::Release);
-    }
+    /// Where there is no page, a child is told by the handler below alone.
+    static IN_PLACE_OF_PAGE: AtomicU32 = AtomicU32::new(0);
+    let mark = match sys::reserve(4096) {
+        Some(page) => {
+            // SAFETY: the page is a private anonymous mapping of our own. On a kernel without the advice the mark
+            // stays, and the handler tells as well.
+            unsafe { libc::madvise(page.as_ptr().cast(), 4096, libc::MADV_WIPEONFORK) };
+            page.cast().as_ptr()
+        }
+        None => ptr::from_ref(&IN_PLACE_OF_PAGE).cast_mut(),
+    };
+    MARK.store(mark, Ordering::Release);
     // SAFETY: the handler only stores to atomics.
     unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
 }
@@ -83,7 +92,7 @@ unsafe extern "C" fn in_child() {
 
 #[inline]
 fn mark() -> Option<&'static AtomicU32> {
-    // SAFETY: null, or a page that is never given back and holds an atomic.
+    // SAFETY: null, or what is never given back and holds an atomic.
     unsafe { MARK.load(Ordering::Acquire).as_ref() }
 }
 
@@ -129,20 +138,39 @@ pub fn lose_unjudged(place: Option<(u32, u64)>) {
             world.recorder.lose_unjudged(&lost);
             tell_lost_early(&world.recorder);
         }
-        None => drop(LOST_EARLY.fetch_add(1, Ordering::Relaxed)),
+        None => {
+            let pid = sys::process_id();
+            if LOST_EARLY_BY.swap(pid, Ordering::Relaxed) != pid {
+                LOST_EARLY.store(0, Ordering::Relaxed);
+            }
+            LOST_EARLY.fetch_add(1, Ordering::Relaxed);
+            tally::count_untold(1);
+        }
     }
 }
 
 /// Lets the trace tell of what was lost before it was there.
 fn tell_lost_early(recorder: &Recorder) {
-    if LOST_EARLY.load(Ordering::Relaxed) != 0 {
+    if LOST_EARLY.load(Ordering::Relaxed) != 0
+        && LOST_EARLY_BY.load(Ordering::Relaxed) == recorder.pid
+    {
+        let events = LOST_EARLY.swap(0, Ordering::Relaxed);
+        tally::uncount_untold(events);
         let now = clock::now();
         recorder.lose_unjudged(&Lost {
             thread: NO_THREAD,
-            events: LOST_EARLY.swap(0, Ordering::Relaxed),
+            events,
             first: now,
             last: now,
         });
+    }
+}
+
+fn lost_early() -> u64 {
+    if LOST_EARLY_BY.load(Ordering::Relaxed) == sys::process_id() {
+        LOST_EARLY.load(Ordering::Relaxed)
+    } else {
+        0
     }
 }
 
@@ -168,7 +196,13 @@ pub fn set_owners_are_pointers(yes: bool) {
 /// Every event that was lost so far.
 pub fn lost() -> u64 {
     let recorder = existing_world().map_or(0, |world| world.recorder.lost());
-    recorder + LOST_EARLY.load(Ordering::Relaxed)
+    recorder + lost_early()
+}
+
+/// Events that were lost so far and of which no trace tells.
+pub fn untold() -> u64 {
+    let recorder = existing_world().map_or(0, |world| world.recorder.untold());
+    recorder + lost_early()
 }
 
 /// The calling thread is about to call what all threads of the process would have to follow, or none may see:

@@ -1,5 +1,6 @@
 //! The number of excess frees, in memory of the launcher's, for the exit code of `whofreed run --error-exitcode`: a
-//! host may keep its trace from being made, or remove it, and has freed too often all the same.
+//! host may keep its trace from being made, or remove it, and has freed too often all the same. And the number of events
+//! that were lost where there is no trace to tell of them.
 //!
 //! The launcher keeps a small memory file open and says which. It is mapped when the library is loaded, before the
 //! host can give up what it takes (descriptors, its root folder), and no descriptor is kept. Forked children share it.
@@ -9,11 +10,19 @@ use std::sync::atomic::AtomicPtr;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
-/// The size of the file; the number is its first word.
+/// The size of the file; the numbers are its first words.
 const SIZE: usize = 4096;
 
+/// What the file begins with.
+#[derive(Debug)]
+#[repr(C)]
+struct Counts {
+    excess: AtomicU64,
+    untold: AtomicU64,
+}
+
 /// Null without a launcher that counts along.
-static EXCESS: AtomicPtr<AtomicU64> = AtomicPtr::new(ptr::null_mut());
+static COUNTS: AtomicPtr<Counts> = AtomicPtr::new(ptr::null_mut());
 
 /// Maps the file that process `launcher` has open as `descriptor`, if it lets us.
 pub fn start(launcher: u32, descriptor: u32) {
@@ -31,17 +40,35 @@ pub fn start(launcher: u32, descriptor: u32) {
             let access = libc::PROT_READ | libc::PROT_WRITE;
             let memory = libc::mmap(ptr::null_mut(), SIZE, access, libc::MAP_SHARED, file, 0);
             if memory != libc::MAP_FAILED {
-                EXCESS.store(memory.cast(), Ordering::Release);
+                COUNTS.store(memory.cast(), Ordering::Release);
             }
         }
         libc::close(file);
     }
 }
 
+fn counts() -> Option<&'static Counts> {
+    // SAFETY: null, or the start of a mapping that is never given back, of a file that can neither shrink nor grow.
+    unsafe { COUNTS.load(Ordering::Acquire).as_ref() }
+}
+
 /// An excess free.
 pub fn count() {
-    // SAFETY: null, or the start of a mapping that is never given back, of a file that can neither shrink nor grow.
-    if let Some(excess) = unsafe { EXCESS.load(Ordering::Acquire).as_ref() } {
-        excess.fetch_add(1, Ordering::Relaxed);
+    if let Some(counts) = counts() {
+        counts.excess.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Events were lost of which no trace tells.
+pub fn count_untold(events: u64) {
+    if let Some(counts) = counts() {
+        counts.untold.fetch_add(events, Ordering::Relaxed);
+    }
+}
+
+/// A trace tells of them after all.
+pub fn uncount_untold(events: u64) {
+    if let Some(counts) = counts() {
+        counts.untold.fetch_sub(events, Ordering::Relaxed);
     }
 }

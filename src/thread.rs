@@ -156,6 +156,8 @@ pub fn try_enter(slot: usize) -> Result<Inside, Refused> {
                 seat
             }
             None => {
+                // SAFETY: errno's place is valid for the thread's life.
+                unsafe { *errno_of(slot) = errno };
                 slot.busy.set(before);
                 mark_of(slot, before).set(mark_before);
                 return Err(Refused::NoMemory);

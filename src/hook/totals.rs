@@ -9,6 +9,7 @@ use crate::options;
 use crate::process;
 use crate::record::dump;
 use crate::stack;
+use crate::sys;
 use crate::thread;
 
 /// Declares whether owners may be used again for other objects.
@@ -33,6 +34,12 @@ pub fn dump_culprits(descriptor: i32) -> i32 {
 /// Prints the summary of a linked host with excess frees, when it exits.
 pub fn summary_at_exit() {
     let options = options::get();
+    let untold = process::untold();
+    if untold > 0 && !options.is_run {
+        sys::complain(&format!(
+            "{untold} events were lost, and there is no trace to tell of them"
+        ));
+    }
     let (Some(mut inside), Some(world)) = (thread::enter(), process::existing_world()) else {
         return;
     };

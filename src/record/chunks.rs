@@ -1,5 +1,6 @@
 //! Where the chunks come from that threads write to, and where they go when they are full.
 
+use std::io;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
@@ -25,6 +26,12 @@ use crate::sys;
 
 /// Chunks that are kept ready.
 pub(super) const READY: usize = 32;
+
+/// How long no chunk is asked for after the second refusal in a row, in nanoseconds: two milliseconds, and twice as long
+/// each time.
+const FIRST_PAUSE: u64 = 1_000_000;
+/// How often it is doubled.
+const LONGEST_PAUSE: u32 = 7;
 
 impl Recorder {
     /// A chunk for the calling thread to write to.
@@ -60,24 +67,42 @@ impl Recorder {
         Some(chunk)
     }
 
-    /// New chunks from the sink. What goes wrong is said once.
+    /// New chunks from the sink, for a thread that waits for them. What goes wrong is said once; then events are lost for
+    /// a while without another try, since a full disk takes long to say so.
     pub(super) fn grow(&self, count: u32) -> Option<NonNull<u8>> {
-        let _no_cancel = sys::NoCancel::new();
-        match self.sink.grow(count) {
+        let is_held_back = || sys::monotonic_ns() < self.refused_until.load(Ordering::Relaxed);
+        if self.refusals.load(Ordering::Relaxed) != 0 && is_held_back() {
+            return None;
+        }
+        match self.try_to_grow(count) {
             Ok(chunks) => {
-                self.count_chunks();
+                self.refusals.store(0, Ordering::Relaxed);
                 Some(chunks)
             }
             Err(error) => {
+                let before = self.refusals.fetch_add(1, Ordering::Relaxed);
+                let pause = match before {
+                    0 => 0,
+                    times => FIRST_PAUSE << times.min(LONGEST_PAUSE),
+                };
+                let until = sys::monotonic_ns() + pause;
+                self.refused_until.store(until, Ordering::Relaxed);
                 let is_news = !self.complained.swap(true, Ordering::Relaxed);
                 if is_news && !matches!(self.sink, Sink::Nowhere) {
                     sys::complain(&format!(
-                        "the trace cannot grow: {error}; events from now on are counted, not kept"
+                        "the trace cannot grow: {error}; events that find no room are counted, not kept"
                     ));
                 }
                 None
             }
         }
+    }
+
+    fn try_to_grow(&self, count: u32) -> io::Result<NonNull<u8>> {
+        let _no_cancel = sys::NoCancel::new();
+        let chunks = self.sink.grow(count)?;
+        self.count_chunks();
+        Ok(chunks)
     }
 
     /// Writes down how many chunks there are, so that a reader misses those that a cut took away.
@@ -98,14 +123,18 @@ impl Recorder {
                 return;
             }
         }
-        if !matches!(self.sink, Sink::File(_)) || self.complained.load(Ordering::Relaxed) {
+        let is_refused = self.refusals.load(Ordering::Relaxed) != 0;
+        if !matches!(self.sink, Sink::File(_)) || is_refused || spare.is_held_back() {
             return;
         }
         let missing = self.ready.missing();
         if missing < READY / 2 {
             return;
         }
-        let Some(chunks) = self.asking.by_writer(|| self.grow(missing as u32)) else {
+        // That there is no room for so many is no loss yet.
+        let answer = self.asking.by_writer(|| self.try_to_grow(missing as u32));
+        let Ok(chunks) = answer else {
+            spare.hold_back();
             return;
         };
         for number in 0..missing {

@@ -32,6 +32,8 @@ use crate::sys;
 
 /// So many chunks wait for another time when many are needed, beside those that are ready.
 const MOST_SPARE: usize = 64;
+/// How long nothing is made ahead after there was no room for it, in nanoseconds.
+const HELD_BACK: u64 = 100_000_000;
 /// The bytes of a segment.
 const SEGMENT_SIZE: usize = SEGMENT_SPAN as usize * CHUNK_SIZE;
 
@@ -53,6 +55,8 @@ pub(super) struct Compressor {
 pub(super) struct Spare {
     chunks: [Option<NonNull<u8>>; MOST_SPARE],
     count: usize,
+    /// No new ones are made ahead until then, by the monotonic clock: there was no room.
+    held_back_until: u64,
 }
 
 impl Default for Spare {
@@ -60,11 +64,20 @@ impl Default for Spare {
         Self {
             chunks: [None; MOST_SPARE],
             count: 0,
+            held_back_until: 0,
         }
     }
 }
 
 impl Spare {
+    pub(super) fn is_held_back(&self) -> bool {
+        self.held_back_until != 0 && sys::monotonic_ns() < self.held_back_until
+    }
+
+    pub(super) fn hold_back(&mut self) {
+        self.held_back_until = sys::monotonic_ns() + HELD_BACK;
+    }
+
     /// Keeps a chunk, if there is room; else the writer had fallen behind, has caught up, and it goes.
     pub(super) fn push(&mut self, chunk: NonNull<u8>) {
         match self.chunks.get_mut(self.count) {

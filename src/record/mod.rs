@@ -48,6 +48,7 @@ use crate::options::Options;
 use crate::stack::known::Known;
 use crate::stack::modules::Modules;
 use crate::sys;
+use crate::tally;
 
 pub use self::losses::Lost;
 pub use self::pen::Pen;
@@ -95,6 +96,9 @@ pub struct Recorder {
     /// How often a chunk was begun that will be used again.
     fills: AtomicU64,
     dropped: AtomicU64,
+    /// How often in a row the sink had no chunk, and until when it is not asked again, by the monotonic clock.
+    refusals: AtomicU32,
+    refused_until: AtomicU64,
     complained: AtomicBool,
     spoke_of_python: AtomicBool,
 }
@@ -112,6 +116,12 @@ impl Recorder {
     pub fn start(options: &Options, fork: Option<Fork>) -> Option<Self> {
         let pid = sys::process_id();
         let muted = fork.is_some() && !options.follow_children;
+        // Before the trace: a file must not stay behind that nothing will be written to.
+        let stacks = Interner::new(blob_kind::STACK, sys::affordable(MAX_STACKS))?;
+        let known = Known::new()?;
+        let codes = Interner::new(blob_kind::CODE, sys::affordable(MAX_NAMES))?;
+        let labels = Interner::new(blob_kind::SCOPE, sys::affordable(MAX_NAMES))?;
+        let modules = Modules::new()?;
         let made = match &options.trace {
             _ if muted => Ok((Sink::Nowhere, None)),
             Some(path) => {
@@ -138,11 +148,11 @@ impl Recorder {
             trace_id: sys::random_number(),
             pid,
             is_muted: muted,
-            stacks: Interner::new(blob_kind::STACK, sys::affordable(MAX_STACKS))?,
-            known: Known::new()?,
-            codes: Interner::new(blob_kind::CODE, sys::affordable(MAX_NAMES))?,
-            labels: Interner::new(blob_kind::SCOPE, sys::affordable(MAX_NAMES))?,
-            modules: Modules::new()?,
+            stacks,
+            known,
+            codes,
+            labels,
+            modules,
             mail: writer::Mailbox::default(),
             sink,
             header,
@@ -151,6 +161,8 @@ impl Recorder {
             asking: Asking::default(),
             fills: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
+            refusals: AtomicU32::new(0),
+            refused_until: AtomicU64::new(0),
             complained: AtomicBool::new(false),
             spoke_of_python: AtomicBool::new(false),
         };
@@ -259,8 +271,10 @@ impl Recorder {
             std::mem::offset_of!(FileHeader, dropped_events),
             lost.events,
         );
-        if let Some(header) = self.header {
-            losses::tell(header, lost);
+        match self.header {
+            Some(header) => losses::tell(header, lost),
+            None if !self.is_muted => tally::count_untold(lost.events),
+            None => {}
         }
     }
 
@@ -288,6 +302,16 @@ impl Recorder {
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// How many of them the trace does not tell of, since there is none.
+    #[must_use]
+    pub fn untold(&self) -> u64 {
+        if self.header.is_none() && !self.is_muted {
+            self.lost()
+        } else {
+            0
+        }
     }
 
     /// Notes in the trace that owners are pointers, or are not.

@@ -3,6 +3,7 @@
 //! **Architecture Invariant:** memory that a hook writes to is backed before it is handed out, so that a full
 //! disk is an answer here and never a SIGBUS in the host.
 
+use std::ffi::CStr;
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
@@ -35,6 +36,9 @@ pub const MEMORY_EVENT_CHUNKS: u32 = 1024;
 /// Chunks of stacks and names that sealed memory takes: 64 MiB more.
 pub const MEMORY_DATA_CHUNKS: u32 = 1024;
 
+/// How often an interrupted call is begun again: signals are blocked meanwhile, so even one is odd.
+const MOST_INTERRUPTIONS: u32 = 16;
+
 /// The backing of a trace.
 #[derive(Debug)]
 pub enum Sink {
@@ -53,6 +57,8 @@ pub struct FileSink {
     device: u64,
     inode: u64,
     path: PathBuf,
+    /// The same, for the kernel: where it is wanted again, there may be no memory left.
+    path_again: CString,
     next_chunk: AtomicU32,
     /// The end of the furthest chunk that is backed.
     made: AtomicU32,
@@ -92,12 +98,32 @@ fn allocate(fd: i32, offset: u64, len: usize) -> io::Result<()> {
     if !sys::may_grow_to(offset + len as u64) {
         return Err(io::Error::from_raw_os_error(libc::EFBIG));
     }
-    // SAFETY: posix_fallocate works on the descriptor alone.
-    let code = unsafe { libc::posix_fallocate(fd, offset as i64, len as i64) };
-    match code {
-        0 => Ok(()),
-        code => Err(io::Error::from_raw_os_error(code)),
+    let mut interruptions = 0;
+    loop {
+        // SAFETY: posix_fallocate works on the descriptor alone.
+        match unsafe { libc::posix_fallocate(fd, offset as i64, len as i64) } {
+            0 => return Ok(()),
+            libc::EINTR if interruptions < MOST_INTERRUPTIONS => interruptions += 1,
+            // A sandbox that does not know the call, or file systems that do not; where the C library knows that they do not,
+            // it does the same.
+            libc::ENOSYS | libc::EPERM | libc::EOPNOTSUPP | libc::EINVAL => {
+                return write_zeros(fd, offset, len);
+            }
+            code => return Err(io::Error::from_raw_os_error(code)),
+        }
     }
+}
+
+/// Backs a part of the file that nobody uses yet.
+fn write_zeros(fd: i32, offset: u64, len: usize) -> io::Result<()> {
+    static ZEROS: [u8; CHUNK_SIZE] = [0; CHUNK_SIZE];
+    // SAFETY: the descriptor is open during the call; ManuallyDrop leaves it open afterwards.
+    let file = ManuallyDrop::new(unsafe { File::from_raw_fd(fd) });
+    for start in (0..len).step_by(CHUNK_SIZE) {
+        let part = &ZEROS[..CHUNK_SIZE.min(len - start)];
+        file.write_all_at(part, offset + start as u64)?;
+    }
+    Ok(())
 }
 
 fn identity(fd: i32) -> io::Result<(u64, u64)> {
@@ -111,16 +137,19 @@ fn identity(fd: i32) -> io::Result<(u64, u64)> {
     Ok((stat.st_dev, stat.st_ino))
 }
 
-fn open(path: &Path, flags: i32) -> io::Result<OwnedFd> {
-    let path = CString::new(path.as_os_str().as_encoded_bytes())?;
+fn open(path: &CStr, flags: i32) -> io::Result<OwnedFd> {
     let flags = flags | libc::O_RDWR | libc::O_CLOEXEC | libc::O_NOFOLLOW;
-    // SAFETY: `path` is NUL-terminated.
+    // SAFETY: a C string.
     let fd = unsafe { libc::open(path.as_ptr(), flags, 0o600) };
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: the descriptor has just been opened and is nobody else's.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+fn terminated(path: &Path) -> io::Result<CString> {
+    Ok(CString::new(path.as_os_str().as_encoded_bytes())?)
 }
 
 /// A memory file of a size that nobody can change.
@@ -208,7 +237,7 @@ impl Sink {
                 1 => with_suffix(path, &format!("{pid}")),
                 _ => with_suffix(path, &format!("{pid}.{attempt}")),
             };
-            match open(&candidate, libc::O_CREAT | libc::O_EXCL) {
+            match open(&terminated(&candidate)?, libc::O_CREAT | libc::O_EXCL) {
                 Ok(fd) => break (move_up(fd), candidate),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < 100 => {
                     attempt += 1;
@@ -227,11 +256,13 @@ impl Sink {
                 return Err(error);
             }
         };
+        let path = std::path::absolute(&path).unwrap_or(path);
         let sink = FileSink {
             fd: fd.into_raw_fd(),
             device,
             inode,
-            path: std::path::absolute(&path).unwrap_or(path),
+            path_again: terminated(&path)?,
+            path,
             next_chunk: AtomicU32::new(0),
             made: AtomicU32::new(0),
         };
@@ -367,14 +398,22 @@ impl Sink {
 impl FileSink {
     fn grow(&self, count: u32) -> io::Result<NonNull<u8>> {
         let first = self.next_chunk.fetch_add(count, Ordering::Relaxed);
+        let end = first + count;
         let offset = HEADER_SIZE as u64 + u64::from(first) * CHUNK_SIZE as u64;
         let len = count as usize * CHUNK_SIZE;
-        self.with_descriptor(|fd| {
+        let made = self.with_descriptor(|fd| {
             allocate(fd, offset, len)?;
-            let chunks = map_shared(fd, offset, len)?;
-            self.made.fetch_max(first + count, Ordering::Relaxed);
-            Ok(chunks)
-        })
+            map_shared(fd, offset, len)
+        });
+        if made.is_ok() {
+            self.made.fetch_max(end, Ordering::Relaxed);
+        } else {
+            // What a full disk refuses again and again is to leave no hole behind which the file goes on. Where another
+            // thread has taken chunks since, there is one.
+            let order = Ordering::Relaxed;
+            let _ = self.next_chunk.compare_exchange(end, first, order, order);
+        }
+        made
     }
 
     /// Hosts close descriptors that they do not know, and others get their number: before ours is used it is
@@ -384,11 +423,10 @@ impl FileSink {
         if is_ours(self.fd) {
             return action(self.fd);
         }
-        let fd = open(&self.path, 0)?;
+        let fd = open(&self.path_again, 0)?;
         if !is_ours(fd.as_raw_fd()) {
-            return Err(io::Error::other(
-                "the trace file was replaced by another one",
-            ));
+            // Another file has its name.
+            return Err(io::Error::from_raw_os_error(libc::ESTALE));
         }
         action(fd.as_raw_fd())
     }

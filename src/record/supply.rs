@@ -79,7 +79,7 @@ impl Recorder {
             }
             let now = sys::monotonic_ns();
             // Who has been told that there is no room, is so at once.
-            let is_refused = self.complained.load(Ordering::Relaxed);
+            let is_refused = self.refusals.load(Ordering::Relaxed) != 0;
             let waited = now.saturating_sub(begun);
             match self.asking.since() {
                 Some(since) if now.saturating_sub(since) > MOST_PATIENCE => return None,

@@ -4,15 +4,19 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod calls;
 mod children;
 mod corrupt;
 mod crash;
 mod credentials;
+mod denied;
+mod disk;
 mod forks;
 mod guarded;
 mod heap;
 mod killed;
 mod life;
+mod limits;
 mod linking;
 mod loader;
 mod names;
@@ -24,3 +28,4 @@ mod reports;
 mod security;
 mod short_threads;
 mod surroundings;
+mod unkind;

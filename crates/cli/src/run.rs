@@ -204,6 +204,15 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
     } else {
         Found::Nothing
     };
+    let untold = tally.as_ref().map_or(0, Tally::untold);
+    if untold > 0 {
+        let what = match untold {
+            1 => "1 event was".to_owned(),
+            more => format!("{more} events were"),
+        };
+        complain(&format!("{what} lost, and no trace tells of them"));
+        analysis.totals.dropped_events += untold;
+    }
     let excess = analysis.totals.excess;
     let counted = tally.map_or(0, |tally| tally.excess()).max(excess);
     if counted > excess {

@@ -1,4 +1,4 @@
-//! How many excess frees the shim counted, for when they are in no trace: see src/tally.rs of the package `whofreed`.
+//! How many excess frees the shim counted, for when they are in no trace, and how many events are in none: see src/tally.rs of the package `whofreed`.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -40,8 +40,17 @@ impl Tally {
 
     /// The excess frees so far.
     pub(super) fn excess(&self) -> u64 {
+        self.word(0)
+    }
+
+    /// The events that were lost so far and of which no trace tells.
+    pub(super) fn untold(&self) -> u64 {
+        self.word(1)
+    }
+
+    fn word(&self, number: u64) -> u64 {
         let mut word = [0; 8];
-        match self.0.read_exact_at(&mut word, 0) {
+        match self.0.read_exact_at(&mut word, number * 8) {
             Ok(()) => u64::from_ne_bytes(word),
             Err(_) => 0,
         }

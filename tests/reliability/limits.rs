@@ -1,0 +1,85 @@
+//! Memory that the kernel does not grant, and limits of the host's process.
+
+use crate::common;
+use crate::common::Row;
+use crate::unkind::Unkind;
+
+const WORDS: [&str; 5] = ["2", "6000", "more", "fork", "flush"];
+const TRACED: &str = "trace=host.wft:summary=0";
+
+#[test]
+fn the_kth_mapping_can_fail() {
+    let row = Row::new(
+        "memory",
+        "our k-th mmap fails, k = 1..50: once, or from then on",
+        "P1 P2 P3",
+    );
+    let unkind = Unkind::new("mmap");
+    let alone = unkind.alone(&WORDS);
+    let (mut runs, mut lost) = (0, 0);
+    for k in (1..=50).step_by(if common::soak() { 1 } else { 12 }) {
+        for last in [k, i64::MAX] {
+            let failing = format!("libwhofreed.so mmap 0 {k} {last} 12");
+            let outcome = unkind.preloaded(&WORDS, TRACED, Some(&failing));
+            outcome.check(&alone, &failing);
+            assert!(!outcome.failed.is_empty(), "{failing}: was not met");
+            lost += u64::from(outcome.dropped > 0);
+            let launched = unkind.launched(&WORDS, &[], Some(&failing));
+            launched.check(&alone, &failing);
+            runs += 2;
+        }
+    }
+    row.held(
+        runs,
+        &format!(
+            "the host goes on; without a launcher, events were lost in {lost}, every one counted"
+        ),
+    );
+}
+
+/// A limit that the host sets itself, before the first event and after it.
+#[test]
+fn limits_that_the_host_sets_disturb_nobody() {
+    const FSIZE: u32 = 1;
+    const STACK: u32 = 3;
+    const NOFILE: u32 = 7;
+    const AS: u32 = 9;
+    let unkind = Unkind::new("limits");
+    let limits: [(&str, u32, &[u32]); 4] = [
+        (
+            "RLIMIT_AS",
+            AS,
+            &[16 << 20, 64 << 20, 400 << 20, 2_000_000_000],
+        ),
+        ("RLIMIT_NOFILE", NOFILE, &[0, 3]),
+        ("RLIMIT_FSIZE", FSIZE, &[0, 100_000, 3_000_000]),
+        ("RLIMIT_STACK", STACK, &[64 << 10]),
+    ];
+    for (name, resource, values) in limits {
+        let fault =
+            format!("{name} of {values:?}, set by the host before the first event or after it");
+        let row = Row::new("limits", fault, "P1 P2 P3");
+        let mut runs = 0;
+        for value in values {
+            let limit = format!("limit={resource},{value}");
+            for words in [
+                ["2", "6000", "first", &limit, "more", "flush"],
+                ["2", "6000", &limit, "more", "flush", "more"],
+            ] {
+                let alone = unkind.alone(&words);
+                assert_eq!(alone.code(), 23, "{name}: {}", alone.stderr);
+                let outcome = unkind.preloaded(&words, TRACED, None);
+                outcome.check(&alone, &limit);
+                unkind
+                    .preloaded(&words, "summary=0", None)
+                    .check_host(&alone, &limit);
+                unkind.launched(&words, &[], None).check(&alone, &limit);
+                runs += 3;
+            }
+        }
+        row.held(
+            runs,
+            "the host goes on, without a signal; what was lost is counted",
+        );
+    }
+}
