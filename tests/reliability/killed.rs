@@ -178,8 +178,10 @@ fn sigkill_at_any_instant_loses_nothing_under_run() {
     );
 }
 
-/// A way in which killed.c ends, and its end.
-const WAYS: [(&str, fn(ExitStatus) -> bool); 10] = [
+/// A way in which killed.c ends, and whether that is how it ended.
+type Way = (&'static str, fn(ExitStatus) -> bool);
+
+const WAYS: [Way; 10] = [
     ("abort", |it| it.signal() == Some(libc::SIGABRT)),
     ("segv", |it| it.signal() == Some(libc::SIGSEGV)),
     ("overflow", |it| it.signal() == Some(libc::SIGSEGV)),
