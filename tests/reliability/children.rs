@@ -1,8 +1,6 @@
-//! Children of every generation: each has a trace of its own, none touches another's, and who is not to be followed is
-//! left alone with what the user had in its environment.
+//! Children of every generation: each has a trace of its own, and none touches another's.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
@@ -17,22 +15,14 @@ use crate::common::total;
 const GENERATIONS: &str =
     "bash -c 'perl -e \"exit system(q(/bin/sh -c \\\"exit 5\\\")) >> 8\"; exit $?'; exit $?";
 
-fn track(
-    scratch: &Scratch,
-    options: &[&str],
-    script: &str,
-    preload: Option<&Path>,
-) -> (common::Run, Value) {
+fn track(scratch: &Scratch, script: &str) -> (common::Run, Value) {
     let file = scratch.file("report.json");
     let mut command = Command::new(common::cli());
     command.arg("run").arg("--shim").arg(common::shim());
     command.arg("--trace").arg(scratch.file("%p.wft"));
     command.arg("--report").arg(&file);
     command.args(["--format", "json", "--adapters", "libc"]);
-    command.args(options).args(["--", "bash", "-c", script]);
-    if let Some(preload) = preload {
-        command.env("LD_PRELOAD", preload);
-    }
+    command.args(["--", "bash", "-c", script]);
     let run = common::run(&mut command);
     let text = fs::read_to_string(file).expect("a report");
     (run, serde_json::from_str(&text).expect("JSON"))
@@ -55,7 +45,7 @@ fn every_generation_has_a_trace_of_its_own() {
         "P1 P2",
     );
     let scratch = Scratch::new("generations");
-    let (run, report) = track(&scratch, &[], GENERATIONS, None);
+    let (run, report) = track(&scratch, GENERATIONS);
     let run = run.expect_code(5);
     common::check_identities(&report);
     let pids = pids(&report);
@@ -71,34 +61,6 @@ fn every_generation_has_a_trace_of_its_own() {
     assert!(deepest >= Some(3), "{pids:?} {}", run.stderr);
     assert_eq!(total(&report, "dropped_events"), 0);
     row.held(1, "a trace each, the tree in the report");
-}
-
-/// The user's own preload stays where it is, ours goes.
-#[test]
-fn children_that_are_not_followed_keep_what_the_user_preloads() {
-    let row = Row::new(
-        "children",
-        "follow_children=0, a preload of the user's",
-        "P1",
-    );
-    let scratch = Scratch::new("not-followed");
-    let library = Host::c("c_tests/heap_counter.c").unlinked();
-    let flags = ["-shared", "-fPIC", "-fno-builtin"];
-    let preload = library.flags(&flags).compile(&scratch, "own.so");
-    let script = "echo first $LD_PRELOAD; bash -c 'echo second $LD_PRELOAD; grep -c libwhofreed /proc/self/maps'; true";
-    let (run, report) = track(
-        &scratch,
-        &["--follow-children", "0"],
-        script,
-        Some(&preload),
-    );
-    let run = run.expect_code(0);
-    let lines: Vec<&str> = run.stdout.lines().collect();
-    let own = preload.to_str().expect("a path");
-    assert_eq!(lines[1], format!("second {own}"), "{}", run.stdout);
-    assert_eq!(lines[2], "0", "{}", run.stdout);
-    assert_eq!(pids(&report).len(), 1, "{report:#}");
-    row.held(1, "children have the user's alone, and no trace");
 }
 
 /// A child with the environment of its parent, and with it the name of its trace.
