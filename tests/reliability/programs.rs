@@ -245,7 +245,7 @@ programs! {
         done
         pg_ctl -D db/data -m fast stop > /dev/null; echo stopped"#;
     tmux_whose_server_daemonizes: "tmux: a server that daemonizes", ["tmux"], r#"
-        tmux -S socket -f /dev/null new-session -d 'seq 1 100 | sort > out; tmux -S socket wait-for -S done'
+        tmux -S socket -f /dev/null new-session -d 'seq 1 100 | sort > out; tmux -S socket wait-for -S done; exec cat'
         tmux -S socket wait-for done; md5sum < out; tmux -S socket kill-server 2>/dev/null || true"#;
     a_daemon_of_gpg: "gpg and its agent, a daemon", ["gpg", "gpgconf"], r#"
         mkdir -m 700 keys; export GNUPGHOME=$PWD/keys

@@ -10,6 +10,12 @@
 mod linkmap;
 #[path = "../../../../src/primitive.rs"]
 mod primitive;
+mod preload {
+    /// The scripts unload nothing.
+    pub fn sees_unloading() -> bool {
+        true
+    }
+}
 #[path = "../../../../src/stack"]
 mod stack {
     pub mod python;
