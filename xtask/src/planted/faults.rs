@@ -31,7 +31,7 @@ pub enum Test {
 
 impl Test {
     /// Its name.
-    pub fn filter(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Model(name) | Self::Unit(_, name) | Self::Process(_, name) => name,
         }
@@ -181,8 +181,8 @@ pub const FAULTS: [Fault; 17] = [
     Fault {
         name: "a trace overwrites what is at its path",
         file: "src/record/sink.rs",
-        sound: "open(&candidate, libc::O_CREAT | libc::O_EXCL)",
-        broken: "open(&candidate, libc::O_CREAT)",
+        sound: "match open(&terminated(&candidate)?, libc::O_CREAT | libc::O_EXCL) {",
+        broken: "match open(&terminated(&candidate)?, libc::O_CREAT) {",
         test: Test::Process(
             "reliability",
             "places::a_trace_never_takes_a_file_that_is_there",
