@@ -20,7 +20,12 @@ use crate::paths;
 use crate::run;
 use crate::run::Outcome;
 
-const SECTION: &str = "Planted faults: a test notices each";
+const SECTION: &str = "Planted faults";
+
+const ABOUT: &str = "Written by `cargo xtask planted`: each fault is planted in a copy of the sources, alone, and the test that is \
+                     there for it must turn red. A model is run under loom, in every interleaving, also those that this \
+                     machine's memory does not show. No fault leaves a page without its RELRO: no such page is touched, as \
+                     `pages::no_page_is_writable_and_executable_and_relro_stays` sees.";
 
 const DOCUMENT: Document = Document {
     name: "RELIABILITY.md",
@@ -71,8 +76,7 @@ pub fn command(arguments: &[&str]) -> Outcome<()> {
         let _ = writeln!(table, "{row}");
     }
     if word.is_empty() {
-        let about = "Written by `cargo xtask planted`: each fault is planted in a copy of the sources, alone, and its test run.";
-        DOCUMENT.write_section(SECTION, about, &table)?;
+        DOCUMENT.write_section(SECTION, ABOUT, &table)?;
     }
     if green.is_empty() {
         Ok(())
@@ -215,13 +219,20 @@ fn try_test(test: Test, copy: &Path, programs: &Programs) -> Outcome<Seen> {
     })
 }
 
-/// What the first test that failed said first.
+/// What the first test that failed said first; of two things that are not equal, both.
 fn first_words(output: &str) -> String {
     let mut lines = output
         .lines()
-        .skip_while(|line| !line.contains("panicked at"));
-    let words = lines.nth(1).unwrap_or("the test program died");
-    words.trim().chars().take(120).collect()
+        .skip_while(|line| !line.contains("panicked at"))
+        .skip(1)
+        .map(str::trim);
+    let Some(first) = lines.next() else {
+        return "the test program died".to_owned();
+    };
+    let is_side = |line: &&str| line.starts_with("left:") || line.starts_with("right:");
+    let sides = lines.take(2).filter(is_side);
+    let words: Vec<&str> = std::iter::once(first).chain(sides).collect();
+    words.join(", ").chars().take(120).collect()
 }
 
 impl Fault {
@@ -278,7 +289,7 @@ mod tests {
     fn the_first_words_of_a_failure_are_found() {
         let output =
             "running 1 test\nthread 'a' panicked at b.rs:1:2:\nit is of two states\n  left: 1\n";
-        assert_eq!(first_words(output), "it is of two states");
+        assert_eq!(first_words(output), "it is of two states, left: 1");
         assert_eq!(first_words("signal: 11"), "the test program died");
     }
 }
