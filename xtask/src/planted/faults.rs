@@ -151,8 +151,8 @@ pub const FAULTS: [Fault; 19] = [
         sound: "        forget_code();\n",
         broken: "",
         test: Test::Process(
-            "reliability",
-            "loader::a_library_at_anothers_place_is_told_from_it",
+            "stacks",
+            "in_a_linked_host_too_the_unwinder_knows_a_library_from_another_at_its_place",
         ),
     },
     Fault {
