@@ -64,7 +64,7 @@ impl fmt::Display for Test {
 }
 
 /// All of them.
-pub const FAULTS: [Fault; 19] = [
+pub const FAULTS: [Fault; 17] = [
     Fault {
         name: "the commit word is stored in any order",
         file: "src/record/words.rs",
@@ -134,26 +134,6 @@ pub const FAULTS: [Fault; 19] = [
         sound: "generation.fetch_add(1, Ordering::AcqRel);",
         broken: "let _ = generation;",
         test: Test::Model("shared::what_was_found_before_an_unloading_is_forgotten_after_it"),
-    },
-    Fault {
-        name: "signals are handled while a chunk is taken",
-        file: "src/record/pen.rs",
-        sound: "let is_taken = sys::with_signals_blocked(|| {",
-        broken: "let is_taken = (|take: &mut dyn FnMut() -> bool| take())(&mut || {",
-        test: Test::Process(
-            "compressed",
-            "children_that_are_forked_in_the_middle_of_an_event_leave_the_parents_trace_alone",
-        ),
-    },
-    Fault {
-        name: "code that was unloaded is still known",
-        file: "src/stack/mod.rs",
-        sound: "        forget_code();\n",
-        broken: "",
-        test: Test::Process(
-            "stacks",
-            "in_a_linked_host_too_the_unwinder_knows_a_library_from_another_at_its_place",
-        ),
     },
     Fault {
         name: "a message counts only once it was sent",
