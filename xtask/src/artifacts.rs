@@ -14,6 +14,14 @@ pub fn cargo() -> Command {
     cargo
 }
 
+/// The machine that this toolchain builds for.
+pub fn host() -> Outcome<String> {
+    let about = run::quiet(Command::new("rustc").arg("-vV"))?;
+    let host = about.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned)
+        .ok_or_else(|| "rustc does not say what machine this is".to_owned())
+}
+
 /// Builds the command and the shared library for release.
 pub fn build() -> Outcome<()> {
     run::shown(cargo().args(["build", "--release", "--workspace", "--exclude", "xtask"]))?;

@@ -117,9 +117,7 @@ fn targets() -> Outcome<Vec<String>> {
 /// Builds all of them; the folder where they are.
 fn build() -> Outcome<PathBuf> {
     // With a target that is named, build scripts and macros are built without the flags.
-    let about = run::quiet(Command::new("rustc").arg("-vV"))?;
-    let host = about.lines().find_map(|line| line.strip_prefix("host: "));
-    let host = host.ok_or("rustc does not say what machine this is")?;
+    let host = &artifacts::host()?;
     let folder = folder();
     run::shown(
         artifacts::cargo()

@@ -13,6 +13,7 @@ mod paths;
 mod planted;
 mod reliability;
 mod run;
+mod sanitize;
 mod soak;
 mod test;
 mod ttnn;
@@ -45,6 +46,7 @@ cargo xtask COMMAND
           --in-diff REVISION   only in the lines that changed since; fail when no test notices one
   planted [NAME]   plant each of a list of faults that tests of lock-free code and of crashes are for, and see a test turn red;
                    all of them: into docs/RELIABILITY.md
+  sanitize         run the tests of the core, and of what reads what others wrote, under AddressSanitizer
   header           write include/whofreed.h from the sources
          --check     only say whether it is fresh
   ttnn-setup [VERSION]  install the TT-Metal runtime (of this version of ttnn: 0.81.1, 0.73.1 or 0.67.4) with mock boards
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
         ["fuzz", rest @ ..] => fuzz::command(rest),
         ["mutants", rest @ ..] => mutants::command(rest),
         ["planted", rest @ ..] => planted::command(rest),
+        ["sanitize"] => sanitize::command(),
         ["header"] => artifacts::write_header(),
         ["header", "--check"] => artifacts::check_header(),
         ["ttnn-setup"] => ttnn::command(None),

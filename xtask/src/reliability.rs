@@ -8,6 +8,8 @@ use crate::figures::Document;
 use crate::paths;
 use crate::run;
 use crate::run::Outcome;
+use crate::sanitize;
+use crate::sanitize::Tested;
 use crate::test;
 
 /// What it is called among the soaks.
@@ -63,7 +65,9 @@ pub fn write() -> Outcome<bool> {
         ("WHOFREED_TEST_RELIABILITY", rows_path.as_str()),
     ];
     let tally = test::run_tests(&PROGRAMS, false, &variables)?;
-    let table = matrix(&run::read(&rows)?);
+    let sanitized = sanitize::test()?;
+    let lines: String = sanitized.iter().map(line_of).collect();
+    let table = matrix(&(run::read(&rows)? + &lines));
     println!("{table}");
     let about = format!(
         "Written by `cargo xtask soak {NAME}`, each row by the test that it names. {tally}."
@@ -71,7 +75,25 @@ pub fn write() -> Outcome<bool> {
     DOCUMENT.write_section(MATRIX, &about, &table)?;
     let list = paths::root().join("tests/reliability/reports.toml");
     DOCUMENT.write_section(REPORTS, ABOUT_REPORTS, &reports(&run::read(&list)?)?)?;
-    Ok(tally.failed() == 0)
+    Ok(tally.failed() == 0 && sanitized.iter().all(|part| part.is_sound))
+}
+
+/// A line as tests write it, of what was run under AddressSanitizer.
+fn line_of(part: &Tested) -> String {
+    let Tested {
+        name,
+        tally,
+        promises,
+        is_sound,
+    } = part;
+    let result = match is_sound {
+        true => "it has nothing to tell",
+        false => "**not sound**",
+    };
+    let passed = tally.passed();
+    format!(
+        "memory\ttests under AddressSanitizer: {name}\t{passed}\t{promises}\t{result}\tcargo xtask sanitize\n"
+    )
 }
 
 /// The rows, by their areas.
@@ -128,6 +150,7 @@ fn reports(list: &str) -> Outcome<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test::Tally;
 
     #[test]
     fn a_report_has_its_tests_and_its_reason() {
@@ -139,6 +162,20 @@ mod tests {
 | 1 | a#1 | b | `c.rs: d`; e |
 ";
         assert_eq!(reports(list), Ok(expected.to_owned()));
+    }
+
+    #[test]
+    fn what_was_sanitized_is_a_row() {
+        let output = "test result: ok. 3 passed; 0 failed; 0 ignored; finished in 1.20s\n";
+        let part = |is_sound| Tested {
+            name: "the core",
+            promises: "P1",
+            tally: Tally::of_output(output),
+            is_sound,
+        };
+        let row = Row::of_line(&line_of(&part(true))).expect("six cells");
+        assert_eq!((row.runs.as_str(), row.promises.as_str()), ("3", "P1"));
+        assert!(line_of(&part(false)).contains("not sound"));
     }
 
     #[test]

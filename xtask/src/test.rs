@@ -28,7 +28,7 @@ pub struct Tally {
 
 impl Tally {
     /// Adds up what the closing lines of test runners say: nextest's summary, and those of `cargo test`.
-    fn of_output(output: &str) -> Self {
+    pub fn of_output(output: &str) -> Self {
         let summaries = |line: &'_ str| line.trim_start().starts_with("Summary [");
         // nextest shows what a failed test printed, and a test alone closes like `cargo test` does.
         let nextest = output.lines().any(summaries);
@@ -57,6 +57,11 @@ impl Tally {
             }
         }
         tally
+    }
+
+    /// How many passed.
+    pub fn passed(self) -> u64 {
+        self.passed
     }
 
     /// How many failed.

@@ -30,7 +30,9 @@ fn hooked(code: &[u8]) -> Hooked {
 
 fn run(code: &[u8], has_returned: bool) -> Option<u64> {
     let hooked = hooked(code);
-    let stack = [0_u64, 16, 17];
+    // As many as a number of `no_code_is_harmful` can mean.
+    let mut stack = [0_u64; 40];
+    stack[1..3].copy_from_slice(&[16, 17]);
     let frame = Frame {
         arguments: [10, 11, 12, 13, 14, 15],
         variadic: 0,

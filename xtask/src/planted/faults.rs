@@ -31,7 +31,7 @@ pub enum Test {
 
 impl Test {
     /// Its name.
-    pub fn filter(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Model(name) | Self::Unit(_, name) | Self::Process(_, name) => name,
         }
@@ -149,14 +149,17 @@ pub const FAULTS: [Fault; 17] = [
         file: "src/thread.rs",
         sound: "        unsafe { *errno_of(slot) = way_out.errno };\n",
         broken: "        let _ = way_out.errno;\n",
-        test: Test::Process("c_hosts", "the_api_from_c"),
+        test: Test::Process("reliability", "calls::each_call_for_a_trace_can_fail"),
     },
     Fault {
         name: "the flag that a thread is inside is not set",
         file: "src/thread.rs",
         sound: "    slot.busy.set(now);\n",
         broken: "    let _ = now;\n",
-        test: Test::Process("hazards", "a_handler_inside_an_event_loses_nothing"),
+        test: Test::Process(
+            "reliability",
+            "surroundings::handlers_that_allocate_are_recorded_or_counted_in_a_linked_host",
+        ),
     },
     Fault {
         name: "a forked child is not noticed",
@@ -181,8 +184,8 @@ pub const FAULTS: [Fault; 17] = [
     Fault {
         name: "a trace overwrites what is at its path",
         file: "src/record/sink.rs",
-        sound: "open(&candidate, libc::O_CREAT | libc::O_EXCL)",
-        broken: "open(&candidate, libc::O_CREAT)",
+        sound: "match open(&terminated(&candidate)?, libc::O_CREAT | libc::O_EXCL) {",
+        broken: "match open(&terminated(&candidate)?, libc::O_CREAT) {",
         test: Test::Process(
             "reliability",
             "places::a_trace_never_takes_a_file_that_is_there",
