@@ -12,6 +12,7 @@ use std::process::Command;
 use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
+use std::time::Instant;
 
 use serde_json::Value;
 
@@ -25,6 +26,9 @@ use crate::life::Recorded;
 use crate::life::THREADS;
 use crate::unkind::Unkind;
 
+/// A launcher that does not hold the trace by then never will.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// A host under `whofreed run` that waits between two halves of its events, and whose trace is dealt with meanwhile, once
 /// the launcher has come to hold it.
 fn dealt_with(unkind: &Unkind, deal: &str) -> crate::unkind::Outcome {
@@ -32,7 +36,8 @@ fn dealt_with(unkind: &Unkind, deal: &str) -> crate::unkind::Outcome {
     let script = format!(
         "mkdir away; mkfifo go; '{}' run --shim '{}' --trace host.wft --report report.json --format json -- \
          '{}' 4 20000 fence more flush <go & exec 3>go; \
-         while kill -0 $! && ! ls -l /proc/$!/fd | grep -q host.wft; do sleep 0.01; done; {deal}; echo >&3; wait $!",
+         i=0; while ! ls -l /proc/$!/fd | grep -q host.wft && test $i -lt 3000; do i=$((i + 1)); sleep 0.01; done; \
+         {deal}; echo >&3; wait $!",
         common::cli().display(),
         common::shim().display(),
         unkind.host.display(),
@@ -95,16 +100,20 @@ fn a_trace_that_is_taken_away_under_run_is_in_the_report() {
 }
 
 /// Waits until the launcher holds the trace, while 8 threads record.
-fn wait_for_hold(launcher: &mut Child, notes: &Notes, trace: &Path) {
+fn wait_for_hold(launcher: &Child, notes: &Notes, trace: &Path) {
     let folder = format!("/proc/{}/fd", launcher.id());
     let is_held = || {
         let links = fs::read_dir(&folder).into_iter().flatten().flatten();
         let mut paths = links.filter_map(|link| fs::read_link(link.path()).ok());
         paths.any(|path| path == trace)
     };
+    let start = Instant::now();
     while notes.read()[THREADS] < 100 || !is_held() {
-        let ended = launcher.try_wait().expect("the launcher can be waited for");
-        assert!(ended.is_none(), "{ended:?}");
+        if start.elapsed() > PATIENCE {
+            // SAFETY: kill only sends a signal, to the host, for which its launcher waits.
+            unsafe { libc::kill(notes.read()[0] as i32, libc::SIGKILL) };
+            panic!("the launcher does not hold the trace");
+        }
         thread::sleep(Duration::from_millis(1));
     }
 }
@@ -130,7 +139,7 @@ fn a_trace_that_is_removed_while_threads_record_is_in_the_report() {
         let to_file = format!("report={}:format=json", file.display());
         command.env("WHOFREED_OPTIONS", to_file);
         let mut child = command.spawn().expect("the launcher");
-        wait_for_hold(&mut child, &notes, &trace);
+        wait_for_hold(&child, &notes, &trace);
         fs::remove_file(&trace).expect("the trace");
         let status = life::end_of(&mut child);
         assert_eq!(status.code(), Some(6), "{status}");
@@ -231,7 +240,7 @@ fn a_trace_that_is_made_shorter_under_run_is_told() {
             let mut child = launcher(&[], &host, &notes, &trace)
                 .spawn()
                 .expect("the launcher");
-            wait_for_hold(&mut child, &notes, &trace);
+            wait_for_hold(&child, &notes, &trace);
             cut_until_end(&mut child, &trace, part);
             let mut said = String::new();
             let mut stderr = child.stderr.take().expect("it is piped");
