@@ -292,6 +292,7 @@ fn make_world_here(is_nested: bool) -> Option<&'static World> {
             }
             // SAFETY: the world was just made, and is never taken down.
             let world = unsafe { &*world };
+            world.recorder.tell_launcher();
             // Only now: what handlers lost until here had no world to be counted in.
             tell_lost_early(&world.recorder);
             // Behind a fork that ran no handlers the host's heap may be locked for ever: no thread is made then.

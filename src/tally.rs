@@ -1,6 +1,7 @@
-//! The number of excess frees, in memory of the launcher's, for the exit code of `whofreed run --error-exitcode`: a
-//! host may keep its trace from being made, or remove it, and has freed too often all the same. And the number of events
-//! that were lost where there is no trace to tell of them.
+//! What the launcher is told besides the traces, in memory of its own. The number of excess frees, for the exit code of
+//! `whofreed run --error-exitcode`: a host may keep its trace from being made, and has freed too often all the same. The
+//! number of events that were lost where there is no trace to tell of them. And which descriptors the traces have, since
+//! somebody may remove a trace while it is written: the launcher holds it, too.
 //!
 //! The launcher keeps a small memory file open and says which. It is mapped when the library is loaded, before the
 //! host can give up what it takes (descriptors, its root folder), and no descriptor is kept. Forked children share it.
@@ -10,16 +11,24 @@ use std::sync::atomic::AtomicPtr;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
-/// The size of the file; the numbers are its first words.
+/// The size of the file.
 const SIZE: usize = 4096;
+/// So many traces of a run can be told of.
+const MOST_TRACES: usize = SIZE / size_of::<u64>() - 3;
 
-/// What the file begins with.
+/// What is in the file.
 #[derive(Debug)]
 #[repr(C)]
 struct Counts {
     excess: AtomicU64,
     untold: AtomicU64,
+    /// How many traces there are, perhaps more than there is room for.
+    traces: AtomicU64,
+    /// Of each its process, and in the lower half its descriptor there and one. Zero: not yet told.
+    descriptors: [AtomicU64; MOST_TRACES],
 }
+
+const _: () = assert!(size_of::<Counts>() == SIZE);
 
 /// Null without a launcher that counts along.
 static COUNTS: AtomicPtr<Counts> = AtomicPtr::new(ptr::null_mut());
@@ -70,5 +79,18 @@ pub fn count_untold(events: u64) {
 pub fn uncount_untold(events: u64) {
     if let Some(counts) = counts() {
         counts.untold.fetch_sub(events, Ordering::Relaxed);
+    }
+}
+
+/// Process `pid` writes its trace to this descriptor of its own.
+pub fn tell_of_trace(pid: u32, descriptor: i32) {
+    let Some(counts) = counts() else {
+        return;
+    };
+    let number = counts.traces.fetch_add(1, Ordering::Relaxed);
+    let place = usize::try_from(number).ok();
+    if let Some(place) = place.and_then(|number| counts.descriptors.get(number)) {
+        let word = u64::from(pid) << 32 | (descriptor as u64 + 1);
+        place.store(word, Ordering::Release);
     }
 }

@@ -335,6 +335,13 @@ impl Recorder {
         }
     }
 
+    /// Tells the launcher, where there is one, that this is the process's trace.
+    pub fn tell_launcher(&self) {
+        if let Some(descriptor) = self.sink.descriptor() {
+            tally::tell_of_trace(self.pid, descriptor);
+        }
+    }
+
     /// Gives up a trace that is not going to be the process's.
     pub fn discard(&self) {
         self.sink.discard();

@@ -339,6 +339,15 @@ impl Sink {
         }
     }
 
+    /// The descriptor of a trace file, as long as the host leaves it alone.
+    #[must_use]
+    pub fn descriptor(&self) -> Option<i32> {
+        match self {
+            Self::File(file) => Some(file.fd),
+            Self::Memory(_) | Self::Nowhere => None,
+        }
+    }
+
     /// Removes a file that lost the race to be the process's trace.
     pub fn discard(&self) {
         if let Self::File(file) = self {

@@ -24,20 +24,20 @@ use crate::life::check_nth_events;
 use crate::life::end_of;
 use crate::life::trace_of;
 
-const SOURCE: &str = "c_tests/life/killed.c";
-const WORDS: usize = 1 + THREADS;
+pub const SOURCE: &str = "c_tests/life/killed.c";
+pub const WORDS: usize = 1 + THREADS;
 
 /// What came of a host's end.
-struct Left {
-    events: u64,
+pub struct Left {
+    pub events: u64,
     /// Calls that were under way and whose event is whole all the same.
-    under_way: u64,
+    pub under_way: u64,
 }
 
 /// Every event whose call has returned is in the trace, exactly as it was; of those that were under way at most one a
 /// thread.
 #[track_caller]
-fn check(notes: &Notes, trace: &Path) -> Left {
+pub fn check(notes: &Notes, trace: &Path) -> Left {
     let returned = notes.read();
     let Some(read) = trace_of(trace) else {
         assert_eq!(returned[1..], [0; THREADS], "there is no trace");
@@ -67,7 +67,7 @@ fn check(notes: &Notes, trace: &Path) -> Left {
 }
 
 /// From the first instruction on, and later ones the rarer.
-fn instant(random: &mut u64) -> Duration {
+pub fn instant(random: &mut u64) -> Duration {
     *random ^= *random << 13;
     *random ^= *random >> 7;
     *random ^= *random << 17;

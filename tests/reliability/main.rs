@@ -28,4 +28,5 @@ mod reports;
 mod security;
 mod short_threads;
 mod surroundings;
+mod taken;
 mod unkind;

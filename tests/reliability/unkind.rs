@@ -15,6 +15,9 @@ use crate::common::Host;
 use crate::common::Run;
 use crate::common::Scratch;
 
+/// The code of a launcher that has failed.
+const OURS: i32 = 125;
+
 /// The host, and a folder for each run of it.
 pub struct Unkind {
     pub scratch: Scratch,
@@ -126,6 +129,13 @@ impl Unkind {
             let mut next = || numbers.next().expect("a number").expect("a number");
             outcome.produced += next();
             outcome.dropped += next();
+        }
+        // A launcher that fails before the command leaves the empty file by which it has tried to write there, when that
+        // cannot be removed.
+        if outcome.run.code() == OURS {
+            outcome
+                .traces
+                .retain(|path| fs::metadata(path).is_ok_and(|file| file.len() > 0));
         }
         for path in &outcome.traces {
             let file = File::open(path).expect("a trace");

@@ -4,6 +4,7 @@ mod command;
 mod files;
 mod finish;
 mod hooks;
+mod keeper;
 mod library;
 mod options;
 mod pipes;
@@ -12,7 +13,6 @@ mod tally;
 
 use std::env;
 use std::ffi::OsString;
-use std::fs::OpenOptions;
 use std::io;
 use std::io::Read;
 use std::path::Path;
@@ -27,7 +27,6 @@ use whofreed_report::TextOptions;
 use whofreed_trace::FileEvents;
 use whofreed_trace::Process;
 use whofreed_trace::Trace;
-use whofreed_trace::layout;
 
 use crate::coverage;
 use crate::failure::Failure;
@@ -35,7 +34,6 @@ use crate::here;
 use crate::output;
 use crate::output::Format;
 use crate::output::complain;
-use crate::output::shown;
 use crate::rules;
 use crate::symbols::SymbolArgs;
 use crate::symbols::Symbols;
@@ -43,6 +41,8 @@ use crate::traces;
 
 use files::TraceName;
 use hooks::Hooks;
+use keeper::Held;
+use keeper::Keeper;
 use options::Options;
 use process::Ended;
 use tally::Tally;
@@ -171,12 +171,19 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
             preload(&shim, hooks.as_ref().map(Hooks::path)),
         ),
     ];
+    let keeper = tally
+        .as_ref()
+        .and_then(|tally| Keeper::start(tally, session));
     let ended = process::run(&file, &args.command, &environment)?;
     drop(hooks);
 
-    let paths = traces::of_session(&trace.directory, trace.prefix(), session);
+    let held = keeper.map(Keeper::end).unwrap_or_default();
+    let left = traces::of_session(&trace.directory, trace.prefix(), session);
+    let taken = keeper::look_at_end(held, &left, &ended);
+    let mut paths = left.clone();
+    paths.extend(taken.iter().map(Held::sure_path));
     for path in &paths {
-        note_exit(path, &ended);
+        finish::note_exit(path, &ended);
     }
     let traces = load(&paths, ended.pid);
     let symbols = Symbols::new(args.symbols);
@@ -194,7 +201,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
     page.verbose = args.verbose;
     page.named_adapters = named(&adapters);
     page.notes = names.notes();
-    page.traces = traces::by_process(&paths, here::from_here);
+    page.traces = traces::by_process(&left, here::from_here);
     page.traces.sort_by_key(|(pid, _)| *pid != ended.pid);
     page.left_traces = true;
     page.found = if !traces.is_empty() {
@@ -293,28 +300,6 @@ fn preload(shim: &Path, hooks: Option<&Path>) -> OsString {
         list.push(user);
     }
     list
-}
-
-/// Writes into the command's own trace how it ended, which the shim could not know, and makes it as short as it can be.
-fn note_exit(path: &Path, ended: &Ended) {
-    let result = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(path)
-        .and_then(|file| {
-            if traces::pid_of(path) == Some(ended.pid) {
-                finish::finish(path, &file);
-                layout::write_exit(&file, ended.exit)
-            } else {
-                Ok(())
-            }
-        });
-    if let Err(error) = result {
-        complain(&format!(
-            "{}: the exit cannot be noted: {error}",
-            shown(path)
-        ));
-    }
 }
 
 /// Reads what can be read of the run, the command's own trace first.

@@ -94,6 +94,11 @@ pub(crate) fn pid_of(path: &Path) -> Option<u32> {
     header_of(path).map(|header| header.pid)
 }
 
+/// The number of a trace; `None` where the file is no trace.
+pub(crate) fn id_of(path: &Path) -> Option<u64> {
+    header_of(path).map(|header| header.trace_id)
+}
+
 /// The traces with their processes, each path as `show` has it.
 pub(crate) fn by_process(paths: &[PathBuf], show: impl Fn(&Path) -> String) -> Vec<(u32, String)> {
     paths

@@ -1,6 +1,8 @@
-//! How many excess frees the shim counted, for when they are in no trace, and how many events are in none: see src/tally.rs of the package `whofreed`.
+//! What the shim tells besides the traces: how many excess frees it counted, for when they are in no trace, how many
+//! events are in none, and which descriptors the traces have. See src/tally.rs of the package `whofreed`.
 
 use std::fs::File;
+use std::io;
 use std::os::fd::AsRawFd;
 use std::os::fd::FromRawFd;
 use std::os::unix::fs::FileExt;
@@ -8,6 +10,10 @@ use std::process;
 
 /// As the shim expects it.
 const SIZE: libc::off_t = 4096;
+/// The words of the file.
+const WORDS: u64 = SIZE as u64 / 8;
+/// The word of the first trace.
+const FIRST_TRACE: u64 = 3;
 
 /// The memory in which every process of the run counts.
 #[derive(Debug)]
@@ -46,6 +52,23 @@ impl Tally {
     /// The events that were lost so far and of which no trace tells.
     pub(super) fn untold(&self) -> u64 {
         self.word(1)
+    }
+
+    /// The same memory, for another thread.
+    pub(super) fn share(&self) -> io::Result<Self> {
+        self.0.try_clone().map(Self)
+    }
+
+    /// How many traces there are of which [`Tally::descriptor`] may tell.
+    pub(super) fn traces(&self) -> u64 {
+        self.word(2).min(WORDS - FIRST_TRACE)
+    }
+
+    /// The process of a trace, and its descriptor there; `None` where it is not yet told.
+    pub(super) fn descriptor(&self, number: u64) -> Option<(u32, u32)> {
+        let word = self.word(FIRST_TRACE + number);
+        let descriptor = (word as u32).checked_sub(1)?;
+        Some(((word >> 32) as u32, descriptor))
     }
 
     fn word(&self, number: u64) -> u64 {
