@@ -19,25 +19,31 @@ pub struct Document {
 impl Document {
     /// Puts what was found in place of the section of this name, or behind the others, with commit, date and machine.
     pub fn write_section(&self, section: &str, about: &str, table: &str) -> Outcome<()> {
-        let said = |program: &str, arguments: &[&str]| {
-            run::quiet(
-                Command::new(program)
-                    .args(arguments)
-                    .current_dir(paths::root()),
-            )
-        };
-        let commit = said("git", &["describe", "--always", "--dirty", "--abbrev=10"])?;
+        let commit = commit()?;
         let date = said("date", &["--utc", "+%Y-%m-%d"])?;
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
         let body = format!(
-            "{about}\n\nCommit {}, {}, {cores} cores.\n\n{table}",
-            commit.trim(),
+            "{about}\n\nCommit {commit}, {}, {cores} cores.\n\n{table}",
             date.trim()
         );
         let file = paths::root().join("docs").join(self.name);
         let old = fs::read_to_string(&file).unwrap_or_else(|_| self.head.to_owned());
         run::write(&file, &replace_section(&old, section, &body))
     }
+}
+
+fn said(program: &str, arguments: &[&str]) -> Outcome<String> {
+    run::quiet(
+        Command::new(program)
+            .args(arguments)
+            .current_dir(paths::root()),
+    )
+}
+
+/// The commit that is measured.
+pub fn commit() -> Outcome<String> {
+    let commit = said("git", &["describe", "--always", "--dirty", "--abbrev=10"])?;
+    Ok(commit.trim().to_owned())
 }
 
 fn replace_section(document: &str, name: &str, body: &str) -> String {

@@ -112,8 +112,14 @@ pub fn command(arguments: &[&str]) -> Outcome<()> {
             .collect(),
         _ => Vec::new(),
     };
-    let with_reliability = arguments.is_empty() || arguments == [reliability::NAME];
-    if chosen.is_empty() && !with_reliability {
+    if let [reliability::NAME, words @ ..] = arguments {
+        artifacts::build()?;
+        return match reliability::write(words)? {
+            true => Ok(()),
+            false => Err("soak: tests failed".to_owned()),
+        };
+    }
+    if chosen.is_empty() {
         let names = SECTIONS.map(|section| section.name).join(", ");
         return Err(format!(
             "soak: one of {names}, {}, or nothing for all of them",
@@ -131,7 +137,7 @@ pub fn command(arguments: &[&str]) -> Outcome<()> {
             red.push(section.name);
         }
     }
-    if with_reliability && !reliability::write()? {
+    if arguments.is_empty() && !reliability::write(&[])? {
         red.push(reliability::NAME);
     }
     if red.is_empty() {
