@@ -23,7 +23,7 @@ use crate::run::Outcome;
 const SECTION: &str = "Planted faults";
 
 const ABOUT: &str = "Written by `cargo xtask planted`: each fault is planted in a copy of the sources, alone, and the test that is \
-                     there for it must turn red. A model is run under loom, in every interleaving, also those that this \
+                     there for it must turn red. A model is run under loom, also in orders that this \
                      machine's memory does not show. No fault leaves a page without its RELRO: no such page is touched, as \
                      `pages::no_page_is_writable_and_executable_and_relro_stays` sees.";
 
