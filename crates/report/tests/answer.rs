@@ -261,8 +261,11 @@ fn what_could_not_be_judged_is_told_and_claims_are_weaker_then() {
 #[test]
 fn processes_are_told_as_a_tree() {
     let mut analysis = common::usual();
-    let process = |pid, parent_pid, name: &str| {
+    let mut started = 0;
+    let mut process = |pid, parent_pid, name: &str| {
         let mut process = analysis.processes[0].clone();
+        started += 1;
+        process.started_at_ns = started;
         process.pid = pid;
         process.parent_pid = parent_pid;
         process.command = vec![name.to_owned()];
@@ -280,6 +283,8 @@ fn processes_are_told_as_a_tree() {
         process(21, 20, "b"),
     ];
     analysis.processes = processes;
+    // As a shell may hand them over.
+    analysis.processes.reverse();
     let text = to_text(&analysis, &page(100));
     let tree = "\
 process 10 bash

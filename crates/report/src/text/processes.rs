@@ -36,8 +36,14 @@ pub(super) fn count(analysis: &Analysis) -> usize {
 /// One line each, below the one that started it.
 pub(super) fn tree(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
     let nodes = nodes(analysis);
-    let most = if options.verbose { usize::MAX } else { FEW };
+    let most = if options.verbose { nodes.len() } else { FEW };
     let ordered = in_order(&nodes);
+    // No line is saved by leaving one out.
+    let most = if ordered.len() == most + 1 {
+        most + 1
+    } else {
+        most
+    };
     for (depth, node) in ordered.iter().take(most) {
         let names: Vec<String> = node.names.iter().map(|name| fit_middle(name, 40)).collect();
         let end = match node.exit {
@@ -56,16 +62,17 @@ pub(super) fn tree(page: &mut Page, analysis: &Analysis, options: &TextOptions) 
     }
     if ordered.len() > most {
         let more = ordered.len() - most;
-        let noun = if more == 1 { "process" } else { "processes" };
-        page.line(&[plain(format!("… and {more} more {noun}"))]);
+        page.line(&[plain(format!("… and {more} more processes"))]);
     }
 }
 
-/// In the order in which their first traces come.
+/// In the order in which they were started, whatever order their traces were given in.
 fn nodes(analysis: &Analysis) -> Vec<Node<'_>> {
     let mut nodes: Vec<Node<'_>> = Vec::new();
     let mut places: BTreeMap<u32, usize> = BTreeMap::new();
-    for process in &analysis.processes {
+    let mut processes: Vec<_> = analysis.processes.iter().collect();
+    processes.sort_by_key(|process| process.started_at_ns);
+    for process in processes {
         let name = process.command.first().map_or("?", |command| base(command));
         let place = *places.entry(process.pid).or_insert(nodes.len());
         match nodes.get_mut(place) {
