@@ -2,7 +2,8 @@
 //!
 //! The C library ends a process when its last thread ends, and the kernel too; the writer thread is one more. So when a
 //! thread that had events has ended, it looks a few times whether it is the only one left, and then does what would
-//! have happened. Not always: a host may have forbidden itself to open files.
+//! have happened. A thread that the kernel kills (seccomp) tells nobody, so it looks now and then without a word too.
+//! Not always: a host may have forbidden itself to open files.
 
 use std::fs::File;
 use std::io::Read;
@@ -11,11 +12,14 @@ use crate::thread;
 
 /// How often it is looked after the end of a thread, which tells of it a little before.
 const LOOKS: u32 = 3;
+/// So many times it does not look where nothing was heard of a thread's end: some two seconds.
+const PATIENCE: u32 = 6;
 
 /// What the writer thread keeps of that.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     looks_left: u32,
+    passed_over: u32,
 }
 
 impl Watch {
@@ -26,8 +30,12 @@ impl Watch {
         }
         if self.looks_left > 0 {
             self.looks_left -= 1;
-            end_if_alone();
+        } else if self.passed_over < PATIENCE {
+            self.passed_over += 1;
+            return;
         }
+        self.passed_over = 0;
+        end_if_alone();
     }
 }
 
@@ -51,6 +59,9 @@ fn end_if_alone() {
     if !stat.is_zombie || stat.threads != 2 {
         return;
     }
+    if libc::WIFSIGNALED(stat.exit) {
+        end_by(libc::WTERMSIG(stat.exit));
+    }
     if libc::WIFEXITED(stat.exit) && libc::WEXITSTATUS(stat.exit) != 0 {
         // It went by the system call, past the C library.
         // SAFETY: there is nobody left whom this could take by surprise.
@@ -58,6 +69,19 @@ fn end_if_alone() {
     }
     // SAFETY: as the C library does for the last thread of a process.
     unsafe { libc::exit(0) };
+}
+
+/// Ends the process by a signal, as the kernel does when it has killed the last thread.
+fn end_by(signal: i32) {
+    // SAFETY: there is nobody left who could have a use for the signal's handler or for the mask.
+    unsafe {
+        libc::signal(signal, libc::SIG_DFL);
+        let mut only = std::mem::zeroed();
+        libc::sigemptyset(&raw mut only);
+        libc::sigaddset(&raw mut only, signal);
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const only, std::ptr::null_mut());
+        libc::kill(libc::getpid(), signal);
+    }
 }
 
 fn stat_of(text: &[u8]) -> Option<Stat> {

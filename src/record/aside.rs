@@ -51,12 +51,16 @@ impl Aside {
         }
     }
 
-    /// One thread of the host at a time; none of them is in an event.
+    /// One thread of the host at a time; none of them is in an event. A handler of a signal that changes the user, too,
+    /// would wait for the thread that it has interrupted, and one that jumps away would leave it busy for ever.
     fn alone<T>(&self, action: impl FnOnce() -> T) -> T {
-        self.wait_until(|| !self.busy.swap(true, Ordering::Acquire));
-        let result = action();
-        self.busy.store(false, Ordering::Release);
-        result
+        sys::with_signals_blocked(|| {
+            let _no_cancel = sys::NoCancel::new();
+            self.wait_until(|| !self.busy.swap(true, Ordering::Acquire));
+            let result = action();
+            self.busy.store(false, Ordering::Release);
+            result
+        })
     }
 
     fn wait_until(&self, is_so: impl Fn() -> bool) {
@@ -83,7 +87,6 @@ impl Recorder {
     /// Has the writer thread end, and waits until it is gone. [`Recorder::bring_back`] has to follow.
     pub fn step_aside(&self) {
         let aside = &self.mail.aside;
-        let _no_cancel = sys::NoCancel::new();
         aside.alone(|| {
             aside.wanted.fetch_add(1, Ordering::AcqRel);
             if self.mail.has_writer() {
@@ -97,7 +100,6 @@ impl Recorder {
     /// The call that the thread must not see is over: the last of them makes a new one where there was one.
     pub fn bring_back(&'static self) {
         let aside = &self.mail.aside;
-        let _no_cancel = sys::NoCancel::new();
         aside.alone(|| {
             let was_last = aside.wanted.fetch_sub(1, Ordering::AcqRel) == 1;
             if was_last && self.mail.was_started() && !self.mail.has_writer() {
