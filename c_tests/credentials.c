@@ -7,12 +7,10 @@
 #include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/time.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -81,26 +79,6 @@ static void change_under_threads(void) {
   }
 }
 
-static void change_in_handler(int number) {
-  const int before = errno;
-  (void)number;
-  CHECK(seteuid(geteuid()) == 0);
-  errno = before;
-}
-
-/* A handler does the same as the call that it has interrupted. */
-static void change_under_signals(void) {
-  struct sigaction action = {.sa_handler = change_in_handler, .sa_flags = SA_RESTART};
-  CHECK(sigaction(SIGALRM, &action, NULL) == 0);
-  const struct itimerval often = {.it_interval = {.tv_usec = 20000}, .it_value = {.tv_usec = 20000}};
-  CHECK(setitimer(ITIMER_REAL, &often, NULL) == 0);
-  for (int i = 0; i < 10 * CHANGES; ++i) {
-    CHECK(seteuid(geteuid()) == 0);
-  }
-  const struct itimerval never = {.it_value = {.tv_usec = 0}};
-  CHECK(setitimer(ITIMER_REAL, &never, NULL) == 0);
-}
-
 /* The kernel kills the thread, and so the process, which has no other. */
 static void be_killed(void) {
   CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) == 0);
@@ -129,8 +107,6 @@ int main(int argc, char **argv) {
     enter_namespace();
   } else if (strcmp(mode, "threads") == 0) {
     change_under_threads();
-  } else if (strcmp(mode, "signals") == 0) {
-    change_under_signals();
   } else if (strcmp(mode, "strict") == 0) {
     be_killed();
   } else if (strcmp(mode, "vfork") == 0) {

@@ -70,17 +70,6 @@ fn a_child_that_shares_our_memory_changes_its_group_alone() {
     row.held(50, "as alone");
 }
 
-#[test]
-fn a_handler_that_changes_its_user_while_the_host_does_waits_for_nobody() {
-    let row = Row::new(
-        "credentials",
-        "seteuid in a handler of a timer, under seteuid",
-        "P1 P4",
-    );
-    check("signals");
-    row.held(500, "as alone");
-}
-
 /// The kernel kills a thread that breaks its own rules, and with it a process that has no other: one more is ours.
 #[test]
 fn a_host_whose_last_thread_the_kernel_kills_ends() {
