@@ -25,6 +25,8 @@ pub mod client;
 mod clock;
 #[cfg(not(modelled))]
 pub mod hook;
+#[cfg(not(modelled))]
+mod identity;
 pub mod index;
 pub mod items;
 pub mod ledger;

@@ -1,8 +1,8 @@
 //! What there is once per process: the ledger, and the trace that is being written.
 //!
 //! Both are made at the first event, or when the library is loaded where a function of an adapter is there already: a
-//! process that has neither is left alone, without a file, a thread or a word. A forked child is noticed by a page
-//! that the kernel wipes in it; it keeps the ledger, as its private copy, and begins a trace of its own.
+//! process that has neither is left alone, without a file, a thread or a word. A forked child, which is noticed by its
+//! [`identity`], keeps the ledger, as its private copy, and begins a trace of its own.
 //!
 //! Threads whose first events meet do not make two traces: one makes it, and the others look at it being made for a few
 //! milliseconds. This is no lock: when it takes longer, because that thread was stopped or killed in the middle, each
@@ -19,6 +19,7 @@ use std::time::Duration;
 use whofreed_trace::loss::NO_THREAD;
 
 use crate::clock;
+use crate::identity;
 use crate::ledger::Ledger;
 use crate::linkmap;
 use crate::options;
@@ -44,8 +45,6 @@ pub struct World {
 static WORLD: AtomicPtr<World> = AtomicPtr::new(ptr::null_mut());
 /// The process whose first event is making a world.
 static MAKER: AtomicU32 = AtomicU32::new(0);
-/// Points to 1 in the process that made the world, to 0 in a forked child of it.
-static MARK: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
 /// The monotonic clock at the last fork that ran the handlers of fork, in the child.
 static FORK_TIME: AtomicU64 = AtomicU64::new(0);
 /// Events that came while there was no world to count them. None of them was judged.
@@ -65,18 +64,7 @@ const LOOK_EVERY: Duration = Duration::from_micros(50);
 
 /// Prepares for forks. Called once, when the library is loaded.
 pub fn start() {
-    /// Where there is no page, a child is told by the handler below alone.
-    static IN_PLACE_OF_PAGE: AtomicU32 = AtomicU32::new(0);
-    let mark = match sys::reserve(4096) {
-        Some(page) => {
-            // SAFETY: the page is a private anonymous mapping of our own. On a kernel without the advice the mark
-            // stays, and the handler tells as well.
-            unsafe { libc::madvise(page.as_ptr().cast(), 4096, libc::MADV_WIPEONFORK) };
-            page.cast().as_ptr()
-        }
-        None => ptr::from_ref(&IN_PLACE_OF_PAGE).cast_mut(),
-    };
-    MARK.store(mark, Ordering::Release);
+    identity::start();
     // SAFETY: the handler only stores to atomics.
     unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
 }
@@ -85,15 +73,7 @@ unsafe extern "C" fn in_child() {
     FORK_TIME.store(sys::monotonic_ns(), Ordering::Relaxed);
     linkmap::forked();
     thread::forked();
-    if let Some(mark) = mark() {
-        mark.store(0, Ordering::Relaxed);
-    }
-}
-
-#[inline]
-fn mark() -> Option<&'static AtomicU32> {
-    // SAFETY: null, or what is never given back and holds an atomic.
-    unsafe { MARK.load(Ordering::Acquire).as_ref() }
+    identity::forked();
 }
 
 /// Ledger and trace of this process; made if there are none yet. `None` when the host grants no memory.
@@ -109,8 +89,7 @@ pub fn world() -> Option<&'static World> {
 #[inline]
 pub fn made_world() -> Option<&'static World> {
     let world = WORLD.load(Ordering::Acquire);
-    let is_marked = mark().is_none_or(|mark| mark.load(Ordering::Relaxed) != 0);
-    if !is_marked {
+    if !identity::may_be_made() {
         return None;
     }
     // SAFETY: null, or a world, which is never taken down.
@@ -121,7 +100,7 @@ pub fn made_world() -> Option<&'static World> {
 pub fn existing_world() -> Option<&'static World> {
     // SAFETY: null, or a world, which is never taken down.
     let world = unsafe { WORLD.load(Ordering::Acquire).as_ref() }?;
-    (world.recorder.pid == sys::process_id()).then_some(world)
+    world.recorder.is_own().then_some(world)
 }
 
 /// Counts an event that is lost before it was judged; at its address (device, address) nobody is accused any more.
@@ -139,8 +118,8 @@ pub fn lose_unjudged(place: Option<(u32, u64)>) {
             tell_lost_early(&world.recorder);
         }
         None => {
-            let pid = sys::process_id();
-            if LOST_EARLY_BY.swap(pid, Ordering::Relaxed) != pid {
+            let process = identity::number();
+            if LOST_EARLY_BY.swap(process, Ordering::Relaxed) != process {
                 LOST_EARLY.store(0, Ordering::Relaxed);
             }
             LOST_EARLY.fetch_add(1, Ordering::Relaxed);
@@ -152,7 +131,7 @@ pub fn lose_unjudged(place: Option<(u32, u64)>) {
 /// Lets the trace tell of what was lost before it was there.
 fn tell_lost_early(recorder: &Recorder) {
     if LOST_EARLY.load(Ordering::Relaxed) != 0
-        && LOST_EARLY_BY.load(Ordering::Relaxed) == recorder.pid
+        && LOST_EARLY_BY.load(Ordering::Relaxed) == recorder.process
     {
         let events = LOST_EARLY.swap(0, Ordering::Relaxed);
         tally::uncount_untold(events);
@@ -167,7 +146,7 @@ fn tell_lost_early(recorder: &Recorder) {
 }
 
 fn lost_early() -> u64 {
-    if LOST_EARLY_BY.load(Ordering::Relaxed) == sys::process_id() {
+    if LOST_EARLY_BY.load(Ordering::Relaxed) == identity::number() {
         LOST_EARLY.load(Ordering::Relaxed)
     } else {
         0
@@ -208,8 +187,8 @@ pub fn untold() -> u64 {
 /// The calling thread is about to call what all threads of the process would have to follow, or none may see:
 /// the writer thread ends. True when [`threads_may_follow`] has to be called behind it.
 pub fn threads_must_not_follow() -> bool {
-    // None of a child that shares our memory: its process does not have our thread.
-    let own = existing_world().filter(|world| world.recorder.pid == sys::process_id());
+    // None in a child that shares our memory: its process does not have our thread.
+    let own = existing_world();
     if let Some(world) = own {
         sys::keeping_errno(|| world.recorder.step_aside());
     }
@@ -241,11 +220,11 @@ fn make_world_here(is_nested: bool) -> Option<&'static World> {
     }
     let _no_cancel = sys::NoCancel::new();
     crate::start();
-    let pid = sys::process_id();
+    let process = identity::number();
     let before = MAKER.load(Ordering::Relaxed);
-    let is_maker = before != pid
+    let is_maker = before != process
         && MAKER
-            .compare_exchange(before, pid, Ordering::AcqRel, Ordering::Relaxed)
+            .compare_exchange(before, process, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok();
     if !is_maker && let Some(world) = wait_for_world() {
         return Some(world);
@@ -253,7 +232,7 @@ fn make_world_here(is_nested: bool) -> Option<&'static World> {
     let old = WORLD.load(Ordering::Acquire);
     // SAFETY: null, or a world, which is never taken down.
     let parent = unsafe { old.as_ref() };
-    if let Some(world) = parent.filter(|world| world.recorder.pid == pid) {
+    if let Some(world) = parent.filter(|world| world.recorder.is_own()) {
         return Some(world);
     }
     let handled_fork_at = FORK_TIME.swap(0, Ordering::Relaxed);
@@ -287,9 +266,7 @@ fn make_world_here(is_nested: bool) -> Option<&'static World> {
     }));
     match WORLD.compare_exchange(old, world, Ordering::AcqRel, Ordering::Acquire) {
         Ok(_) => {
-            if let Some(mark) = mark() {
-                mark.store(1, Ordering::Release);
-            }
+            identity::is_made();
             // SAFETY: the world was just made, and is never taken down.
             let world = unsafe { &*world };
             world.recorder.tell_launcher();

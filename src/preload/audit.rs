@@ -21,11 +21,11 @@ use super::machine;
 use super::table::Hooked;
 use super::table::table;
 use crate::hook;
+use crate::identity;
 use crate::linkmap;
 use crate::linkmap::Object;
 use crate::linkmap::Reference;
 use crate::process;
-use crate::sys;
 use crate::thread::Inside;
 
 /// How many stubs are looked after.
@@ -62,7 +62,7 @@ static ASKED_DEFAULT: [AtomicBool; MOST] = [const { AtomicBool::new(false) }; MO
 
 /// Remembers which process this is. Called once, when the library is loaded.
 pub(crate) fn start() {
-    STARTED_IN.store(sys::process_id(), Ordering::Relaxed);
+    STARTED_IN.store(identity::number(), Ordering::Relaxed);
 }
 
 /// Makes ledger and trace when the library is loaded, where a function of an adapter is there already: the first event
@@ -99,7 +99,7 @@ pub fn audit_at_exit() {
     let Some(table) = table() else {
         return;
     };
-    let is_child = STARTED_IN.load(Ordering::Relaxed) != sys::process_id();
+    let is_child = STARTED_IN.load(Ordering::Relaxed) != identity::number();
     let world = process::existing_world();
     // A child that has no event has nothing to tell that its parent does not.
     if world.map_or(is_child, |world| world.recorder.is_muted) {

@@ -39,7 +39,7 @@ impl Told {
         let (Some(told_by), Some(world)) = (self.0.get(thing), process::made_world()) else {
             return false;
         };
-        told_by.load(Ordering::Relaxed) == world.recorder.pid
+        told_by.load(Ordering::Relaxed) == world.recorder.process
     }
 
     /// True once in each process, for each thing: it is to be told now.
@@ -48,7 +48,7 @@ impl Told {
         let (Some(told_by), Some(world)) = (self.0.get(thing), process::world()) else {
             return false;
         };
-        let process = world.recorder.pid;
+        let process = world.recorder.process;
         told_by.load(Ordering::Relaxed) != process
             && told_by.swap(process, Ordering::Relaxed) != process
     }

@@ -10,6 +10,7 @@ use std::sync::atomic::AtomicI32;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use std::time::Instant;
 
 use super::Recorder;
 use super::writer;
@@ -17,8 +18,8 @@ use crate::sys;
 
 /// How often it is looked whether the thread is gone, which it mostly is at once.
 const LOOK_EVERY: Duration = Duration::from_micros(50);
-/// After so many looks, five seconds, the host goes on as it would have without: a report is being written.
-const PATIENCE: u32 = 100_000;
+/// After so long the host goes on as it would have without us: a report is being written.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Who wants the writer thread to be away.
 #[derive(Debug, Default)]
@@ -64,10 +65,8 @@ impl Aside {
     }
 
     fn wait_until(&self, is_so: impl Fn() -> bool) {
-        for _ in 0..PATIENCE {
-            if is_so() {
-                return;
-            }
+        let begun = Instant::now();
+        while !is_so() && begun.elapsed() < PATIENCE {
             std::thread::sleep(LOOK_EVERY);
         }
     }

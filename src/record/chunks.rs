@@ -42,7 +42,7 @@ impl Recorder {
             return self.take_memory_chunk();
         }
         // A child that was forked in the middle of an event still has this recorder, but no chunk of it.
-        if self.pid != sys::process_id() {
+        if !self.is_own() {
             return None;
         }
         let chunk = match self.ready.take() {

@@ -43,6 +43,7 @@ use self::sealed::Sealed;
 use self::sink::Sink;
 use self::supply::Asking;
 use crate::clock;
+use crate::identity;
 use crate::options;
 use crate::options::Options;
 use crate::stack::known::Known;
@@ -72,7 +73,9 @@ pub struct Fork {
 pub struct Recorder {
     /// The number of the trace.
     pub trace_id: u64,
-    /// The process that it belongs to.
+    /// The process that it belongs to, by our number ([`identity::number`]).
+    pub process: u32,
+    /// The same, by the kernel's.
     pub pid: u32,
     /// The user does not want this process to be recorded.
     pub is_muted: bool,
@@ -146,6 +149,7 @@ impl Recorder {
         };
         let recorder = Self {
             trace_id: sys::random_number(),
+            process: identity::number(),
             pid,
             is_muted: muted,
             stacks,
@@ -170,6 +174,13 @@ impl Recorder {
         recorder.write_preamble(options);
         recorder.tell_clocks();
         Some(recorder)
+    }
+
+    /// Whether it is the calling process's, and not its parent's: neither that of a child's copy, nor that of a child that
+    /// shares the memory.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        self.process == identity::number() && self.pid == sys::process_id()
     }
 
     fn write_header(&self, options: &Options, fork: Option<Fork>) {

@@ -93,3 +93,36 @@ fn a_child_with_its_parents_environment_leaves_its_parents_trace_alone() {
         "the parent's trace is as it was, each child has its own",
     );
 }
+
+/// The kernel's number of a process is not one of its own.
+#[test]
+fn a_child_with_its_parents_number_in_another_namespace_has_a_trace_of_its_own() {
+    let probe = common::run(Command::new("unshare").args(["--pid", "--fork", "true"]));
+    if probe.code() != 0 {
+        return common::skip(
+            "a child in a namespace of processes",
+            "none can be made here",
+        );
+    }
+    let row = Row::new(
+        "children",
+        "a child in a new namespace of processes, with the number of its parent",
+        "P2 P3",
+    );
+    let scratch = Scratch::new("namespace");
+    let host = Host::c("c_tests/children.c").compile(&scratch, "host");
+    let options = format!("summary=0:trace={}", scratch.file("%p.wft").display());
+    let mut command = Command::new("unshare");
+    command
+        .args(["--pid", "--fork"])
+        .arg(&host)
+        .arg("namespace");
+    common::run(command.env("WHOFREED_OPTIONS", options)).expect_code(0);
+    for name in ["1.wft", "1.1.wft"] {
+        let report = common::report(&scratch.file(name));
+        assert_eq!(total(&report, "allocations"), 20_000, "{name}");
+        assert_eq!(total(&report, "ok"), 20_000, "{name}");
+        assert_eq!(total(&report, "dropped_events"), 0, "{name}");
+    }
+    row.held(1, "each has its own trace, with all of its events");
+}

@@ -164,8 +164,8 @@ pub const FAULTS: [Fault; 17] = [
     Fault {
         name: "a forked child is not noticed",
         file: "src/process.rs",
-        sound: "    if !is_marked {\n        return None;\n    }\n",
-        broken: "    let _ = is_marked;\n",
+        sound: "    if !identity::may_be_made() {\n        return None;\n    }\n",
+        broken: "",
         test: Test::Process(
             "c_hosts",
             "a_forked_child_has_a_ledger_and_a_trace_of_its_own",
