@@ -15,62 +15,30 @@
 //! **Architecture Invariant:** this crate exports no symbol and runs no code at start; `crates/shared` does, in
 //! the shared library alone.
 
+// What is lock-free and pure: checkers of interleavings build it as well (`tests/models`).
+mod arena;
+pub mod index;
+pub mod items;
+pub mod ledger;
+mod mix;
+pub mod primitive;
+
 #[cfg(not(modelled))]
 pub mod abi;
-mod arena;
 #[cfg(not(modelled))]
 pub mod client;
-
 #[cfg(not(modelled))]
 mod clock;
 #[cfg(not(modelled))]
 pub mod hook;
 #[cfg(not(modelled))]
 mod identity;
-pub mod index;
-pub mod items;
-pub mod ledger;
 #[cfg(not(modelled))]
 pub mod linkmap;
 #[cfg(not(modelled))]
 pub mod options;
 #[cfg(not(modelled))]
 pub mod preload;
-#[cfg(modelled)]
-pub mod linkmap {
-    //! Under a checker of interleavings: only what is pure enough to be modelled.
-    pub mod gate;
-}
-#[cfg(modelled)]
-pub mod preload {
-    //! Under a checker of interleavings: only what is pure enough to be modelled.
-    pub mod by_site;
-    pub mod expression {
-        //! Of expressions, what threads share.
-        pub mod validity;
-    }
-    pub mod generation;
-    pub mod spare;
-}
-#[cfg(modelled)]
-pub mod record {
-    //! Under a checker of interleavings: only what is pure enough to be modelled.
-    pub mod errand;
-    pub mod ready;
-    pub mod sealed;
-    pub mod words;
-}
-#[cfg(modelled)]
-pub mod stack {
-    //! Under a checker of interleavings: only what is pure enough to be modelled.
-    pub mod unwind {
-        //! Of the unwinder, what threads share.
-        pub mod entries;
-        pub mod rule;
-    }
-}
-mod mix;
-pub mod primitive;
 #[cfg(not(modelled))]
 pub mod process;
 #[cfg(not(modelled))]
@@ -83,13 +51,48 @@ mod sys;
 mod tally;
 #[cfg(not(modelled))]
 pub mod thread;
-#[cfg(modelled)]
-pub mod thread {
-    //! Under a checker of interleavings: only what is pure enough to be modelled.
-    pub mod list;
-}
 #[cfg(not(modelled))]
 mod tls;
+
+// Under a checker there is of these only what is pure enough.
+#[cfg(modelled)]
+pub mod linkmap {
+    //! Of the loaded objects, what threads share.
+    pub mod gate;
+}
+#[cfg(modelled)]
+pub mod preload {
+    //! Of hooks, what threads share.
+    pub mod by_site;
+    pub mod expression {
+        //! Of expressions, what threads share.
+        pub mod validity;
+    }
+    pub mod generation;
+    pub mod spare;
+}
+#[cfg(modelled)]
+pub mod record {
+    //! Of the recorder, what threads share.
+    pub mod errand;
+    pub mod ready;
+    pub mod sealed;
+    pub mod words;
+}
+#[cfg(modelled)]
+pub mod stack {
+    //! Of stacks, what threads share.
+    pub mod unwind {
+        //! Of the unwinder, what threads share.
+        pub mod entries;
+        pub mod rule;
+    }
+}
+#[cfg(modelled)]
+pub mod thread {
+    //! Of threads, what they share.
+    pub mod list;
+}
 
 #[cfg(not(modelled))]
 pub use hook::summary_at_exit;

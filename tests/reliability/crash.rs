@@ -59,19 +59,6 @@ fn sigkill_loses_nothing() {
 }
 
 #[test]
-fn sigkill_of_four_threads_loses_nothing() {
-    let row = Row::new("crash", "SIGKILL under four threads", "P2");
-    let rounds = if common::soak() { 200 } else { 5 };
-    for round in 0..rounds {
-        check_killed(4, 500 + round * 37, libc_signal::KILL);
-    }
-    row.held(
-        rounds * 2,
-        "every free that had returned is in the trace, and one more a thread at most",
-    );
-}
-
-#[test]
 fn a_crash_loses_nothing() {
     let row = Row::new("crash", "SIGSEGV, SIGTERM", "P1 P2");
     check_killed(1, 300, libc_signal::SEGV);

@@ -86,18 +86,14 @@ fn a_full_disk_is_survived() {
     );
 }
 
-/// A host that waits between two halves of its events, and is dealt with meanwhile.
+/// A host without a launcher whose trace is dealt with while it is written.
 fn dealt_with(unkind: &Unkind, deal: &str) -> crate::unkind::Outcome {
-    let folder = unkind.folder();
-    let script = format!(
-        "mkfifo go; LD_PRELOAD='{}' WHOFREED_OPTIONS=trace=host.wft:summary=0 '{}' 2 20000 fence more flush <go & \
-         exec 3>go; while ! test -s host.wft; do sleep 0.01; done; sleep 0.1; {deal}; echo >&3; wait $!",
+    let start = format!(
+        "LD_PRELOAD='{}' WHOFREED_OPTIONS=trace=host.wft:summary=0 '{}' 2 20000 fence more flush",
         common::shim().display(),
         unkind.host.display(),
     );
-    let mut command = Command::new("sh");
-    command.args(["-c", &script]);
-    unkind.finish(command, &folder, None)
+    unkind.dealt_with(&start, "test -s host.wft", &format!("sleep 0.1; {deal}"))
 }
 
 #[test]

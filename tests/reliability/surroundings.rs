@@ -104,8 +104,7 @@ fn a_folder_that_is_gone_does_not_matter() {
 
 #[test]
 fn a_host_that_changes_its_root_is_recorded() {
-    // SAFETY: geteuid has no preconditions.
-    if unsafe { libc::geteuid() } != 0 {
+    if !common::is_root() {
         return common::skip("chroot", "only root may change its root");
     }
     let row = Row::new("files", "chroot", "P1 P2");

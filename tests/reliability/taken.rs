@@ -29,22 +29,15 @@ use crate::unkind::Unkind;
 /// A launcher that does not hold the trace by then never will.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A host under `whofreed run` that waits between two halves of its events, and whose trace is dealt with meanwhile, once
-/// the launcher has come to hold it.
+/// A host under `whofreed run` whose trace is dealt with while it is written, once the launcher has come to hold it.
 fn dealt_with(unkind: &Unkind, deal: &str) -> crate::unkind::Outcome {
-    let folder = unkind.folder();
-    let script = format!(
-        "mkdir away; mkfifo go; '{}' run --shim '{}' --trace host.wft --report report.json --format json -- \
-         '{}' 4 20000 fence more flush <go & exec 3>go; \
-         i=0; while ! ls -l /proc/$!/fd | grep -q host.wft && test $i -lt 3000; do i=$((i + 1)); sleep 0.01; done; \
-         {deal}; echo >&3; wait $!",
+    let start = format!(
+        "'{}' run --shim '{}' --trace host.wft --report report.json --format json -- '{}' 4 20000 fence more flush",
         common::cli().display(),
         common::shim().display(),
         unkind.host.display(),
     );
-    let mut command = Command::new("sh");
-    command.args(["-c", &script]);
-    unkind.finish(command, &folder, None)
+    unkind.dealt_with(&start, "ls -l /proc/$!/fd | grep -q host.wft", deal)
 }
 
 #[test]

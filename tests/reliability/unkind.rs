@@ -99,6 +99,19 @@ impl Unkind {
         self.finish(command, &folder, failing)
     }
 
+    /// The host, started by a shell's `start`, that waits (`fence`) between two halves of its events: once `ready` holds,
+    /// `deal` is done, and it goes on.
+    pub fn dealt_with(&self, start: &str, ready: &str, deal: &str) -> Outcome {
+        let folder = self.folder();
+        let script = format!(
+            "mkdir away; mkfifo go; {start} <go & exec 3>go; i=0; \
+             while ! {ready} && test $i -lt 3000; do i=$((i + 1)); sleep 0.01; done; {deal}; echo >&3; wait $!"
+        );
+        let mut command = Command::new("sh");
+        command.args(["-c", &script]);
+        self.finish(command, &folder, None)
+    }
+
     /// Runs it in a folder of its own, and takes the account.
     pub fn finish(&self, mut command: Command, folder: &Path, failing: Option<&str>) -> Outcome {
         let account = self.scratch.file("account");
