@@ -65,8 +65,16 @@ const LOOK_EVERY: Duration = Duration::from_micros(50);
 /// Prepares for forks. Called once, when the library is loaded.
 pub fn start() {
     identity::start();
-    // SAFETY: the handler only stores to atomics.
-    unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+    // SAFETY: the handlers only load from atomics, store to them, and sleep.
+    unsafe { libc::pthread_atfork(Some(before_fork), None, Some(in_child)) };
+}
+
+/// A thread that has only just been made may be inside of a lock of whoever wraps the making of threads, and for ever
+/// then in a child: AddressSanitizer's runtime is like that.
+unsafe extern "C" fn before_fork() {
+    if let Some(world) = existing_world() {
+        sys::keeping_errno(|| world.recorder.wait_until_begun());
+    }
 }
 
 unsafe extern "C" fn in_child() {

@@ -20,6 +20,8 @@ use crate::sys;
 const LOOK_EVERY: Duration = Duration::from_micros(50);
 /// After so long the host goes on as it would have without us: a report is being written.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a fork waits for the thread to begin.
+const BEGINS_IN: Duration = Duration::from_millis(20);
 
 /// Who wants the writer thread to be away.
 #[derive(Debug, Default)]
@@ -57,16 +59,16 @@ impl Aside {
     fn alone<T>(&self, action: impl FnOnce() -> T) -> T {
         sys::with_signals_blocked(|| {
             let _no_cancel = sys::NoCancel::new();
-            self.wait_until(|| !self.busy.swap(true, Ordering::Acquire));
+            self.wait_until(PATIENCE, || !self.busy.swap(true, Ordering::Acquire));
             let result = action();
             self.busy.store(false, Ordering::Release);
             result
         })
     }
 
-    fn wait_until(&self, is_so: impl Fn() -> bool) {
+    fn wait_until(&self, patience: Duration, is_so: impl Fn() -> bool) {
         let begun = Instant::now();
-        while !is_so() && begun.elapsed() < PATIENCE {
+        while !is_so() && begun.elapsed() < patience {
             std::thread::sleep(LOOK_EVERY);
         }
     }
@@ -90,10 +92,20 @@ impl Recorder {
             aside.wanted.fetch_add(1, Ordering::AcqRel);
             if self.mail.has_writer() {
                 sys::wake_all(&aside.wanted);
-                aside.wait_until(|| aside.is_gone(self));
+                aside.wait_until(PATIENCE, || aside.is_gone(self));
                 aside.thread.store(0, Ordering::Release);
             }
         });
+    }
+
+    /// Waits until the thread, if there is to be one, has begun: then it holds nothing that a child would lack.
+    pub fn wait_until_begun(&self) {
+        let aside = &self.mail.aside;
+        let has_begun = || !self.mail.has_writer() || aside.thread.load(Ordering::Acquire) != 0;
+        if !has_begun() {
+            let _no_cancel = sys::NoCancel::new();
+            aside.wait_until(BEGINS_IN, has_begun);
+        }
     }
 
     /// The call that the thread must not see is over: the last of them makes a new one where there was one.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 use std::process::Stdio;
 
 use whofreed_trace::EventKind;
@@ -101,4 +102,35 @@ fn forks_under_load_do_not_hang_and_lose_nothing_of_hooked_calls() {
     let scratch = Scratch::new("forks-preloaded");
     let recorded = Recorded::preloaded(&scratch, SOURCE, &["-ldl"]);
     check_forks("preloaded", &recorded, &scratch);
+}
+
+/// AddressSanitizer's runtime makes a thread under a lock of its own, which a child that is forked meanwhile never gets.
+#[test]
+fn a_fork_behind_the_first_event_does_not_hang_under_a_sanitizer() {
+    let scratch = Scratch::new("sanitized-forks");
+    let sanitize = ["-fsanitize=address", "-fno-sanitize-recover=all"];
+    let probe = scratch.file("probe.c");
+    fs::write(&probe, "int main(void) { return 0; }\n").expect("a source");
+    let mut compiler = Command::new("cc");
+    compiler.args(sanitize).arg(&probe).arg("-o");
+    if common::run(compiler.arg(scratch.file("probe"))).code() != 0 {
+        return common::skip("sanitized forks", "the compiler has no sanitizers");
+    }
+    let row = Row::new(
+        "fork",
+        "fork behind the first event, linked, under AddressSanitizer",
+        "P1",
+    );
+    let host = Host::c("c_tests/fork.c").flags(&sanitize);
+    let host = host.compile(&scratch, "host");
+    let runs = if common::soak() { 3000 } else { 600 };
+    // Side by side: a thread that does not get to run is what it takes.
+    let script = format!(
+        "seq {runs} | xargs -P16 -n1 sh -c 'timeout 30 \"$0\" >/dev/null || echo \"$1: $?\"' \"$0\""
+    );
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &script]).arg(&host);
+    let run = common::run(shell.env("WHOFREED_OPTIONS", "summary=0"));
+    assert_eq!(run.stdout, "", "runs that hung, or failed\n{}", run.stderr);
+    row.held(runs, "0 hangs");
 }

@@ -3,6 +3,7 @@
 //! The views below borrow from the analysis and fix the order of the keys. Names go out unchanged, as JSON has them:
 //! what a terminal would act on is escaped as JSON allows, and for whoever shows names elsewhere they are what they were.
 
+mod account;
 mod diff;
 mod evidence;
 mod read;
@@ -13,7 +14,6 @@ pub use read::from_json;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use serde::Deserialize;
 use serde::Serialize;
 use whofreed_analysis::Analysis;
 use whofreed_analysis::Culprit;
@@ -23,12 +23,14 @@ use whofreed_analysis::Seen;
 use whofreed_analysis::Site;
 use whofreed_analysis::Victim;
 use whofreed_names::is_hostile;
-use whofreed_trace::Coverage;
 use whofreed_trace::Frame;
 use whofreed_trace::Language;
-use whofreed_trace::Process;
 use whofreed_trace::StackNames;
 
+use self::account::CoverageView;
+use self::account::LossView;
+use self::account::ProcessView;
+use self::account::TotalsView;
 use self::evidence::EvidenceView;
 use self::evidence::ReuseView;
 
@@ -187,199 +189,8 @@ impl<'a> ReportView<'a> {
             losses: analysis
                 .losses
                 .iter()
-                .map(|of| LossView {
-                    pid: analysis
-                        .processes
-                        .get(of.process)
-                        .map(|process| process.pid),
-                    thread: of.loss.thread,
-                    events: of.loss.events,
-                    first_ns: of.loss.first_ns,
-                    last_ns: of.loss.last_ns,
-                })
+                .map(|of| LossView::new(analysis, of))
                 .collect(),
-        }
-    }
-}
-
-#[derive(Default, Serialize)]
-struct ProcessView<'a> {
-    pid: u32,
-    parent_pid: u32,
-    command: &'a [String],
-    exit: ExitView,
-    adapters: &'a [String],
-}
-
-impl<'a> ProcessView<'a> {
-    fn new(process: &'a Process) -> Self {
-        let exit = process.exit.unwrap_or_default();
-        Self {
-            pid: process.pid,
-            parent_pid: process.parent_pid,
-            command: &process.command,
-            exit: ExitView {
-                code: exit.code,
-                signal: exit.signal,
-            },
-            adapters: &process.adapters,
-        }
-    }
-}
-
-/// Both null where nobody saw the end.
-#[derive(Default, Serialize)]
-struct ExitView {
-    code: Option<i32>,
-    signal: Option<i32>,
-}
-
-#[derive(Serialize)]
-struct CoverageView<'a> {
-    bound: Vec<BoundView<'a>>,
-    unobservable: Vec<UnobservableView<'a>>,
-}
-
-#[derive(Serialize)]
-struct BoundView<'a> {
-    adapter: &'a str,
-    symbol: &'a str,
-    library: &'a str,
-}
-
-#[derive(Serialize)]
-struct UnobservableView<'a> {
-    symbol: &'a str,
-    why: &'a str,
-    /// The library that it is about; the key is left out where it is about none.
-    #[serde(skip_serializing_if = "str::is_empty")]
-    library: &'a str,
-}
-
-impl<'a> CoverageView<'a> {
-    fn new(coverage: &'a [Coverage]) -> Self {
-        let mut view = Self {
-            bound: Vec::new(),
-            unobservable: Vec::new(),
-        };
-        for entry in coverage {
-            match entry {
-                Coverage::Bound {
-                    adapter,
-                    symbol,
-                    library,
-                } => view.bound.push(BoundView {
-                    adapter,
-                    symbol,
-                    library,
-                }),
-                Coverage::Unobservable {
-                    symbol,
-                    why,
-                    library,
-                    ..
-                } => {
-                    view.unobservable.push(UnobservableView {
-                        symbol,
-                        why,
-                        library,
-                    });
-                }
-            }
-        }
-        view
-    }
-}
-
-#[derive(Default, Deserialize, Serialize)]
-#[serde(default)]
-struct TotalsView {
-    allocations: u64,
-    retains: u64,
-    deallocations: u64,
-    ok: u64,
-    excess: u64,
-    unknown: u64,
-    late: u64,
-    declined: u64,
-    invalid: u64,
-    invalid_other: u64,
-    leaked: u64,
-    forwarded: u64,
-    blocked: u64,
-    unexplained: u64,
-    events: u64,
-    dropped_events: u64,
-    untracked: u64,
-    ownerless: u64,
-}
-
-impl TotalsView {
-    fn new(totals: &whofreed_analysis::Totals) -> Self {
-        // Every field by name, so that a new one has to be given its key.
-        let whofreed_analysis::Totals {
-            allocations,
-            retains,
-            deallocations,
-            ok,
-            excess,
-            unknown,
-            late,
-            declined,
-            invalid,
-            invalid_other,
-            leaked,
-            forwarded,
-            blocked,
-            unexplained,
-            events,
-            dropped_events,
-            untracked,
-            ownerless,
-        } = *totals;
-        Self {
-            allocations,
-            retains,
-            deallocations,
-            ok,
-            excess,
-            unknown,
-            late,
-            declined,
-            invalid,
-            invalid_other,
-            leaked,
-            forwarded,
-            blocked,
-            unexplained,
-            events,
-            dropped_events,
-            untracked,
-            ownerless,
-        }
-    }
-
-    /// Back again: a report that is read has the keys of one that is written.
-    const fn into_totals(self) -> whofreed_analysis::Totals {
-        whofreed_analysis::Totals {
-            allocations: self.allocations,
-            retains: self.retains,
-            deallocations: self.deallocations,
-            ok: self.ok,
-            excess: self.excess,
-            unknown: self.unknown,
-            late: self.late,
-            declined: self.declined,
-            invalid: self.invalid,
-            invalid_other: self.invalid_other,
-            leaked: self.leaked,
-            forwarded: self.forwarded,
-            blocked: self.blocked,
-            unexplained: self.unexplained,
-            events: self.events,
-            dropped_events: self.dropped_events,
-            untracked: self.untracked,
-            ownerless: self.ownerless,
         }
     }
 }
@@ -577,16 +388,6 @@ struct DamageView<'a> {
     pid: Option<u32>,
     offset: u64,
     what: &'a str,
-}
-
-/// What a thread lost; the times are those of `history`.
-#[derive(Serialize)]
-struct LossView {
-    pid: Option<u32>,
-    thread: Option<u32>,
-    events: u64,
-    first_ns: u64,
-    last_ns: u64,
 }
 
 #[derive(Serialize)]

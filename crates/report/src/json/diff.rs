@@ -11,7 +11,7 @@ use whofreed_analysis::diff::Run;
 use whofreed_analysis::diff::Tally;
 
 use super::SiteView;
-use super::TotalsView;
+use super::account::TotalsView;
 use super::pretty;
 
 /// The name and version of the schema.

@@ -21,7 +21,7 @@ use whofreed_trace::Language;
 use whofreed_trace::Process;
 
 use super::SCHEMA;
-use super::TotalsView;
+use super::account::TotalsView;
 
 /// Reads a report that [`to_json`](crate::to_json) wrote. What is wrong is told as the rest of a sentence that begins
 /// with the file.
