@@ -1,4 +1,5 @@
-//! What was found out about loaded libraries counts for one generation of them: as long as none may have been unloaded.
+//! Of the originals stop, what threads share: what was found out about loaded libraries counts for one generation of them,
+//! as long as none may have been unloaded.
 
 use crate::primitive::AtomicU64;
 use crate::primitive::AtomicUsize;

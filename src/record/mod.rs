@@ -4,6 +4,10 @@
 //! thread ([`writer`]) makes chunks ahead of need and compresses the sealed ones ([`compress`]), which are used again
 //! then; where there is none, as in a child forked behind our back, a thread makes its own, and they stay as they are.
 //!
+//! `words` are those that a chunk begins with, `ready` holds chunks that wait for a thread, `supply` is what a thread does
+//! when there are none. `losses` tells what found no room. `errand` is what the writer does for somebody who waits, `aside`
+//! how it makes way for the host, and `alone` how it ends with it.
+//!
 //! **Architecture Invariant:** nothing is lost silently. What cannot be written is counted in the trace's header.
 
 mod alone;

@@ -1,4 +1,4 @@
-//! What a program is right for, and whose turn it is to make one.
+//! Of an expression's program, what threads share: what it is right for, and whose turn it is to make one.
 
 use crate::primitive::AtomicBool;
 use crate::primitive::AtomicU32;
