@@ -1,6 +1,8 @@
 //! What the tests of faults share: `c_tests/faults.c`, a host to which the world is unkind, with and without us, and the
 //! account that must come out even: produced = recorded + dropped.
 
+use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::fs;
 use std::fs::File;
 use std::path::Path;
@@ -79,9 +81,7 @@ impl Unkind {
         let folder = self.folder();
         let mut command = Command::new(&self.host);
         command.args(words).env("WHOFREED_OPTIONS", options);
-        let shim = common::shim();
-        let list = format!("{}:{}", shim.display(), self.failing.display());
-        command.env("LD_PRELOAD", list);
+        command.env("LD_PRELOAD", self.preloads(Some(&common::shim()), failing));
         self.finish(command, &folder, failing)
     }
 
@@ -95,8 +95,20 @@ impl Unkind {
         }
         command.args(flags);
         command.arg("--").arg(&self.host).args(words);
-        command.env("LD_PRELOAD", &self.failing);
+        command.env("LD_PRELOAD", self.preloads(None, failing));
         self.finish(command, &folder, failing)
+    }
+
+    /// What is preloaded. What makes calls fail is there only where some are to: it looks functions up as they are called,
+    /// under a lock of the C library's.
+    fn preloads(&self, shim: Option<&Path>, failing: Option<&str>) -> OsString {
+        let failing = failing.map(|_| self.failing.as_path());
+        let libraries: Vec<&OsStr> = shim
+            .into_iter()
+            .chain(failing)
+            .map(Path::as_os_str)
+            .collect();
+        libraries.join(OsStr::new(":"))
     }
 
     /// The host, started by a shell's `start`, that waits (`fence`) between two halves of its events: once `ready` holds,
