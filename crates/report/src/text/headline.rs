@@ -130,7 +130,15 @@ fn nothing(pieces: &mut Vec<Piece>, analysis: &Analysis, options: &TextOptions) 
 
 fn innocent(pieces: &mut Vec<Piece>, analysis: &Analysis) {
     let totals = &analysis.totals;
-    pieces.push((Tone::Good, "no excess frees".to_owned()));
+    pieces.push(if is_whole(analysis) {
+        (Tone::Good, "no excess frees".to_owned())
+    } else {
+        // Those that are missing may be the ones that it was about.
+        (
+            Tone::Bad,
+            "no excess frees in what is on record, which is not all".to_owned(),
+        )
+    });
     pieces.push(plain(format!(
         " in {}{}: {}",
         counted(analysis.buffers.unique, "buffer"),
