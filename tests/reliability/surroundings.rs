@@ -6,6 +6,7 @@ use std::process::Command;
 use whofreed_trace::EventKind;
 
 use crate::common;
+use crate::common::Host;
 use crate::common::Row;
 use crate::common::Scratch;
 use crate::life::Notes;
@@ -14,6 +15,7 @@ use crate::life::Seen;
 use crate::life::end_of;
 use crate::life::nth_events;
 use crate::life::trace_of;
+use crate::unkind::Unkind;
 
 const SOURCE: &str = "c_tests/life/surroundings.c";
 
@@ -109,6 +111,49 @@ fn a_host_that_changes_its_root_is_recorded() {
     }
     let row = Row::new("files", "chroot", "P1 P2");
     check_way(row, "chroot", false);
+}
+
+#[test]
+fn a_clock_that_is_set_moves_no_event() {
+    let row = Row::new(
+        "clock",
+        "the clock of the day goes back or forth by a year whenever it is read, 5 threads record",
+        "P1 P2 P3",
+    );
+    let unkind = Unkind::new("clock");
+    let steps = Host::c("c_tests/clock_steps.c")
+        .unlinked()
+        .flags(&["-shared", "-fPIC"])
+        .compile(&unkind.scratch, "clock_steps.so");
+    let words = ["4", "20000", "more", "flush", "fork"];
+    let alone = unkind.alone(&words);
+    let rounds = if common::soak() { 20 } else { 2 };
+    for _ in 0..rounds {
+        let folder = unkind.folder();
+        let mut command = Command::new(&unkind.host);
+        command.args(words);
+        let preloads = format!("{}:{}", common::shim().display(), steps.display());
+        command.env("LD_PRELOAD", preloads);
+        command.env("WHOFREED_OPTIONS", "trace=host.%p.wft:summary=0");
+        let outcome = unkind.finish(command, &folder, None);
+        outcome.check(&alone, "clock");
+        let stderr = &outcome.run.stderr;
+        let is_asked = stderr.contains("asked for the day: ");
+        assert!(is_asked && !stderr.contains("the day: 0"), "{stderr}");
+        assert_eq!(outcome.dropped, 0, "{stderr}");
+        assert_eq!(outcome.traces.len(), 2, "a parent's and a child's");
+        for path in &outcome.traces {
+            let trace = trace_of(path).expect("a trace");
+            let times = || trace.events.iter().map(|event| event.time_ns);
+            let (first, last) = (times().min(), times().max());
+            let span = last.zip(first).map(|(last, first)| last - first);
+            assert!(span.is_some_and(|ns| ns < 3_600_000_000_000), "{span:?}");
+        }
+    }
+    row.held(
+        rounds,
+        "all events recorded, at the times of the monotonic clock, of parent and child",
+    );
 }
 
 fn check_profiled(name: &str, recorded: &Recorded, scratch: &Scratch) {
