@@ -1,7 +1,7 @@
 //! What the launcher is told besides the traces, in memory of its own. The number of excess frees, for the exit code of
 //! `whofreed run --error-exitcode`: a host may keep its trace from being made, and has freed too often all the same. The
 //! number of events that were lost where there is no trace to tell of them. And which descriptors the traces have, since
-//! somebody may remove a trace while it is written: the launcher holds it, too.
+//! somebody may remove a trace while it is written: the launcher holds it, too. And it tells us whether it is still there.
 //!
 //! The launcher keeps a small memory file open and says which. It is mapped when the library is loaded, before the
 //! host can give up what it takes (descriptors, its root folder), and no descriptor is kept. Forked children share it.
@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 /// The size of the file.
 const SIZE: usize = 4096;
 /// So many traces of a run can be told of.
-const MOST_TRACES: usize = SIZE / size_of::<u64>() - 3;
+const MOST_TRACES: usize = SIZE / size_of::<u64>() - 4;
 
 /// What is in the file.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ struct Counts {
     untold: AtomicU64,
     /// How many traces there are, perhaps more than there is room for.
     traces: AtomicU64,
+    /// Not zero: the launcher gives no traces their names any more.
+    is_over: AtomicU64,
     /// Of each its process, and in the lower half its descriptor there and one. Zero: not yet told.
     descriptors: [AtomicU64; MOST_TRACES],
 }
@@ -80,6 +82,13 @@ pub fn uncount_untold(events: u64) {
     if let Some(counts) = counts() {
         counts.untold.fetch_sub(events, Ordering::Relaxed);
     }
+}
+
+/// Whether there is a launcher that gives traces their names at its end. Who makes a trace asks again afterwards: either
+/// the launcher has found it, or the answer is no.
+#[must_use]
+pub fn names_traces() -> bool {
+    counts().is_some_and(|counts| counts.is_over.load(Ordering::SeqCst) == 0)
 }
 
 /// Process `pid` writes its trace to this descriptor of its own.

@@ -133,7 +133,8 @@ impl Recorder {
             _ if muted => Ok((Sink::Nowhere, None)),
             Some(path) => {
                 let path = options::expand_path(path, pid);
-                let made = Sink::create_file(&path, pid);
+                let session = tally::names_traces().then_some(options.session);
+                let made = Sink::create_file(&path, pid, session);
                 made.map(|(sink, header)| (sink, Some(header)))
                     .map_err(|error| format!("cannot write the trace {}: {error}", path.display()))
             }
@@ -354,6 +355,7 @@ impl Recorder {
     pub fn tell_launcher(&self) {
         if let Some(descriptor) = self.sink.descriptor() {
             tally::tell_of_trace(self.pid, descriptor);
+            self.sink.settle(self.pid);
         }
     }
 

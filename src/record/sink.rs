@@ -5,6 +5,7 @@
 
 use std::ffi::CStr;
 use std::ffi::CString;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::mem::ManuallyDrop;
@@ -12,6 +13,7 @@ use std::os::fd::AsRawFd;
 use std::os::fd::FromRawFd;
 use std::os::fd::IntoRawFd;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::path::PathBuf;
@@ -27,9 +29,11 @@ use whofreed_trace::layout::ChunkHeader;
 use whofreed_trace::layout::FileHeader;
 use whofreed_trace::layout::HEADER_SIZE;
 use whofreed_trace::layout::chunk_kind;
+use whofreed_trace::live_name;
 use zerocopy::FromBytes;
 
 use crate::sys;
+use crate::tally;
 
 /// Chunks of events that sealed memory keeps: 64 MiB.
 pub const MEMORY_EVENT_CHUNKS: u32 = 1024;
@@ -56,9 +60,10 @@ pub struct FileSink {
     fd: i32,
     device: u64,
     inode: u64,
+    /// The name that it has when it is whole.
     path: PathBuf,
-    /// The same, for the kernel: where it is wanted again, there may be no memory left.
-    path_again: CString,
+    /// Where it is while it is written, and then, for the kernel: where it is wanted again, there may be no memory left.
+    places: [CString; 2],
     next_chunk: AtomicU32,
     /// The end of the furthest chunk that is backed.
     made: AtomicU32,
@@ -148,6 +153,26 @@ fn open(path: &CStr, flags: i32) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// Makes a file of which there is none yet.
+fn create(path: &Path) -> io::Result<OwnedFd> {
+    open(&terminated(path)?, libc::O_CREAT | libc::O_EXCL).map(move_up)
+}
+
+/// Makes the file that is to be at `path` where it is while it is written: the file, that place, and its path then.
+fn create_while_written(
+    path: &Path,
+    pid: u32,
+    session: u64,
+) -> io::Result<(OwnedFd, PathBuf, PathBuf)> {
+    live_name::first_free(path, pid, |name| {
+        if name.symlink_metadata().is_ok() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let written = live_name::while_written(name, session);
+        Ok((create(&written)?, written, name.to_path_buf()))
+    })
+}
+
 fn terminated(path: &Path) -> io::Result<CString> {
     Ok(CString::new(path.as_os_str().as_encoded_bytes())?)
 }
@@ -225,25 +250,23 @@ fn move_up(fd: OwnedFd) -> OwnedFd {
 }
 
 impl Sink {
-    /// Makes a new file at `path`, with the pid in its name where the path is taken, and maps its header.
+    /// Makes a new file at `path`, with the pid in its name where the path is taken, and maps its header. Where there is a
+    /// launcher to give it that name at the end of its `session`, it has another one until then.
     ///
     /// # Errors
     /// Those of the file system.
-    pub fn create_file(path: &Path, pid: u32) -> io::Result<(Self, NonNull<FileHeader>)> {
-        let mut attempt = 0_u32;
-        let (fd, path) = loop {
-            let candidate = match attempt {
-                0 => path.to_path_buf(),
-                1 => with_suffix(path, &format!("{pid}")),
-                _ => with_suffix(path, &format!("{pid}.{attempt}")),
-            };
-            match open(&terminated(&candidate)?, libc::O_CREAT | libc::O_EXCL) {
-                Ok(fd) => break (move_up(fd), candidate),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < 100 => {
-                    attempt += 1;
-                }
-                Err(error) => return Err(error),
-            }
+    pub fn create_file(
+        path: &Path,
+        pid: u32,
+        session: Option<u64>,
+    ) -> io::Result<(Self, NonNull<FileHeader>)> {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+        let written = session.and_then(|session| create_while_written(&path, pid, session).ok());
+        let (fd, written, path) = match written {
+            Some(made) => made,
+            None => live_name::first_free(&path, pid, |name| {
+                Ok((create(name)?, name.to_path_buf(), name.to_path_buf()))
+            })?,
         };
         let made = allocate(fd.as_raw_fd(), 0, HEADER_SIZE)
             .and_then(|()| map_shared(fd.as_raw_fd(), 0, HEADER_SIZE))
@@ -252,16 +275,15 @@ impl Sink {
             Ok(made) => made,
             Err(error) => {
                 // An empty file would only look like a broken trace.
-                drop(std::fs::remove_file(&path));
+                drop(std::fs::remove_file(&written));
                 return Err(error);
             }
         };
-        let path = std::path::absolute(&path).unwrap_or(path);
         let sink = FileSink {
             fd: fd.into_raw_fd(),
             device,
             inode,
-            path_again: terminated(&path)?,
+            places: [terminated(&written)?, terminated(&path)?],
             path,
             next_chunk: AtomicU32::new(0),
             made: AtomicU32::new(0),
@@ -330,7 +352,7 @@ impl Sink {
         }
     }
 
-    /// The path of a trace file.
+    /// The path of a trace file once it is whole.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         match self {
@@ -348,10 +370,23 @@ impl Sink {
         }
     }
 
+    /// Gives a file its own name where the launcher, which was to do so, has ended meanwhile.
+    pub fn settle(&self, pid: u32) {
+        let Self::File(file) = self else {
+            return;
+        };
+        if file.places[0] != file.places[1] && !tally::names_traces() {
+            let written = Path::new(OsStr::from_bytes(file.places[0].as_bytes()));
+            // Without a right to do so it is left as it is: a trace all the same.
+            let _ = live_name::settle(written, pid);
+        }
+    }
+
     /// Removes a file that lost the race to be the process's trace.
     pub fn discard(&self) {
         if let Self::File(file) = self {
-            drop(std::fs::remove_file(&file.path));
+            // SAFETY: unlink reads the string alone.
+            unsafe { libc::unlink(file.places[0].as_ptr()) };
             // SAFETY: the descriptor is this sink's own.
             unsafe { libc::close(file.fd) };
         }
@@ -432,7 +467,8 @@ impl FileSink {
         if is_ours(self.fd) {
             return action(self.fd);
         }
-        let fd = open(&self.path_again, 0)?;
+        let [written, whole] = &self.places;
+        let fd = open(written, 0).or_else(|_| open(whole, 0))?;
         if !is_ours(fd.as_raw_fd()) {
             // Another file has its name.
             return Err(io::Error::from_raw_os_error(libc::ESTALE));
@@ -459,34 +495,5 @@ impl MemorySink {
         let limit = MEMORY_EVENT_CHUNKS + MEMORY_DATA_CHUNKS;
         let used = self.next_chunk.load(Ordering::Relaxed).min(limit);
         (self.chunks, used as usize)
-    }
-}
-
-/// `a/b.wft` with `7` becomes `a/b.7.wft`.
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    match path.extension() {
-        Some(extension) => {
-            let mut last = std::ffi::OsString::from(suffix);
-            last.push(".");
-            last.push(extension);
-            path.with_extension(last)
-        }
-        None => path.with_extension(suffix),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::with_suffix;
-
-    #[test]
-    fn the_pid_goes_before_the_extension() {
-        assert_eq!(
-            with_suffix(Path::new("a.b/c.wft"), "7"),
-            Path::new("a.b/c.7.wft")
-        );
-        assert_eq!(with_suffix(Path::new("a.b/c"), "7"), Path::new("a.b/c.7"));
     }
 }

@@ -1,12 +1,15 @@
 //! Traces that somebody takes away or makes shorter while they are written, and launchers that are killed with all around
-//! them: a trace has its name from its beginning, since nobody may be left to give it one.
+//! them: a trace has a name from its beginning, since nobody may be left to give it one, but under `whofreed run` not the
+//! one that others know it by.
 
 use std::fs;
+use std::fs::File;
 use std::fs::OpenOptions;
 use std::io::Read as _;
 use std::os::unix::process::CommandExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
+use std::path::PathBuf;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
@@ -15,6 +18,8 @@ use std::time::Duration;
 use std::time::Instant;
 
 use serde_json::Value;
+use whofreed_trace::Events as _;
+use whofreed_trace::read;
 
 use crate::common;
 use crate::common::Row;
@@ -30,14 +35,15 @@ use crate::unkind::Unkind;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A host under `whofreed run` whose trace is dealt with while it is written, once the launcher has come to hold it.
-fn dealt_with(unkind: &Unkind, deal: &str) -> crate::unkind::Outcome {
+fn dealt_with(unkind: &Unkind, trace: &str, deal: &str) -> crate::unkind::Outcome {
     let start = format!(
-        "'{}' run --shim '{}' --trace host.wft --report report.json --format json -- '{}' 4 20000 fence more flush",
+        "'{}' run --shim '{}' --trace {trace} --report report.json --format json -- '{}' 4 20000 fence more flush",
         common::cli().display(),
         common::shim().display(),
         unkind.host.display(),
     );
-    unkind.dealt_with(&start, "ls -l /proc/$!/fd | grep -q host.wft", deal)
+    let ready = format!("ls -l /proc/$!/fd | grep -q {trace}");
+    unkind.dealt_with(&start, &ready, deal)
 }
 
 #[test]
@@ -50,23 +56,26 @@ fn a_trace_that_is_taken_away_under_run_is_in_the_report() {
     let unkind = Unkind::new("taken");
     let alone = unkind.alone(&["4", "20000", "more"]);
     let deals = [
-        ("rm host.wft", true),
-        ("mv host.wft away", true),
-        ("mv host.wft other.wft", false),
-        ("chmod 000 host.wft; sleep 0.1; chmod 600 host.wft", false),
+        ("rm .whofreed-*", true),
+        ("mv .whofreed-* away", true),
+        ("mv .whofreed-* other.wft", false),
         (
-            "rm host.wft; echo mine >host.txt; ln -s host.txt host.wft",
+            "chmod 000 .whofreed-*; sleep 0.1; chmod 600 .whofreed-*",
+            false,
+        ),
+        (
+            "t=$(echo .whofreed-*); rm $t; echo mine >host.txt; ln -s host.txt $t",
             true,
         ),
         (
-            "rm host.wft; echo mine >host.txt; cp host.txt host.wft; sleep 0.1; rm host.wft",
+            "t=$(echo .whofreed-*); rm $t; echo mine >host.txt; cp host.txt $t; sleep 0.1; rm $t",
             true,
         ),
     ];
     let rounds = if common::soak() { 10 } else { 1 };
     for _ in 0..rounds {
         for (deal, is_taken) in deals {
-            let outcome = dealt_with(&unkind, deal);
+            let outcome = dealt_with(&unkind, "host.wft", deal);
             outcome.check_host(&alone, deal);
             let folder = unkind.scratch.file("run");
             let text = fs::read_to_string(folder.join("report.json")).expect("a report");
@@ -98,7 +107,7 @@ fn wait_for_hold(launcher: &Child, notes: &Notes, trace: &Path) {
     let is_held = || {
         let links = fs::read_dir(&folder).into_iter().flatten().flatten();
         let mut paths = links.filter_map(|link| fs::read_link(link.path()).ok());
-        paths.any(|path| path == trace)
+        paths.any(|path| path == life::place_of(trace))
     };
     let start = Instant::now();
     while notes.read()[THREADS] < 100 || !is_held() {
@@ -109,6 +118,66 @@ fn wait_for_hold(launcher: &Child, notes: &Notes, trace: &Path) {
         }
         thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// The traces that a folder has, by what is in them.
+fn whole_traces(folder: &Path) -> Vec<(PathBuf, u64)> {
+    let entries = fs::read_dir(folder).expect("a folder");
+    entries
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.is_file() && !path.is_symlink())
+        .filter_map(|path| Some((File::open(&path).ok()?, path)))
+        .filter_map(|(file, path)| Some((path, read::read_file(file).ok()?.events.len())))
+        .collect()
+}
+
+#[test]
+fn who_writes_to_the_name_of_a_trace_under_run_meets_nothing_of_it() {
+    let row = Row::new(
+        "files",
+        "the trace's name written to, emptied, linked elsewhere, removed, between events of 5 threads in `whofreed run`",
+        "P1 P2 P3",
+    );
+    let unkind = Unkind::new("by-name");
+    let alone = unkind.alone(&["4", "20000", "more"]);
+    // And whether the trace finds its own name free in the end.
+    let deals = [
+        (": >host.trace", false),
+        ("truncate -s 0 host.trace *.trace", false),
+        ("echo mine >host.trace", false),
+        ("ln -s host.txt host.trace; echo mine >host.trace", false),
+        ("mkdir host.trace", false),
+        ("rm -f host.trace *.trace", true),
+    ];
+    let rounds = if common::soak() { 10 } else { 1 };
+    for _ in 0..rounds {
+        for (deal, is_free) in deals {
+            let outcome = dealt_with(&unkind, "host.trace", deal);
+            outcome.check_host(&alone, deal);
+            let stderr = &outcome.run.stderr;
+            assert_eq!(outcome.dropped, 0, "{deal}\n{stderr}");
+            let folder = unkind.scratch.file("run");
+            let traces = whole_traces(&folder);
+            let [(trace, events)] = traces.as_slice() else {
+                panic!("{deal}: {traces:?}\n{stderr}");
+            };
+            assert_eq!(*events, outcome.produced, "{deal}\n{stderr}");
+            let name = trace.file_name().expect("a name").to_string_lossy();
+            assert_eq!(name == "host.trace", is_free, "{deal}: {name}");
+            assert!(name.starts_with("host."), "{deal}: {name}");
+            let text = fs::read_to_string(folder.join("report.json")).expect("a report");
+            let report: Value = serde_json::from_str(&text).expect("JSON");
+            assert_eq!(common::total(&report, "events"), *events, "{deal}");
+            if deal.contains("mine") {
+                let mine = fs::read_to_string(folder.join("host.trace"));
+                assert_eq!(mine.expect("a file"), "mine\n", "{deal}");
+            }
+        }
+    }
+    row.held(
+        rounds * deals.len() as u64,
+        "no SIGBUS: every event is in the report and in the trace, which takes a name that is free in the end",
+    );
 }
 
 #[test]
@@ -133,7 +202,7 @@ fn a_trace_that_is_removed_while_threads_record_is_in_the_report() {
         command.env("WHOFREED_OPTIONS", to_file);
         let mut child = command.spawn().expect("the launcher");
         wait_for_hold(&child, &notes, &trace);
-        fs::remove_file(&trace).expect("the trace");
+        fs::remove_file(life::place_of(&trace)).expect("the trace");
         let status = life::end_of(&mut child);
         assert_eq!(status.code(), Some(6), "{status}");
         let text = fs::read_to_string(&file).expect("a report");
@@ -219,7 +288,7 @@ fn a_trace_that_is_made_shorter_ends_a_linked_host() {
 fn a_trace_that_is_made_shorter_under_run_is_told() {
     let row = Row::new(
         "files",
-        "trace cut to nothing, to a half, while 8 threads record in `whofreed run`",
+        "trace cut to nothing, to a half, by who has found its hidden name, while 8 threads record in `whofreed run`",
         "P5 P6",
     );
     let scratch = Scratch::new("cut-run");
@@ -235,7 +304,7 @@ fn a_trace_that_is_made_shorter_under_run_is_told() {
                 .spawn()
                 .expect("the launcher");
             wait_for_hold(&child, &notes, &trace);
-            cut_until_end(&mut child, &trace, part);
+            cut_until_end(&mut child, &life::place_of(&trace), part);
             let mut said = String::new();
             let mut stderr = child.stderr.take().expect("it is piped");
             stderr.read_to_string(&mut said).expect("what it says");
@@ -273,6 +342,16 @@ fn launcher(before: &[&str], host: &Path, notes: &Notes, trace: &Path) -> Comman
     command
 }
 
+/// A trace whose launcher was killed before it could give it its name is found by that name.
+fn check_report_of_unfinished(trace: &Path) {
+    assert!(!trace.exists(), "it has its name");
+    let mut command = Command::new(common::cli());
+    let run = common::run(command.arg("report").arg(trace));
+    assert_eq!(run.code(), 0, "{}", run.stderr);
+    let is_told = run.stderr.contains("run.wft: was not finished");
+    assert!(is_told, "{}", run.stderr);
+}
+
 /// Runs killed.c under a launcher, kills by `kill`, and holds the trace against what had returned.
 fn kill_all(before: &[&str], kills: u64, kill: impl Fn(&Child)) -> (u64, u64) {
     let scratch = Scratch::new("killed-with-launcher");
@@ -297,10 +376,13 @@ fn kill_all(before: &[&str], kills: u64, kill: impl Fn(&Child)) -> (u64, u64) {
         let mut stderr = child.stderr.take().expect("it is piped");
         stderr.read_to_end(&mut rest).expect("the end of a pipe");
         let left = killed::check(&notes, &trace);
+        if left.events > 0 && with_events == 0 {
+            check_report_of_unfinished(&trace);
+        }
         with_events += u64::from(left.events > 0);
         events += left.events;
         // One that was killed early has none.
-        let _ = fs::remove_file(&trace);
+        let _ = fs::remove_file(life::place_of(&trace));
     }
     assert!(with_events * 3 > kills, "{with_events} of {kills} recorded");
     (with_events, events)

@@ -177,7 +177,11 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
     let ended = process::run(&file, &args.command, &environment)?;
     drop(hooks);
 
+    if let Some(tally) = &tally {
+        tally.end();
+    }
     let held = keeper.map(Keeper::end).unwrap_or_default();
+    traces::settle(&trace.directory, session);
     let left = traces::of_session(&trace.directory, trace.prefix(), session);
     let taken = keeper::look_at_end(held, &left, &ended);
     let mut paths = left.clone();

@@ -12,6 +12,7 @@ use whofreed_trace::FileEvents;
 use whofreed_trace::Trace;
 use whofreed_trace::layout::FileHeader;
 use whofreed_trace::layout::HEADER_SIZE;
+use whofreed_trace::live_name;
 use whofreed_trace::read;
 
 use crate::failure::Failure;
@@ -45,6 +46,7 @@ pub(crate) fn load(paths: &[PathBuf]) -> Result<Vec<Trace<FileEvents>>, Failure>
 }
 
 fn load_one(path: &Path) -> Result<Trace<FileEvents>, String> {
+    let path = &place_of(path);
     let unreadable = |error: io::Error| format!("cannot be read: {error}");
     let metadata = fs::metadata(path).map_err(unreadable)?;
     if metadata.is_dir() {
@@ -82,6 +84,55 @@ pub(crate) fn of_session(directory: &Path, prefix: &[u8], session: u64) -> Vec<P
         })
     });
     named
+}
+
+/// Gives the traces of a session that is over the names that they were to have, sorted; who cannot have it keeps the one
+/// that it has.
+pub(crate) fn settle(directory: &Path, session: u64) {
+    let prefix = live_name::prefix(session);
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut paths: Vec<PathBuf> = entries
+        .filter(|entry| {
+            let name = entry.file_name();
+            name.as_encoded_bytes().starts_with(prefix.as_bytes())
+        })
+        .map(|entry| entry.path())
+        .collect();
+    paths.sort();
+    for path in paths {
+        if let Err(error) = live_name::settle(&path, pid_of(&path).unwrap_or_default()) {
+            let path = shown(&path);
+            complain(&format!("{path}: cannot be given its name: {error}"));
+        }
+    }
+}
+
+/// Where a trace is: while it is written, and when the launcher was ended before it could give it its name, not at its path.
+fn place_of(path: &Path) -> PathBuf {
+    if path.symlink_metadata().is_ok() {
+        return path.to_path_buf();
+    }
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let entries = fs::read_dir(folder.unwrap_or(Path::new("."))).into_iter();
+    let mut places: Vec<PathBuf> = entries
+        .flatten()
+        .flatten()
+        .map(|entry| path.with_file_name(entry.file_name()))
+        .filter(|place| live_name::at_the_end(place).as_deref() == Some(path))
+        .collect();
+    match (places.pop(), places.is_empty()) {
+        (Some(place), true) => {
+            complain(&format!(
+                "{}: was not finished; it is read where it was written, {}",
+                shown(path),
+                shown(&place)
+            ));
+            place
+        }
+        _ => path.to_path_buf(),
+    }
 }
 
 /// The session of a trace; `None` where the file is no trace.

@@ -10,6 +10,7 @@ mod events;
 mod finish;
 pub mod frame;
 pub mod layout;
+pub mod live_name;
 pub mod loss;
 pub mod read;
 pub mod segment;

@@ -17,6 +17,7 @@ use std::time::Duration;
 use whofreed_trace::layout::CHUNK_SIZE;
 use whofreed_trace::layout::FileHeader;
 use whofreed_trace::layout::HEADER_SIZE;
+use whofreed_trace::live_name;
 use whofreed_trace::read;
 
 use super::process::Ended;
@@ -42,7 +43,7 @@ pub(super) struct Keeper {
 pub(super) struct Held {
     trace_id: u64,
     pid: u32,
-    /// Its path when it was found.
+    /// The path that it was to have when it was found.
     path: PathBuf,
     file: File,
 }
@@ -107,6 +108,7 @@ fn hold(pid: u32, descriptor: u32, session: u64) -> Option<Held> {
         return None;
     }
     let path = fs::read_link(&link).ok()?;
+    let path = live_name::at_the_end(&path).unwrap_or(path);
     let file = OpenOptions::new().read(true).write(true).open(&link).ok()?;
     let header = header_of(&file).filter(|header| header.session == session)?;
     Some(Held {

@@ -12,8 +12,10 @@ use std::process;
 const SIZE: libc::off_t = 4096;
 /// The words of the file.
 const WORDS: u64 = SIZE as u64 / 8;
+/// The word that says that this process gives no more traces their names.
+const IS_OVER: u64 = 3;
 /// The word of the first trace.
-const FIRST_TRACE: u64 = 3;
+const FIRST_TRACE: u64 = 4;
 
 /// The memory in which every process of the run counts.
 #[derive(Debug)]
@@ -57,6 +59,12 @@ impl Tally {
     /// The same memory, for another thread.
     pub(super) fn share(&self) -> io::Result<Self> {
         self.0.try_clone().map(Self)
+    }
+
+    /// From now on every trace has its own name from its beginning. Those from before have to get theirs now.
+    pub(super) fn end(&self) {
+        // Where this fails, traces of processes that live on keep the names that they have while they are written.
+        let _ = self.0.write_all_at(&1_u64.to_ne_bytes(), IS_OVER * 8);
     }
 
     /// How many traces there are of which [`Tally::descriptor`] may tell.
