@@ -33,7 +33,9 @@ fn churn(scratch: &Scratch) -> PathBuf {
 }
 
 fn read(trace: &Path) -> Trace<FileEvents> {
-    let file = File::open(trace).expect("the trace is there");
+    // It may get its name at this moment.
+    let mut files = (0..10).filter_map(|_| File::open(common::place_of(trace)).ok());
+    let file = files.next().expect("the trace is there");
     read_file(file).expect("it is one")
 }
 
@@ -45,7 +47,7 @@ fn record_in_background(trace: &Path, host: &Path, arguments: &[&str]) -> Child 
     command.args(arguments);
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let run = command.spawn().expect("the launcher starts");
-    while std::fs::metadata(trace).map_or(0, |trace| trace.len()) < 4 << 20 {
+    while std::fs::metadata(common::place_of(trace)).map_or(0, |trace| trace.len()) < 4 << 20 {
         thread::sleep(Duration::from_millis(1));
     }
     run

@@ -37,6 +37,7 @@ pub use run::Run;
 pub use run::Tracked;
 pub use run::check_probe;
 pub use run::is_root;
+pub use run::place_of;
 pub use run::report;
 pub use run::report_by;
 pub use run::run;

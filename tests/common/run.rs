@@ -14,6 +14,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use serde_json::Value;
+use whofreed_trace::live_name;
 
 use super::Host;
 use super::Scratch;
@@ -203,4 +204,14 @@ pub fn check_probe(text: &str, flags: &[&str]) {
     command.arg("--trace").arg(scratch.file("probe.wft"));
     command.args(["--adapters", "auto", "--"]).arg(&probe);
     run(&mut command).expect_code(0);
+}
+
+/// Where a trace is: with a launcher that lives, or was killed, not yet at its path.
+pub fn place_of(trace: &Path) -> PathBuf {
+    let folder = trace.parent().expect("a folder");
+    let entries = fs::read_dir(folder).expect("a folder");
+    entries
+        .map(|entry| entry.expect("an entry").path())
+        .find(|place| live_name::at_the_end(place).is_some_and(|end| end == trace))
+        .unwrap_or_else(|| trace.to_path_buf())
 }

@@ -170,7 +170,7 @@ fn sigkill_at_any_instant_loses_nothing_under_run() {
         let status = end_of(&mut child);
         assert_eq!(status.code(), Some(128 + libc::SIGKILL), "{status}");
         check(&notes, &trace);
-        let _ = fs::remove_file(life::place_of(&trace));
+        let _ = fs::remove_file(common::place_of(&trace));
     }
     row.held(
         kills,

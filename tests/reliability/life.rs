@@ -17,7 +17,6 @@ use whofreed_trace::Event;
 use whofreed_trace::EventKind;
 use whofreed_trace::Trace;
 use whofreed_trace::Verdict;
-use whofreed_trace::live_name;
 use whofreed_trace::read::read;
 
 use crate::common;
@@ -160,7 +159,7 @@ impl Notes {
 /// The trace of a process that is gone; `None` where it had not come to begin one.
 #[track_caller]
 pub fn trace_of(path: &Path) -> Option<Trace> {
-    let bytes = fs::read(place_of(path)).ok()?;
+    let bytes = fs::read(common::place_of(path)).ok()?;
     // Killed before its header was written.
     if bytes.iter().take(8).all(|byte| *byte == 0) {
         return None;
@@ -168,16 +167,6 @@ pub fn trace_of(path: &Path) -> Option<Trace> {
     let trace = read(&bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     assert!(trace.damage.is_empty(), "{:?}", trace.damage);
     Some(trace)
-}
-
-/// Where a trace is: with a launcher, and when that was killed, not yet at its path.
-pub fn place_of(path: &Path) -> PathBuf {
-    let folder = path.parent().expect("a folder");
-    let places = fs::read_dir(folder).expect("a folder");
-    places
-        .map(|entry| entry.expect("an entry").path())
-        .find(|place| live_name::at_the_end(place).is_some_and(|end| end == path))
-        .unwrap_or_else(|| path.to_path_buf())
 }
 
 /// Which events of `nth_event` a thread recorded.

@@ -107,7 +107,7 @@ fn wait_for_hold(launcher: &Child, notes: &Notes, trace: &Path) {
     let is_held = || {
         let links = fs::read_dir(&folder).into_iter().flatten().flatten();
         let mut paths = links.filter_map(|link| fs::read_link(link.path()).ok());
-        paths.any(|path| path == life::place_of(trace))
+        paths.any(|path| path == common::place_of(trace))
     };
     let start = Instant::now();
     while notes.read()[THREADS] < 100 || !is_held() {
@@ -202,7 +202,7 @@ fn a_trace_that_is_removed_while_threads_record_is_in_the_report() {
         command.env("WHOFREED_OPTIONS", to_file);
         let mut child = command.spawn().expect("the launcher");
         wait_for_hold(&child, &notes, &trace);
-        fs::remove_file(life::place_of(&trace)).expect("the trace");
+        fs::remove_file(common::place_of(&trace)).expect("the trace");
         let status = life::end_of(&mut child);
         assert_eq!(status.code(), Some(6), "{status}");
         let text = fs::read_to_string(&file).expect("a report");
@@ -304,7 +304,7 @@ fn a_trace_that_is_made_shorter_under_run_is_told() {
                 .spawn()
                 .expect("the launcher");
             wait_for_hold(&child, &notes, &trace);
-            cut_until_end(&mut child, &life::place_of(&trace), part);
+            cut_until_end(&mut child, &common::place_of(&trace), part);
             let mut said = String::new();
             let mut stderr = child.stderr.take().expect("it is piped");
             stderr.read_to_string(&mut said).expect("what it says");
@@ -382,7 +382,7 @@ fn kill_all(before: &[&str], kills: u64, kill: impl Fn(&Child)) -> (u64, u64) {
         with_events += u64::from(left.events > 0);
         events += left.events;
         // One that was killed early has none.
-        let _ = fs::remove_file(life::place_of(&trace));
+        let _ = fs::remove_file(common::place_of(&trace));
     }
     assert!(with_events * 3 > kills, "{with_events} of {kills} recorded");
     (with_events, events)
