@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
@@ -211,9 +212,13 @@ static void no_descriptors(void) {
   CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
 }
 
-static void remove_trace(const char *path) {
+/* The trace that is written in the current folder, under the name that it has until the end. */
+static void remove_trace(void) {
   CHECK(take(0xa0, 0) == WF_OK);
-  CHECK(unlink(path) == 0);
+  glob_t found;
+  CHECK(glob(".whofreed-*", 0, NULL, &found) == 0 && found.gl_pathc == 1);
+  CHECK(unlink(found.gl_pathv[0]) == 0);
+  globfree(&found);
 }
 
 /* A plugin that the host names by a relative path; see hazards_plugin.c. */
@@ -237,7 +242,7 @@ int main(int argc, char **argv) {
   if (!strcmp(mode, "handlers")) handlers_that_allocate(2);
   if (!strcmp(mode, "callbacks")) callbacks();
   if (!strcmp(mode, "no_descriptors")) no_descriptors();
-  if (!strcmp(mode, "remove") && argc > 2) remove_trace(argv[2]);
+  if (!strcmp(mode, "remove")) remove_trace();
   if (!strcmp(mode, "stuck")) stuck();
   if (!strcmp(mode, "plugin") && argc > 2) plugin(argv[2]);
   CHECK(take(0x60, 0) == WF_OK);

@@ -169,7 +169,7 @@ fn without_a_trace_the_exit_code_tells_all_the_same() {
         .compile(&scratch, "late");
     let trace = scratch.file("gone.wft");
     let trace = trace.to_string_lossy();
-    for mode in [&["no_descriptors"][..], &["remove", &trace], &["many"]] {
+    for mode in [&["no_descriptors"][..], &["remove"], &["many"]] {
         let run = common::run(
             Command::new(common::cli())
                 .args(["run", "--error-exitcode", "7", "--trace", &trace, "--shim"])
