@@ -36,6 +36,7 @@ pub use self::devices::*;
 pub use self::entry::enter_for_hook;
 pub use self::entry::enter_for_hook_of;
 pub use self::excess::on_excess;
+pub use self::excess::set_stop;
 pub use self::names::*;
 pub use self::totals::*;
 

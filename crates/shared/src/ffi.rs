@@ -6,6 +6,7 @@ use std::ffi::c_int;
 use std::ffi::c_void;
 use std::panic::AssertUnwindSafe;
 
+use host::abi::WfExcess;
 use host::abi::WfExcessCallback;
 use host::abi::WfStats;
 use host::abi::WfVerdict;
@@ -135,6 +136,23 @@ pub extern "C" fn wf_scope_leave(scope: u64) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wf_on_excess(callback: WfExcessCallback, user: *mut c_void) {
     contain((), AssertUnwindSafe(|| hook::on_excess(callback, user)));
+}
+
+/// Does nothing: debuggers stop here (`break wf_excess_break`). It is called at each excess free, on the freeing thread,
+/// behind the callback and before the real function, with what a person at a debugger wants in registers, too: the
+/// address that was freed, who freed it (0 means not known), the address space, and the verdict. A program has no use for it.
+/// `excess` is valid during the call.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn wf_excess_break(
+    excess: *const WfExcess,
+    address: u64,
+    owner: u64,
+    device: u32,
+    verdict: WfVerdict,
+) {
+    // Every argument is wanted, and a call of something that does nothing must stay a call.
+    std::hint::black_box((excess, address, owner, device, verdict));
 }
 
 /// Writes the text report of everything so far to a file descriptor. Returns 0 or -errno.

@@ -22,6 +22,7 @@ pub(crate) fn contain<T>(fallback: T, body: impl FnOnce() -> T + std::panic::Unw
 }
 
 extern "C" fn start() {
+    host::hook::set_stop(ffi::wf_excess_break);
     contain((), host::start);
 }
 
