@@ -20,29 +20,44 @@ document whofreed-go
 Do not stop at excess frees any more.
 end
 
-# By registers, so that it needs no debug information of the library.
+# By registers and memory, so that it needs no debug information of the library. The record is `struct wf_excess` of whofreed.h.
 define whofreed-excess
   python
 import gdb
-frame = gdb.newest_frame()
-if frame.name() != "wf_excess_break":
-    print("whofreed: not at an excess free (wf_excess_break)")
-else:
-    names = {"i386:x86-64": ("rsi", "rdx", "rcx", "r8"), "aarch64": ("x1", "x2", "x3", "x4")}
-    registers = names.get(frame.architecture().name())
-    address, owner, device, verdict = (int(frame.read_register(name)) for name in registers)
+import struct
+
+def told():
+    frame = gdb.newest_frame()
+    if frame.name() != "wf_excess_break":
+        return ["whofreed: not at an excess free (wf_excess_break)"]
+    record = {"i386:x86-64": "rdi", "aarch64": "x0"}[frame.architecture().name()]
+    record = int(frame.read_register(record)) & (1 << 64) - 1
+    bytes = gdb.selected_inferior().read_memory(record, 48).tobytes()
+    _, verdict, device, kind, address, owner, thread, sequence = struct.unpack("4I4Q", bytes)
     what = {1: "already freed", 2: "freed by a stale owner", 4: "freed by who never held it"}
-    mask = (1 << 64) - 1
-    print("whofreed: excess free of %#x on device %d by owner %#x: %s" % (
-        address & mask, device & 0xffffffff, owner & mask, what.get(verdict & 0xff, verdict & 0xff)))
+    lines = ["whofreed: excess free of %#x on device %d by owner %#x: %s" % (address, device, owner, what.get(verdict, verdict)),
+             "  thread %d, kind %d, event %d at this address" % (thread, kind, sequence)]
+    # Who frees is above our own frames.
+    level = 0
+    while frame is not None:
+        ours = "libwhofreed.so" in (gdb.solib_name(frame.pc()) or "") or (frame.name() or "").startswith("wf_weak_")
+        if not ours:
+            place = frame.find_sal()
+            where = " at %s:%d" % (place.symtab.filename, place.line) if place.symtab else " in %s" % gdb.solib_name(frame.pc())
+            lines.append("#%-3d %s%s" % (level, frame.name() or "??", where))
+        frame, level = frame.older(), level + 1
+    return lines
+
+for line in told():
+    print(line)
   end
 end
 document whofreed-excess
-Tell which buffer was freed too often, where the program has stopped for it.
+Tell which buffer was freed too often, and from where, where the program has stopped for it.
 end
 
 define whofreed-culprits
-  call (int) wf_dump_culprits(2)
+  with language c -- call ((int (*)(int)) wf_dump_culprits)(2)
 end
 document whofreed-culprits
 Write the report of everything so far to the program's stderr.
@@ -54,6 +69,4 @@ set $whofreed_stop = $bpnum
 commands $whofreed_stop
   silent
   whofreed-excess
-  # The caller's frames are those of the free; ours are above them.
-  backtrace
 end

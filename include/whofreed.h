@@ -291,6 +291,20 @@ WF_API void wf_scope_leave(uint64_t scope) WF_NOEXCEPT;
 WF_API void wf_on_excess(wf_excess_callback callback, void *user) WF_NOEXCEPT;
 
 /**
+ * Does nothing: debuggers stop here (`break wf_excess_break`). It is called at each excess free, on the freeing thread,
+ * behind the callback and before the real function, with what a person at a debugger wants in registers, too: the
+ * address that was freed, who freed it (0 means not known), the address space, and the verdict. A program has no use for it.
+ * `excess` is valid during the call.
+ */
+WF_API
+void wf_excess_break(const struct wf_excess *excess,
+                     uint64_t address,
+                     uint64_t owner,
+                     uint32_t device,
+                     enum wf_verdict verdict)
+WF_NOEXCEPT;
+
+/**
  * Writes the text report of everything so far to a file descriptor. Returns 0 or -errno.
  */
 WF_API int wf_dump_culprits(int fd) WF_NOEXCEPT;
