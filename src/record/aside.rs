@@ -20,8 +20,9 @@ use crate::sys;
 const LOOK_EVERY: Duration = Duration::from_micros(50);
 /// After so long the host goes on as it would have without us: a report is being written.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a fork waits for the thread to begin.
-const BEGINS_IN: Duration = Duration::from_millis(20);
+/// How long a fork waits for the thread to begin: it does so once, and on a machine with much to do a new thread may not run
+/// for hundreds of milliseconds.
+const BEGINS_IN: Duration = Duration::from_secs(1);
 
 /// Who wants the writer thread to be away.
 #[derive(Debug, Default)]
