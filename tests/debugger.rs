@@ -81,7 +81,8 @@ fn gdb_stops_in_a_host_that_is_preloaded() {
     // What lies in the record of an excess free is read by its names where there is debug information.
     let record = ["verdict: ", "address: 96", "sequence: 3", "frame_count: "];
     for field in record {
-        let is_there = run.stdout.contains(field) || run.stdout.contains(&field.replace(": ", " = "));
+        let is_there =
+            run.stdout.contains(field) || run.stdout.contains(&field.replace(": ", " = "));
         assert!(is_there, "{field}: {}", run.stdout);
     }
 }
