@@ -3,6 +3,7 @@
 mod artifacts;
 mod bench;
 mod demo;
+mod dist;
 mod figures;
 mod fuzz;
 mod hook_cost;
@@ -47,6 +48,8 @@ cargo xtask COMMAND
   planted [NAME]   plant each of a list of faults that tests of lock-free code and of crashes are for, and see a test turn red;
                    all of them: into docs/RELIABILITY.md
   sanitize         run the tests of the core, and of what reads what others wrote, under AddressSanitizer
+  dist             make an archive for people without Cargo, in target/dist: command, library, headers, packages for CMake and
+                   pkg-config, adapters, manual, completions, licences
   header           write include/whofreed.h from the sources
          --check     only say whether it is fresh
   ttnn-setup [VERSION]  install the TT-Metal runtime (of this version of ttnn: 0.81.1, 0.73.1 or 0.67.4) with mock boards
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         ["fuzz", rest @ ..] => fuzz::command(rest),
         ["mutants", rest @ ..] => mutants::command(rest),
         ["planted", rest @ ..] => planted::command(rest),
+        ["dist"] => dist::command(),
         ["sanitize"] => sanitize::command(),
         ["header"] => artifacts::write_header(),
         ["header", "--check"] => artifacts::check_header(),

@@ -14,8 +14,8 @@ use crate::run::Outcome;
 
 /// Debian's names: valgrind checks the library's memory use and is compared with; PoCL runs OpenCL on the processor,
 /// and clpeak is a program of others that uses it; lavapipe does so for Vulkan, and vulkaninfo uses it. Level Zero's
-/// loader takes a driver of ours.
-const SYSTEM: [&str; 16] = [
+/// loader takes a driver of ours. Users of our archive build with cmake and pkg-config.
+const SYSTEM: [&str; 18] = [
     "valgrind",
     "opencl-headers",
     "ocl-icd-opencl-dev",
@@ -32,6 +32,8 @@ const SYSTEM: [&str; 16] = [
     "nginx-light",
     "tmux",
     "strace",
+    "cmake",
+    "pkg-config",
 ];
 
 /// Recorders that `cargo xtask bench` compares with, beside valgrind.

@@ -6,6 +6,7 @@ use std::fs;
 use std::process::Command;
 
 use crate::artifacts;
+use crate::dist;
 use crate::fuzz;
 use crate::instructions;
 use crate::instructions::Comparison;
@@ -167,6 +168,7 @@ pub fn run_tests(filters: &[&str], with_ttnn: bool, variables: &[(&str, &str)]) 
     );
     environment.push(ttnn_for_tests(with_ttnn));
     environment.push(python_for_tests());
+    environment.push(("WHOFREED_TEST_DIST", dist::make()?.display().to_string()));
 
     let mut tally = Tally::default();
     let is_soak = variables.contains(&("WHOFREED_TEST_SIZE", "soak"));

@@ -9,6 +9,7 @@ mod cache;
 mod coverage;
 mod diff;
 mod failure;
+mod help;
 mod here;
 mod history;
 mod limits;
@@ -21,6 +22,7 @@ mod traces;
 
 use std::process::ExitCode;
 
+use clap::CommandFactory;
 use clap::Parser;
 use clap::Subcommand;
 
@@ -46,6 +48,11 @@ enum Command {
     Diff(diff::DiffArgs),
     /// Draft adapters, check them against libraries, list and show them
     Adapters(adapters::AdaptersArgs),
+    /// Write completions for a shell to stdout
+    Completions(help::CompletionsArgs),
+    /// Write the manual pages into a folder
+    #[command(hide = true)]
+    Manual(help::ManualArgs),
 }
 
 fn main() -> ExitCode {
@@ -65,6 +72,8 @@ fn main() -> ExitCode {
         Command::History(args) => history::history(&args),
         Command::Diff(args) => diff::diff(&args),
         Command::Adapters(args) => adapters::adapters(&args),
+        Command::Completions(args) => Ok(help::completions(&args, Cli::command())),
+        Command::Manual(args) => help::manual(&args, Cli::command()),
     };
     match result {
         Ok(code) => ExitCode::from(code),
