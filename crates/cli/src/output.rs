@@ -26,7 +26,23 @@ pub(crate) enum Format {
     /// For people
     #[default]
     Text,
-    /// For programs; schema whofreed-report/1, or whofreed-diff/1
+    /// For programs; schema whofreed-report/1
+    Json,
+    /// Folded stacks, for flame graphs
+    Folded,
+    /// JUnit's XML, for CI servers
+    Junit,
+    /// SARIF 2.1.0, for code hosts and editors
+    Sarif,
+}
+
+/// The forms of what is no report on a whole run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PlainFormat {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
     Json,
 }
 
@@ -35,6 +51,9 @@ pub(crate) fn render(analysis: &Analysis, format: Format, options: &TextOptions)
     match format {
         Format::Text => whofreed_report::to_text(analysis, options),
         Format::Json => whofreed_report::to_json(analysis),
+        Format::Folded => whofreed_report::to_folded(analysis),
+        Format::Junit => whofreed_report::to_junit(analysis, options),
+        Format::Sarif => whofreed_report::to_sarif(analysis, options.here.as_deref()),
     }
 }
 

@@ -25,6 +25,14 @@ pub use diff::diff_to_text;
 pub use history::history_to_text;
 pub use names::printable;
 
+// What sentences of other forms have in common with this one.
+pub(crate) use culprits::culprit_text;
+pub(crate) use names::base;
+pub(crate) use names::site;
+pub(crate) use numbers::bytes;
+pub(crate) use numbers::counted;
+pub(crate) use paths::from_here;
+
 use page::NO_BREAK;
 use page::Page;
 use page::Tone;

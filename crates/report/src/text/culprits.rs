@@ -79,6 +79,20 @@ pub(super) fn set(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
     }
 }
 
+/// All that the report says of one culprit, on a page without colours.
+pub(crate) fn culprit_text(analysis: &Analysis, index: usize, options: &TextOptions) -> String {
+    let mut page = Page::new(&TextOptions {
+        color: false,
+        ..options.clone()
+    });
+    if let Some(culprit) = analysis.culprits.get(index) {
+        heading(&mut page, analysis, index, culprit);
+        evidence::set(&mut page, analysis, culprit, false);
+        case::set(&mut page, culprit, None, None);
+    }
+    page.finish()
+}
+
 fn heading(page: &mut Page, analysis: &Analysis, index: usize, culprit: &Culprit) {
     let example = &culprit.example;
     let mut buffer = format!(
