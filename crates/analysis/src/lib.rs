@@ -3,7 +3,7 @@
 //! `replay` judges every event again, address by address, as they come; `tally` remembers what is needed of them:
 //! `balance` the sums, `rows` the text for the blame. `sites` tells which frame of a stack is a call site, by `rules`;
 //! `blame` charges excess frees to sites; `culprits`, `unexplained` and `leaks` word the result, with the
-//! `evidence`. `diff` holds two results against each other.
+//! `evidence`. `diff` holds two results against each other; `standing` marks what somebody has spoken for before.
 //!
 //! **Architecture Invariant:** pure functions; no terminal, no files, no clock.
 
@@ -25,6 +25,7 @@ mod short_stacks;
 mod sites;
 mod sources;
 mod stacks;
+mod standing;
 mod tally;
 mod unexplained;
 
@@ -37,6 +38,13 @@ pub use evidence::ThreadFrees;
 pub use model::*;
 pub use rules::RuleError;
 pub use rules::Rules;
+pub use standing::Finding;
+pub use standing::Mark;
+pub use standing::Standing;
+pub use standing::SuppressionError;
+pub use standing::SuppressionLine;
+pub use standing::Suppressions;
+pub use standing::all_suppressions;
 
 use std::collections::BTreeMap;
 
@@ -140,6 +148,7 @@ fn analyse_sources(
         leaks: leaks::leaks(&tally, &mut sites),
         worst_buffers: tally.balance.worst_buffers,
         short_stacks: ShortStacks::default(),
+        standing: Standing::default(),
     };
     (analysis, assembled.charged)
 }

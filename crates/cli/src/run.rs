@@ -35,6 +35,7 @@ use crate::output;
 use crate::output::Format;
 use crate::output::complain;
 use crate::rules;
+use crate::standing::StandingArgs;
 use crate::symbols::SymbolArgs;
 use crate::symbols::Symbols;
 use crate::traces;
@@ -63,7 +64,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "0|1", num_args = 0..=1, require_equals = true, default_missing_value = "1",
           value_parser = SWITCH)]
     guard: Option<String>,
-    /// Exit with N when there are excess frees [default: the command's own exit code]
+    /// Exit with N when there are excess frees that are neither suppressed nor in the baseline [default: the command's own exit code]
     #[arg(long, value_name = "N")]
     error_exitcode: Option<u8>,
     /// Where libwhofreed.so is [default: beside whofreed, then in ../lib]
@@ -106,6 +107,8 @@ pub(crate) struct RunArgs {
     verbose: bool,
     #[command(flatten)]
     symbols: SymbolArgs,
+    #[command(flatten)]
+    standing: StandingArgs,
     /// The command and its arguments
     #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -143,6 +146,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
         output::check_file(report)?;
     }
     let own = rules::of_adapters(&adapters)?.and(rules::of_files(&args.rules)?);
+    let standing = args.standing.read()?;
     let shim = files::shim(args.shim.as_deref())?;
     let trace = TraceName::prepare(&wanted)?;
     let hooks = match whofreed_adapter::build(&adapters).map_err(Failure::ours)? {
@@ -198,6 +202,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
         whofreed_analysis::analyse_by(&traces, &names, &Rules::of(&traces).and(own))
     };
     coverage::settle(&mut analysis.coverage);
+    standing.apply(&mut analysis);
     let mut page = match &report {
         Some(_) => output::page_of_file(),
         None => output::page_of(&io::stderr()),
@@ -236,9 +241,10 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
         ));
     }
     show(&analysis, format, &page, report.as_deref())?;
+    args.standing.write_lines(&analysis)?;
     names.keep();
     Ok(match args.error_exitcode {
-        Some(code) if counted > 0 => code,
+        Some(code) if analysis.unsettled() + (counted - excess) > 0 => code,
         _ => ended.code(),
     })
 }

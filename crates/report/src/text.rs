@@ -15,6 +15,7 @@ mod page;
 mod paths;
 mod processes;
 mod stack;
+mod standing;
 mod unexplained;
 
 use whofreed_analysis::Analysis;
@@ -231,8 +232,16 @@ fn summary(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
         return;
     }
     let start = "SUMMARY: whofreed: ";
-    let count = numbers::counted(excess, "excess free");
-    let Some(culprit) = analysis.culprits.first() else {
+    let suppressed = analysis.suppressed();
+    if suppressed >= excess {
+        let count = numbers::counted(suppressed, "excess free");
+        page.line(&[plain(format!("{start}{count}, all suppressed"))]);
+        return;
+    }
+    let count = numbers::counted(excess - suppressed, "excess free");
+    let is_shown = |at: &usize| analysis.culprit_mark(*at).suppressed_by.is_none();
+    let first = (0..analysis.culprits.len()).find(is_shown);
+    let Some(culprit) = first.map(|at| &analysis.culprits[at]) else {
         page.line(&[plain(start), (Tone::Bad, count), plain(", unexplained")]);
         return;
     };

@@ -62,7 +62,17 @@ fn of_culprit(analysis: &Analysis, index: usize, culprit: &Culprit, options: &Te
         Confidence::Proven | Confidence::Counterfactual => "excess free",
     };
     let message = format!("{} {}", label(frame), verdict(culprit));
-    let text = culprit_text(analysis, index, options);
+    let mark = analysis.culprit_mark(index);
+    let end = if let Some(line) = mark.suppressed_by.map(|at| &analysis.standing.lines[at]) {
+        End::Skipped(format!(
+            "suppressed by {}:{}; {message}",
+            line.file, line.line
+        ))
+    } else if mark.known {
+        End::Skipped(format!("known from the baseline; {message}"))
+    } else {
+        End::Failed(kind, message, culprit_text(analysis, index, options))
+    };
     Case {
         class: "whofreed.culprits",
         name: name(frame),
@@ -70,7 +80,7 @@ fn of_culprit(analysis: &Analysis, index: usize, culprit: &Culprit, options: &Te
             .file
             .as_deref()
             .map(|file| (printable(file), frame.line)),
-        end: End::Failed(kind, message, text),
+        end,
     }
 }
 
@@ -79,12 +89,15 @@ fn of_rest(analysis: &Analysis) -> Case {
     let totals = &analysis.totals;
     let end = if totals.events == 0 {
         End::Skipped("no event was recorded".to_owned())
-    } else if totals.unexplained > 0 {
-        let count = counted(totals.unexplained, "excess free");
-        let seen: Vec<String> = analysis
-            .unexplained
-            .sites
-            .iter()
+    } else if let unexplained @ 1.. = unsettled(analysis) {
+        let count = counted(unexplained, "excess free");
+        let seen: Vec<String> = (0..)
+            .zip(&analysis.unexplained.sites)
+            .filter(|(at, _)| {
+                let mark = analysis.unexplained_mark(*at);
+                mark.suppressed_by.is_none() && !mark.known
+            })
+            .map(|(_, seen)| seen)
             .map(|seen| format!("{} seen at {}", seen.observed, label(&seen.site.frame)))
             .collect();
         let message = format!("{count} that no culprit explains");
@@ -98,6 +111,20 @@ fn of_rest(analysis: &Analysis) -> Case {
         place: None,
         end,
     }
+}
+
+/// What nobody explains, silences or knows.
+fn unsettled(analysis: &Analysis) -> u64 {
+    let of_culprits: u64 = (0..)
+        .zip(&analysis.culprits)
+        .filter(|(at, _)| {
+            let mark = analysis.culprit_mark(*at);
+            mark.suppressed_by.is_none() && !mark.known
+        })
+        .map(|(_, culprit)| culprit.explains)
+        .sum();
+    let unexplained = analysis.unsettled().saturating_sub(of_culprits);
+    unexplained.min(analysis.totals.unexplained)
 }
 
 /// The call site without its line.
@@ -202,7 +229,7 @@ fn one(writer: &mut Writer<Vec<u8>>, case: &Case) -> std::io::Result<()> {
             Ok(())
         })?,
         End::Skipped(why) => element.write_inner_content(|writer| {
-            let why = legal(why);
+            let why = legal(&printable(why));
             let skipped = writer.create_element("skipped");
             skipped
                 .with_attribute(("message", why.as_str()))

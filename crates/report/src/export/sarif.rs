@@ -13,6 +13,7 @@ use whofreed_analysis::Analysis;
 use whofreed_analysis::Confidence;
 use whofreed_analysis::Culprit;
 use whofreed_analysis::Leak;
+use whofreed_analysis::Mark;
 use whofreed_analysis::Seen;
 use whofreed_analysis::Site;
 use whofreed_trace::Frame;
@@ -58,11 +59,19 @@ const RULES: [(&str, &str, &str, &str); 3] = [
 #[must_use]
 pub fn to_sarif(analysis: &Analysis, here: Option<&str>) -> String {
     let here = here.filter(|here| here.starts_with('/'));
-    let of_culprits = analysis.culprits.iter();
-    let of_culprits = of_culprits.map(|culprit| of_culprit(culprit, here));
-    let of_seen = analysis.unexplained.sites.iter();
-    let of_seen = of_seen.map(|seen| of_seen_site(seen, here));
-    let of_leaks = analysis.leaks.iter().map(|leak| of_leak(leak, here));
+    let of_culprits = analysis.culprits.iter().enumerate().map(|(at, culprit)| {
+        let result = of_culprit(culprit, here);
+        marked(result, analysis, analysis.culprit_mark(at), true)
+    });
+    let of_seen = analysis.unexplained.sites.iter().enumerate();
+    let of_seen = of_seen.map(|(at, seen)| {
+        let result = of_seen_site(seen, here);
+        marked(result, analysis, analysis.unexplained_mark(at), true)
+    });
+    let of_leaks = analysis.leaks.iter().enumerate().map(|(at, leak)| {
+        let result = of_leak(leak, here);
+        marked(result, analysis, analysis.leak_mark(at), false)
+    });
     let results: Vec<Value> = of_culprits.chain(of_seen).chain(of_leaks).collect();
     let rules = RULES.map(|(id, name, text, level)| {
         json!({
@@ -102,6 +111,23 @@ fn totals(analysis: &Analysis) -> BTreeMap<&'static str, u64> {
         ("leaked", totals.leaked),
         ("droppedEvents", totals.dropped_events),
     ])
+}
+
+/// A result with what was said of it before; an earlier report is only held against frees.
+fn marked(mut result: Value, analysis: &Analysis, mark: Mark, is_compared: bool) -> Value {
+    let standing = &analysis.standing;
+    if let Some(line) = mark.suppressed_by.map(|at| &standing.lines[at]) {
+        let by = format!("{}:{}", line.file, line.line);
+        result["suppressions"] = json!([{"kind": "external", "justification": printable(&by)}]);
+    } else if !standing.lines.is_empty() {
+        // The standard wants to know that this one is not.
+        result["suppressions"] = json!([]);
+    }
+    if standing.has_baseline && is_compared {
+        let state = if mark.known { "unchanged" } else { "new" };
+        result["baselineState"] = state.into();
+    }
+    result
 }
 
 fn of_culprit(culprit: &Culprit, here: Option<&str>) -> Value {
