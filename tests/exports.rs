@@ -8,6 +8,8 @@ use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use common::Host;
 use common::Run;
@@ -165,6 +167,155 @@ fn junit_is_read_with_a_failure_for_each_culprit() {
             let text = case["results"][0][2].as_str().unwrap_or_default();
             assert!(text.contains("==ERROR: whofreed: excess free of"), "{text}");
         }
+    }
+}
+
+#[test]
+fn a_profile_of_pprof_has_the_blame_as_its_first_value_to_be_shown() {
+    let test = "a_profile_of_pprof_has_the_blame_as_its_first_value_to_be_shown";
+    let Some(node) = reader(test, "WHOFREED_TEST_NODE") else {
+        return;
+    };
+    let recorded = Recorded::new("two");
+    let file = recorded.export("pprof");
+    let profiles = speedscope(&node, &file);
+    assert_eq!(profiles[0]["weight"], recorded.explains());
+
+    let mut command = Command::new("node");
+    command.arg(script("pprof.mjs")).arg(&node).arg(&file);
+    let run = common::run(&mut command).expect_code(0);
+    let read: Value = serde_json::from_str(&run.stdout).expect("JSON");
+    assert_eq!(read["types"][1], "excess_frees");
+    let samples = common::rows(&read, "samples");
+    let culprits = common::rows(&recorded.report, "culprits");
+    assert_eq!(samples.len(), culprits.len());
+    for (sample, culprit) in samples.iter().zip(culprits) {
+        assert_eq!(sample["values"][0], culprit["observed"]);
+        assert_eq!(sample["values"][1], culprit["explains"]);
+        assert_eq!(sample["labels"]["culprit"], culprit["rank"]);
+        let stack = common::rows(sample, "stack");
+        let frames = common::rows(&culprit["stacks"], "excess");
+        assert_eq!(stack.len(), frames.len());
+        for (told, frame) in stack.iter().zip(frames) {
+            assert_eq!(told[0], frame["function"]);
+            assert_eq!(told[2], frame["line"]);
+        }
+    }
+}
+
+/// A session of Firefox Profiler's own reader, which answers from a process of its own.
+struct Profiler<'a> {
+    script: PathBuf,
+    scratch: &'a Scratch,
+}
+
+impl Profiler<'_> {
+    fn say(&self, words: &[&str]) -> Run {
+        let mut command = Command::new("node");
+        command.arg(&self.script).args(words);
+        command.args(["--session", "s"]);
+        command.env("PROFILER_CLI_SESSION_DIR", self.scratch.path());
+        command.env("PROFILER_CLI_NO_SYMBOLICATE", "1");
+        command.env("PROFILER_CLI_LOAD_TIMEOUT_MS", "100000");
+        common::run(command.current_dir(self.scratch.path()))
+    }
+
+    /// What it says of the functions of the only thread, once it has begun: it does not wait long for itself.
+    fn functions(&self, file: &str) -> String {
+        let loaded = self.say(&["load", file]);
+        for _ in 0..100 {
+            let told = self.say(&["thread", "functions"]);
+            if told.status.success() {
+                return told.stdout;
+            }
+            thread::sleep(Duration::from_millis(200));
+        }
+        panic!("{}{}", loaded.stdout, loaded.stderr);
+    }
+}
+
+impl Drop for Profiler<'_> {
+    fn drop(&mut self) {
+        let mut command = Command::new("node");
+        command.arg(&self.script).args(["stop", "--all"]);
+        let _ = command
+            .env("PROFILER_CLI_SESSION_DIR", self.scratch.path())
+            .output();
+    }
+}
+
+#[test]
+fn firefox_profiler_weighs_functions_by_the_blame() {
+    let test = "firefox_profiler_weighs_functions_by_the_blame";
+    let Some(node) = reader(test, "WHOFREED_TEST_NODE") else {
+        return;
+    };
+    let recorded = Recorded::new("two");
+    let file = recorded.scratch.file("report.json");
+    fs::rename(recorded.export("firefox"), &file).expect("the file can be renamed");
+    let profiler = Profiler {
+        script: node.join("node_modules/@firefox-devtools/profiler-cli/dist/profiler-cli.js"),
+        scratch: &recorded.scratch,
+    };
+    let functions = profiler.functions("report.json");
+    let plain = functions.replace(',', "");
+    for culprit in common::rows(&recorded.report, "culprits") {
+        let name = format!(". {} - ", common::function(culprit));
+        let line = plain.lines().find(|line| line.contains(&name));
+        let total = format!("total: {} (", common::number(culprit, &["explains"]));
+        assert!(
+            line.is_some_and(|line| line.contains(&total)),
+            "{functions}"
+        );
+    }
+    let all = format!("total: {} (100.0%)", recorded.explains());
+    assert!(plain.contains(&all), "{functions}");
+}
+
+#[test]
+fn trace_events_open_in_speedscope_with_a_line_for_each_culprit() {
+    let test = "trace_events_open_in_speedscope_with_a_line_for_each_culprit";
+    let Some(node) = reader(test, "WHOFREED_TEST_NODE") else {
+        return;
+    };
+    let recorded = Recorded::new("two");
+    let profiles = speedscope(&node, &recorded.export("chrome"));
+    assert_eq!(profiles.len(), 2, "{profiles:?}");
+    for (profile, culprit) in profiles
+        .iter()
+        .zip(common::rows(&recorded.report, "culprits"))
+    {
+        let at = |key: &str| common::number(&culprit[key], &["since_start_ns"]);
+        let micros = (at("last") - at("first")) as f64 / 1000.0;
+        let weight = profile["weight"].as_f64().unwrap_or_default();
+        assert!((weight - micros).abs() < 1.0, "{profile} {micros}");
+        let frames = profile["frames"].to_string();
+        assert!(frames.contains(&common::function(culprit)), "{frames}");
+    }
+}
+
+#[test]
+fn events_are_read_by_a_database_and_by_python_alike() {
+    let test = "events_are_read_by_a_database_and_by_python_alike";
+    let Some(python) = reader(test, "WHOFREED_TEST_READERS") else {
+        return;
+    };
+    let recorded = Recorded::new("two");
+    let (table, lines) = (recorded.export("csv"), recorded.export("jsonl"));
+    let mut command = Command::new(&python);
+    command.arg(script("events.py")).args([table, lines]);
+    let run = common::run(&mut command).expect_code(0);
+    let read: Value = serde_json::from_str(&run.stdout).expect("JSON");
+    let total = |key: &str| common::total(&recorded.report, key);
+    for form in ["csv", "lines"] {
+        assert_eq!(read[form]["allocate"], total("allocations"), "{read:#}");
+        assert_eq!(read[form]["deallocate"], total("deallocations"), "{read:#}");
+    }
+    for count in ["rows", "events", "announced"] {
+        assert_eq!(read[count], total("events"), "{count}");
+    }
+    for fact in ["same", "in_order", "stacks_told"] {
+        assert_eq!(read[fact], true, "{fact}");
     }
 }
 

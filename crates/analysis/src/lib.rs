@@ -50,6 +50,7 @@ use std::collections::BTreeMap;
 
 use whofreed_trace::Coverage;
 use whofreed_trace::Damage;
+use whofreed_trace::Event;
 use whofreed_trace::Events;
 use whofreed_trace::Loss;
 use whofreed_trace::StackNames;
@@ -151,6 +152,12 @@ fn analyse_sources(
         standing: Standing::default(),
     };
     (analysis, assembled.charged)
+}
+
+/// Hands out all events of a trace, about in the order in which they happened, with the verdicts that the host was given.
+/// Returns how many could not be read.
+pub fn each_event<E: Events>(trace: &Trace<E>, mut each: impl FnMut(&Event)) -> u64 {
+    replay::merge::each_event(&trace.events, |_, event| each(event))
 }
 
 /// The whole life of one address, process by process, in the order of its steps.

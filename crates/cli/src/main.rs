@@ -8,6 +8,7 @@ mod adapters;
 mod cache;
 mod coverage;
 mod diff;
+mod events;
 mod failure;
 mod here;
 mod history;

@@ -4,9 +4,11 @@ use std::io;
 use std::path::PathBuf;
 
 use clap::Args;
+use whofreed_analysis::Analysis;
 use whofreed_analysis::Rules;
 
 use crate::coverage;
+use crate::events;
 use crate::failure::Failure;
 use crate::output;
 use crate::output::Format;
@@ -50,6 +52,15 @@ pub(crate) fn report(args: &ReportArgs) -> Result<u8, Failure> {
     let traces = traces::load(&args.traces)?;
     let symbols = Symbols::new(args.symbols);
     let names = symbols.resolver(&traces);
+    if args.format.is_of_events() {
+        events::write(&traces, &names, args.format, args.output.as_deref())?;
+        names.keep();
+    }
+    // Events are told without an answer; only for a code one is looked for.
+    let needs_answer = args.error_exitcode.is_some() || args.standing.wants_lines();
+    if args.format.is_of_events() && !needs_answer {
+        return Ok(0);
+    }
     let rules = Rules::of(&traces).and(own);
     let mut analysis = whofreed_analysis::analyse_by(&traces, &names, &rules);
     coverage::settle(&mut analysis.coverage);
@@ -62,6 +73,9 @@ pub(crate) fn report(args: &ReportArgs) -> Result<u8, Failure> {
     page.verbose = args.verbose;
     page.traces = traces::by_process(&args.traces, |path| path.display().to_string());
     page.notes = names.notes();
+    if args.format.is_of_events() {
+        return Ok(code(args, &analysis));
+    }
     let text = output::render(&analysis, args.format, &page);
     match &args.output {
         Some(path) => output::to_file(path, &text)?,
@@ -69,8 +83,12 @@ pub(crate) fn report(args: &ReportArgs) -> Result<u8, Failure> {
         None => output::to_stdout(&text)?,
     }
     names.keep();
-    Ok(match args.error_exitcode {
+    Ok(code(args, &analysis))
+}
+
+fn code(args: &ReportArgs, analysis: &Analysis) -> u8 {
+    match args.error_exitcode {
         Some(code) if analysis.unsettled() > 0 => code,
         _ => 0,
-    })
+    }
 }

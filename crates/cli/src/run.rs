@@ -29,6 +29,7 @@ use whofreed_trace::Process;
 use whofreed_trace::Trace;
 
 use crate::coverage;
+use crate::events;
 use crate::failure::Failure;
 use crate::here;
 use crate::output;
@@ -142,8 +143,12 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
         .clone()
         .or_else(|| options.get("report").map(PathBuf::from));
 
-    if let Some(report) = &report {
-        output::check_file(report)?;
+    match &report {
+        Some(report) => output::check_file(report)?,
+        None if format.needs_file() => {
+            return Err(Failure::ours("this --format needs a file: --report FILE"));
+        }
+        None => {}
     }
     let own = rules::of_adapters(&adapters)?.and(rules::of_files(&args.rules)?);
     let standing = args.standing.read()?;
@@ -239,6 +244,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
         complain(&format!(
             "{what} in no trace that could be read: counted, not kept"
         ));
+    }
+    if let (true, Some(file)) = (format.is_of_events(), &report) {
+        events::write(&traces, &names, format, Some(file))?;
     }
     show(&analysis, format, &page, report.as_deref())?;
     args.standing.write_lines(&analysis)?;
@@ -379,7 +387,9 @@ fn show(
     let Some(file) = file else {
         return output::to_stderr(&text);
     };
-    output::to_file(file, &text)?;
+    if !format.is_of_events() {
+        output::to_file(file, &text)?;
+    }
     // The answer itself is for whoever watches, too.
     let short = TextOptions {
         named_adapters: page.named_adapters.clone(),

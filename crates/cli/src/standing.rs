@@ -51,9 +51,14 @@ impl StandingArgs {
         })
     }
 
+    /// Whether lines are to be written.
+    pub(crate) fn wants_lines(&self) -> bool {
+        self.gen_suppressions.is_some()
+    }
+
     /// Whether lines go to stdout.
     pub(crate) fn lines_to_stdout(&self) -> bool {
-        self.gen_suppressions.is_some() && self.lines_to_file().is_none()
+        self.wants_lines() && self.lines_to_file().is_none()
     }
 
     fn lines_to_file(&self) -> Option<&Path> {

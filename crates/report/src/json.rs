@@ -429,7 +429,7 @@ struct StepView<'a> {
 }
 
 #[derive(Serialize)]
-struct FrameValue<'a> {
+pub(crate) struct FrameValue<'a> {
     function: Option<&'a str>,
     module: &'a str,
     offset: u64,
@@ -441,7 +441,7 @@ struct FrameValue<'a> {
 }
 
 impl<'a> FrameValue<'a> {
-    fn new(frame: &'a Frame) -> Self {
+    pub(crate) fn new(frame: &'a Frame) -> Self {
         Self {
             function: frame.function.as_deref(),
             module: &frame.module,

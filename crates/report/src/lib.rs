@@ -8,8 +8,16 @@ mod export;
 mod json;
 mod text;
 
+pub use export::CSV_HEADER;
+pub use export::EventLine;
+pub use export::csv_place;
+pub use export::process_to_json_line;
+pub use export::stack_to_json_line;
+pub use export::to_chrome;
+pub use export::to_firefox;
 pub use export::to_folded;
 pub use export::to_junit;
+pub use export::to_pprof;
 pub use export::to_sarif;
 pub use json::diff_to_json;
 pub use json::from_json;

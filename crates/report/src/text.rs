@@ -33,6 +33,7 @@ pub(crate) use names::site;
 pub(crate) use numbers::bytes;
 pub(crate) use numbers::counted;
 pub(crate) use paths::from_here;
+pub(crate) use stack::telling_frames;
 
 use page::NO_BREAK;
 use page::Page;

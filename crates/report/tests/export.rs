@@ -13,8 +13,11 @@ use quick_xml::events::Event;
 use serde_json::Value;
 use whofreed_analysis::Analysis;
 use whofreed_analysis::Confidence;
+use whofreed_report::to_chrome;
+use whofreed_report::to_firefox;
 use whofreed_report::to_folded;
 use whofreed_report::to_junit;
+use whofreed_report::to_pprof;
 use whofreed_report::to_sarif;
 
 fn all() -> Vec<(&'static str, Analysis)> {
@@ -239,4 +242,86 @@ fn a_name_that_is_markup_stays_text_in_junit() {
     // In the stack, and in the line that would silence it.
     let shown = "&lt;/failure&gt;&lt;/testcase&gt;";
     assert_eq!(text.matches(shown).count(), 2);
+}
+
+/// The column of a table, all of it below the length of another one.
+fn column(table: &Value, name: &str, below: usize) -> Vec<Option<usize>> {
+    let length = table["length"].as_u64().unwrap() as usize;
+    let values = table[name].as_array().unwrap();
+    assert_eq!(values.len(), length, "{name}");
+    let numbers = values
+        .iter()
+        .map(|value| value.as_u64().map(|n| n as usize));
+    let numbers: Vec<Option<usize>> = numbers.collect();
+    assert!(numbers.iter().flatten().all(|n| *n < below), "{name}");
+    numbers
+}
+
+#[test]
+fn the_tables_of_a_processed_profile_fit_together_and_its_weights_are_the_excess_frees() {
+    for (name, analysis) in all() {
+        let text = to_firefox(&analysis);
+        assert_inert(name, &text);
+        let profile: Value = serde_json::from_str(&text).unwrap();
+        let mut weight = 0;
+        for thread in profile["threads"].as_array().unwrap() {
+            let length = |table: &str| thread[table]["length"].as_u64().unwrap() as usize;
+            let strings = thread["stringArray"].as_array().unwrap().len();
+            column(&thread["funcTable"], "name", strings);
+            column(&thread["funcTable"], "fileName", strings);
+            column(&thread["frameTable"], "func", length("funcTable"));
+            column(&thread["stackTable"], "frame", length("frameTable"));
+            let prefixes = column(&thread["stackTable"], "prefix", length("stackTable"));
+            // A stack stands behind the one that it goes on from.
+            assert!(
+                prefixes
+                    .iter()
+                    .enumerate()
+                    .all(|(at, prefix)| prefix.is_none_or(|p| p < at))
+            );
+            column(&thread["samples"], "stack", length("stackTable"));
+            column(&thread["markers"], "name", strings);
+            let weights = column(&thread["samples"], "weight", usize::MAX);
+            weight += weights.into_iter().flatten().sum::<usize>() as u64;
+        }
+        let explained: u64 = analysis.culprits.iter().map(|c| c.explains).sum();
+        let seen: u64 = analysis
+            .unexplained
+            .sites
+            .iter()
+            .map(|seen| seen.observed)
+            .sum();
+        assert_eq!(weight, explained + seen, "{name}");
+    }
+}
+
+#[test]
+fn each_culprit_has_a_line_of_trace_events_from_its_first_free_to_its_last() {
+    for (name, analysis) in all() {
+        let text = to_chrome(&analysis);
+        assert_inert(name, &text);
+        let log: Value = serde_json::from_str(&text).unwrap();
+        let events = log["traceEvents"].as_array().unwrap();
+        let spans: Vec<&Value> = events.iter().filter(|event| event["ph"] == "X").collect();
+        assert_eq!(spans.len(), analysis.culprits.len(), "{name}");
+        for (span, culprit) in spans.iter().zip(&analysis.culprits) {
+            let evidence = &culprit.evidence;
+            let micros = |ns: u64| ns as f64 / 1000.0;
+            let first = evidence.first.unwrap().since_start_ns;
+            let last = evidence.last.unwrap().since_start_ns;
+            assert_eq!(span["ts"].as_f64(), Some(micros(first)));
+            assert_eq!(span["dur"].as_f64(), Some(micros(last - first)));
+            assert_eq!(span["args"]["explains"], culprit.explains);
+        }
+    }
+}
+
+#[test]
+fn names_in_a_profile_of_pprof_are_escaped() {
+    let analysis = common::hostile();
+    let profile = to_pprof(&analysis);
+    let has = |what: &[u8]| profile.windows(what.len()).any(|window| window == what);
+    assert!(has(b"evil\\x1b[2J"));
+    assert!(!has(b"evil\x1b[2J"));
+    assert!(has(b"excess_frees"));
 }

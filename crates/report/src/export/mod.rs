@@ -3,12 +3,25 @@
 //! **Architecture Invariant:** a name is data in every form. Each module escapes what its form would act on, and all of them
 //! what a terminal would, since such files end up there as well.
 
+mod chrome;
+mod events;
+mod firefox;
 mod folded;
 mod junit;
+mod pprof;
+mod protobuf;
 mod sarif;
 
+pub use chrome::to_chrome;
+pub use events::CSV_HEADER;
+pub use events::EventLine;
+pub use events::csv_place;
+pub use events::process_to_json_line;
+pub use events::stack_to_json_line;
+pub use firefox::to_firefox;
 pub use folded::to_folded;
 pub use junit::to_junit;
+pub use pprof::to_pprof;
 pub use sarif::to_sarif;
 
 use whofreed_analysis::Analysis;
