@@ -5,6 +5,7 @@
 
 use std::env;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -105,6 +106,22 @@ const TESTS: Environment = Environment {
     pythons: &["3.12", "3.10"],
 };
 
+/// Readers of the forms that reports are exported to.
+const READERS: Environment = Environment {
+    folder: "exports-venv",
+    packages: &["junitparser==5.0.3", "duckdb"],
+    pythons: &["3.12", "3.11", "3.10", "3.13"],
+};
+
+/// Programs for Node that read the forms that reports are exported to: speedscope; the readers of Firefox Profiler and of
+/// Datadog's profiles; and the validator of SARIF's editors, of which npm has the program itself.
+const NODE_READERS: [&str; 4] = [
+    "speedscope@1.25.0",
+    "@firefox-devtools/profiler-cli@0.10.0",
+    "pprof-format@2.3.2",
+    "@microsoft/sarif-multitool-linux@5.7.0",
+];
+
 /// A recorder that `cargo xtask bench` compares with.
 const MEMRAY: Environment = Environment {
     folder: "memray-venv",
@@ -115,6 +132,39 @@ const MEMRAY: Environment = Environment {
 /// The interpreter of an environment with the packages that tests import. An error is the reason why there is none.
 pub fn python() -> Outcome<PathBuf> {
     TESTS.install()
+}
+
+/// The interpreter of an environment with readers of exports. An error is the reason why there is none.
+pub fn readers() -> Outcome<PathBuf> {
+    READERS.install()
+}
+
+/// The folder with readers of exports for Node. An error is the reason why there is none.
+pub fn node_readers() -> Outcome<PathBuf> {
+    let folder = paths::cache()?.join("exports-node");
+    let stamp = folder.join("installed");
+    let wanted = NODE_READERS.join(" ");
+    run::quiet(Command::new("node").arg("--version"))
+        .map_err(|_| "Node is not installed".to_owned())?;
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(folder);
+    }
+    run::create_folder(&folder)?;
+    run::write(&folder.join("package.json"), "{\"private\": true}\n")?;
+    eprintln!("xtask: installing {wanted} into {}", folder.display());
+    let install = || {
+        let mut npm = Command::new("npm");
+        npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts"]);
+        run::quiet(npm.args(NODE_READERS).current_dir(&folder))
+    };
+    // Once more, since what fails most often is the download.
+    install().or_else(|_| install())?;
+    let validator = folder.join("node_modules/@microsoft/sarif-multitool-linux/Sarif.Multitool");
+    // The archive does not say that it is a program.
+    fs::set_permissions(&validator, fs::Permissions::from_mode(0o755))
+        .map_err(|error| format!("{}: {error}", validator.display()))?;
+    run::write(&stamp, &wanted)?;
+    Ok(folder)
 }
 
 /// The interpreter of an environment with memray. An error is the reason why there is none.

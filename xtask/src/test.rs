@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::artifacts;
@@ -169,6 +170,8 @@ pub fn run_tests(filters: &[&str], with_ttnn: bool, variables: &[(&str, &str)]) 
     environment.push(ttnn_for_tests(with_ttnn));
     environment.push(python_for_tests());
     environment.push(("WHOFREED_TEST_DIST", dist::make()?.display().to_string()));
+    environment.push(for_tests("WHOFREED_TEST_READERS", packages::readers()));
+    environment.push(for_tests("WHOFREED_TEST_NODE", packages::node_readers()));
 
     let mut tally = Tally::default();
     let is_soak = variables.contains(&("WHOFREED_TEST_SIZE", "soak"));
@@ -218,6 +221,19 @@ fn python_for_tests() -> (&'static str, String) {
             eprintln!("xtask: no environment for Python: {why}");
             let why = why.lines().collect::<Vec<_>>().join(" ");
             ("WHOFREED_TEST_PYTHON_MISSING", why)
+        }
+    }
+}
+
+/// The environment variable that tells tests where something is; one with `_MISSING` behind it why it is not there.
+fn for_tests(variable: &'static str, found: Outcome<PathBuf>) -> (&'static str, String) {
+    match found {
+        Ok(path) => (variable, path.display().to_string()),
+        Err(why) => {
+            eprintln!("xtask: {variable}: {why}");
+            let why = why.lines().collect::<Vec<_>>().join(" ");
+            // As many as there are variables.
+            (format!("{variable}_MISSING").leak(), why)
         }
     }
 }

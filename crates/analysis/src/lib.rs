@@ -3,7 +3,7 @@
 //! `replay` judges every event again, address by address, as they come; `tally` remembers what is needed of them:
 //! `balance` the sums, `rows` the text for the blame. `sites` tells which frame of a stack is a call site, by `rules`;
 //! `blame` charges excess frees to sites; `culprits`, `unexplained` and `leaks` word the result, with the
-//! `evidence`. `diff` holds two results against each other.
+//! `evidence`. `diff` holds two results against each other; `standing` marks what somebody has spoken for before.
 //!
 //! **Architecture Invariant:** pure functions; no terminal, no files, no clock.
 
@@ -25,6 +25,7 @@ mod short_stacks;
 mod sites;
 mod sources;
 mod stacks;
+mod standing;
 mod tally;
 mod unexplained;
 
@@ -37,11 +38,19 @@ pub use evidence::ThreadFrees;
 pub use model::*;
 pub use rules::RuleError;
 pub use rules::Rules;
+pub use standing::Finding;
+pub use standing::Mark;
+pub use standing::Standing;
+pub use standing::SuppressionError;
+pub use standing::SuppressionLine;
+pub use standing::Suppressions;
+pub use standing::all_suppressions;
 
 use std::collections::BTreeMap;
 
 use whofreed_trace::Coverage;
 use whofreed_trace::Damage;
+use whofreed_trace::Event;
 use whofreed_trace::Events;
 use whofreed_trace::Loss;
 use whofreed_trace::StackNames;
@@ -140,8 +149,15 @@ fn analyse_sources(
         leaks: leaks::leaks(&tally, &mut sites),
         worst_buffers: tally.balance.worst_buffers,
         short_stacks: ShortStacks::default(),
+        standing: Standing::default(),
     };
     (analysis, assembled.charged)
+}
+
+/// Hands out all events of a trace, about in the order in which they happened, with the verdicts that the host was given.
+/// Returns how many could not be read.
+pub fn each_event<E: Events>(trace: &Trace<E>, mut each: impl FnMut(&Event)) -> u64 {
+    replay::merge::each_event(&trace.events, |_, event| each(event))
 }
 
 /// The whole life of one address, process by process, in the order of its steps.

@@ -13,6 +13,7 @@ use whofreed_trace::Verdict;
 use crate::ChargedTo;
 use crate::Evidence;
 use crate::Reuse;
+use crate::Standing;
 
 /// Everything a report says.
 #[derive(Clone, Debug, Default)]
@@ -47,6 +48,8 @@ pub struct Analysis {
     pub leaks: Vec<Leak>,
     /// Stacks that were cut so short that naming may suffer.
     pub short_stacks: ShortStacks,
+    /// What was said of findings before.
+    pub standing: Standing,
 }
 
 /// Identities: `deallocations = ok + excess + unknown + invalid = forwarded + blocked`.

@@ -19,7 +19,7 @@ use crate::Class;
 use crate::names::bare_name;
 use crate::names::has_word;
 use pattern::Patterns;
-use pattern::fits;
+pub(crate) use pattern::fits;
 
 /// The rules for every host.
 const DEFAULT: &str = include_str!("../rules/default.rules");

@@ -11,7 +11,7 @@ use whofreed_analysis::diff::compare;
 
 use crate::failure::Failure;
 use crate::output;
-use crate::output::Format;
+use crate::output::PlainFormat;
 use crate::symbols::SymbolArgs;
 use crate::symbols::Symbols;
 
@@ -33,7 +33,7 @@ pub(crate) struct DiffArgs {
     after: OsString,
     /// The form of the comparison
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    format: PlainFormat,
     /// Write to FILE instead of stdout
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -76,8 +76,8 @@ pub(crate) fn diff(args: &DiffArgs) -> Result<u8, Failure> {
     }
     page.trace_hint = after.shown;
     let text = match args.format {
-        Format::Text => whofreed_report::diff_to_text(&diff, &page),
-        Format::Json => whofreed_report::diff_to_json(&diff),
+        PlainFormat::Text => whofreed_report::diff_to_text(&diff, &page),
+        PlainFormat::Json => whofreed_report::diff_to_json(&diff),
     };
     match &args.output {
         Some(path) => output::to_file(path, &text)?,

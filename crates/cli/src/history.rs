@@ -8,7 +8,7 @@ use whofreed_analysis::Rules;
 
 use crate::failure::Failure;
 use crate::output;
-use crate::output::Format;
+use crate::output::PlainFormat;
 use crate::rules;
 use crate::symbols::SymbolArgs;
 use crate::symbols::Symbols;
@@ -28,7 +28,7 @@ pub(crate) struct HistoryArgs {
     address: u64,
     /// The form of the history
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    format: PlainFormat,
     /// Rules as they were given to the report, so that its culprits have the same numbers here
     #[arg(long, value_name = "FILE")]
     rules: Vec<PathBuf>,
@@ -49,8 +49,8 @@ pub(crate) fn history(args: &HistoryArgs) -> Result<u8, Failure> {
     let steps =
         whofreed_analysis::history_with_blame(&traces, &names, &rules, args.device, args.address);
     let text = match args.format {
-        Format::Json => whofreed_report::history_to_json(&steps, &names),
-        Format::Text => {
+        PlainFormat::Json => whofreed_report::history_to_json(&steps, &names),
+        PlainFormat::Text => {
             let mut page = output::page_of(&io::stdout());
             page.verbose = args.verbose;
             whofreed_report::history_to_text(&steps, &names, args.device, args.address, &page)

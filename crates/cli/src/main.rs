@@ -8,6 +8,7 @@ mod adapters;
 mod cache;
 mod coverage;
 mod diff;
+mod events;
 mod failure;
 mod help;
 mod here;
@@ -17,6 +18,7 @@ mod output;
 mod report;
 mod rules;
 mod run;
+mod standing;
 mod symbols;
 mod traces;
 

@@ -10,6 +10,8 @@ use std::os::fd::AsRawFd;
 use std::path::Path;
 
 use clap::ValueEnum;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use whofreed_analysis::Analysis;
 use whofreed_report::TextOptions;
 use whofreed_report::printable;
@@ -26,16 +28,70 @@ pub(crate) enum Format {
     /// For people
     #[default]
     Text,
-    /// For programs; schema whofreed-report/1, or whofreed-diff/1
+    /// For programs; schema whofreed-report/1
+    Json,
+    /// Folded stacks, for flame graphs
+    Folded,
+    /// JUnit's XML, for CI servers
+    Junit,
+    /// SARIF 2.1.0, for code hosts and editors
+    Sarif,
+    /// pprof's profile, compressed
+    Pprof,
+    /// Firefox Profiler's processed profile
+    Firefox,
+    /// Trace events, for Perfetto and Chrome
+    Chrome,
+    /// Every event, a table
+    Csv,
+    /// Every event and stack, a line of JSON each
+    Jsonl,
+}
+
+impl Format {
+    /// Whether it is no report, but what there is to report on.
+    pub(crate) const fn is_of_events(self) -> bool {
+        matches!(self, Self::Csv | Self::Jsonl)
+    }
+
+    /// Whether it is nothing for a terminal that shows what a command says.
+    pub(crate) const fn needs_file(self) -> bool {
+        matches!(self, Self::Pprof | Self::Csv | Self::Jsonl)
+    }
+}
+
+/// The forms of what is no report on a whole run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PlainFormat {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
     Json,
 }
 
-/// The report in the form that was asked for.
-pub(crate) fn render(analysis: &Analysis, format: Format, options: &TextOptions) -> String {
-    match format {
+/// The report in the form that was asked for; of the events themselves, [`events`](crate::events) writes one after the other.
+pub(crate) fn render(analysis: &Analysis, format: Format, options: &TextOptions) -> Vec<u8> {
+    let text = match format {
         Format::Text => whofreed_report::to_text(analysis, options),
         Format::Json => whofreed_report::to_json(analysis),
-    }
+        Format::Folded => whofreed_report::to_folded(analysis),
+        Format::Junit => whofreed_report::to_junit(analysis, options),
+        Format::Sarif => whofreed_report::to_sarif(analysis, options.here.as_deref()),
+        Format::Pprof => return compressed(&whofreed_report::to_pprof(analysis)),
+        Format::Firefox => whofreed_report::to_firefox(analysis),
+        Format::Chrome => whofreed_report::to_chrome(analysis),
+        Format::Csv | Format::Jsonl => String::new(),
+    };
+    text.into_bytes()
+}
+
+/// As gzip has it.
+fn compressed(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    // Writing to memory cannot fail.
+    let _ = encoder.write_all(bytes);
+    encoder.finish().unwrap_or_default()
 }
 
 /// The page that `stream` offers.
@@ -81,10 +137,10 @@ fn colors_wanted() -> bool {
 }
 
 /// Writes to stdout. That nobody reads it any more is no error.
-pub(crate) fn to_stdout(text: &str) -> Result<(), Failure> {
+pub(crate) fn to_stdout(text: &(impl AsRef<[u8]> + ?Sized)) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     match stdout
-        .write_all(text.as_bytes())
+        .write_all(text.as_ref())
         .and_then(|()| stdout.flush())
     {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -95,8 +151,8 @@ pub(crate) fn to_stdout(text: &str) -> Result<(), Failure> {
 }
 
 /// Writes a report to stderr, in one go where the kernel allows. That nobody reads it is no error.
-pub(crate) fn to_stderr(text: &str) -> Result<(), Failure> {
-    match io::stderr().lock().write_all(text.as_bytes()) {
+pub(crate) fn to_stderr(text: &(impl AsRef<[u8]> + ?Sized)) -> Result<(), Failure> {
+    match io::stderr().lock().write_all(text.as_ref()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::ours(format!("cannot write to stderr: {error}")))
         }
@@ -105,7 +161,7 @@ pub(crate) fn to_stderr(text: &str) -> Result<(), Failure> {
 }
 
 /// Writes a file, in the place of what it was before.
-pub(crate) fn to_file(path: &Path, text: &str) -> Result<(), Failure> {
+pub(crate) fn to_file(path: &Path, text: &(impl AsRef<[u8]> + ?Sized)) -> Result<(), Failure> {
     fs::write(path, text)
         .map_err(|error| Failure::ours(format!("{}: cannot be written: {error}", shown(path))))
 }

@@ -4,13 +4,16 @@ use std::io;
 use std::path::PathBuf;
 
 use clap::Args;
+use whofreed_analysis::Analysis;
 use whofreed_analysis::Rules;
 
 use crate::coverage;
+use crate::events;
 use crate::failure::Failure;
 use crate::output;
 use crate::output::Format;
 use crate::rules;
+use crate::standing::StandingArgs;
 use crate::symbols::SymbolArgs;
 use crate::symbols::Symbols;
 use crate::traces;
@@ -27,12 +30,14 @@ pub(crate) struct ReportArgs {
     /// Write to FILE instead of stdout
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Exit with N when there are excess frees
+    /// Exit with N when there are excess frees that are neither suppressed nor in the baseline
     #[arg(long, value_name = "N")]
     error_exitcode: Option<u8>,
     /// Rules about which frames name nobody, and what culprits are: docs/blame.md; the last one goes first
     #[arg(long, value_name = "FILE")]
     rules: Vec<PathBuf>,
+    #[command(flatten)]
+    standing: StandingArgs,
     /// Show everything: whole stacks and names, every culprit, victim, leak and hook
     #[arg(long, short)]
     verbose: bool,
@@ -43,12 +48,24 @@ pub(crate) struct ReportArgs {
 /// Reports on the traces.
 pub(crate) fn report(args: &ReportArgs) -> Result<u8, Failure> {
     let own = rules::of_files(&args.rules)?;
+    let standing = args.standing.read()?;
     let traces = traces::load(&args.traces)?;
     let symbols = Symbols::new(args.symbols);
     let names = symbols.resolver(&traces);
+    if args.format.is_of_events() {
+        events::write(&traces, &names, args.format, args.output.as_deref())?;
+        names.keep();
+    }
+    // Events are told without an answer; only for a code one is looked for.
+    let needs_answer = args.error_exitcode.is_some() || args.standing.wants_lines();
+    if args.format.is_of_events() && !needs_answer {
+        return Ok(0);
+    }
     let rules = Rules::of(&traces).and(own);
     let mut analysis = whofreed_analysis::analyse_by(&traces, &names, &rules);
     coverage::settle(&mut analysis.coverage);
+    standing.apply(&mut analysis);
+    args.standing.write_lines(&analysis)?;
     let mut page = match &args.output {
         Some(_) => output::page_of_file(),
         None => output::page_of(&io::stdout()),
@@ -56,14 +73,22 @@ pub(crate) fn report(args: &ReportArgs) -> Result<u8, Failure> {
     page.verbose = args.verbose;
     page.traces = traces::by_process(&args.traces, |path| path.display().to_string());
     page.notes = names.notes();
+    if args.format.is_of_events() {
+        return Ok(code(args, &analysis));
+    }
     let text = output::render(&analysis, args.format, &page);
     match &args.output {
         Some(path) => output::to_file(path, &text)?,
+        None if args.standing.lines_to_stdout() => {}
         None => output::to_stdout(&text)?,
     }
     names.keep();
-    Ok(match args.error_exitcode {
-        Some(code) if analysis.totals.excess > 0 => code,
+    Ok(code(args, &analysis))
+}
+
+fn code(args: &ReportArgs, analysis: &Analysis) -> u8 {
+    match args.error_exitcode {
+        Some(code) if analysis.unsettled() > 0 => code,
         _ => 0,
-    })
+    }
 }

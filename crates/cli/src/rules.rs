@@ -67,7 +67,8 @@ fn of_file(path: &Path) -> Result<Rules, Failure> {
     })
 }
 
-fn read(path: &Path) -> Result<String, String> {
+/// A text file of the user's, of some size.
+pub(crate) fn read(path: &Path) -> Result<String, String> {
     let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
     let metadata = fs::metadata(path).map_err(unreadable)?;
     // A pipe would keep us waiting.

@@ -29,12 +29,14 @@ use whofreed_trace::Process;
 use whofreed_trace::Trace;
 
 use crate::coverage;
+use crate::events;
 use crate::failure::Failure;
 use crate::here;
 use crate::output;
 use crate::output::Format;
 use crate::output::complain;
 use crate::rules;
+use crate::standing::StandingArgs;
 use crate::symbols::SymbolArgs;
 use crate::symbols::Symbols;
 use crate::traces;
@@ -63,7 +65,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "0|1", num_args = 0..=1, require_equals = true, default_missing_value = "1",
           value_parser = SWITCH)]
     guard: Option<String>,
-    /// Exit with N when there are excess frees [default: the command's own exit code]
+    /// Exit with N when there are excess frees that are neither suppressed nor in the baseline [default: the command's own exit code]
     #[arg(long, value_name = "N")]
     error_exitcode: Option<u8>,
     /// Where libwhofreed.so is [default: beside whofreed, then in ../lib]
@@ -106,6 +108,8 @@ pub(crate) struct RunArgs {
     verbose: bool,
     #[command(flatten)]
     symbols: SymbolArgs,
+    #[command(flatten)]
+    standing: StandingArgs,
     /// The command and its arguments
     #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -139,10 +143,15 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
         .clone()
         .or_else(|| options.get("report").map(PathBuf::from));
 
-    if let Some(report) = &report {
-        output::check_file(report)?;
+    match &report {
+        Some(report) => output::check_file(report)?,
+        None if format.needs_file() => {
+            return Err(Failure::ours("this --format needs a file: --report FILE"));
+        }
+        None => {}
     }
     let own = rules::of_adapters(&adapters)?.and(rules::of_files(&args.rules)?);
+    let standing = args.standing.read()?;
     let shim = files::shim(args.shim.as_deref())?;
     let trace = TraceName::prepare(&wanted)?;
     let hooks = match whofreed_adapter::build(&adapters).map_err(Failure::ours)? {
@@ -198,6 +207,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
         whofreed_analysis::analyse_by(&traces, &names, &Rules::of(&traces).and(own))
     };
     coverage::settle(&mut analysis.coverage);
+    standing.apply(&mut analysis);
     let mut page = match &report {
         Some(_) => output::page_of_file(),
         None => output::page_of(&io::stderr()),
@@ -235,10 +245,14 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
             "{what} in no trace that could be read: counted, not kept"
         ));
     }
+    if let (true, Some(file)) = (format.is_of_events(), &report) {
+        events::write(&traces, &names, format, Some(file))?;
+    }
     show(&analysis, format, &page, report.as_deref())?;
+    args.standing.write_lines(&analysis)?;
     names.keep();
     Ok(match args.error_exitcode {
-        Some(code) if counted > 0 => code,
+        Some(code) if analysis.unsettled() + (counted - excess) > 0 => code,
         _ => ended.code(),
     })
 }
@@ -373,7 +387,9 @@ fn show(
     let Some(file) = file else {
         return output::to_stderr(&text);
     };
-    output::to_file(file, &text)?;
+    if !format.is_of_events() {
+        output::to_file(file, &text)?;
+    }
     // The answer itself is for whoever watches, too.
     let short = TextOptions {
         named_adapters: page.named_adapters.clone(),

@@ -7,6 +7,7 @@ mod account;
 mod diff;
 mod evidence;
 mod read;
+mod standing;
 
 pub use diff::diff_to_json;
 pub use read::from_json;
@@ -33,6 +34,8 @@ use self::account::ProcessView;
 use self::account::TotalsView;
 use self::evidence::EvidenceView;
 use self::evidence::ReuseView;
+use self::standing::MarkView;
+use self::standing::StandingView;
 
 /// The name and version of the schema.
 const SCHEMA: &str = "whofreed-report/1";
@@ -116,6 +119,7 @@ struct ReportView<'a> {
     leaks: Vec<LeakView<'a>>,
     damage: Vec<DamageView<'a>>,
     losses: Vec<LossView>,
+    standing: StandingView<'a>,
 }
 
 impl<'a> ReportView<'a> {
@@ -161,22 +165,26 @@ impl<'a> ReportView<'a> {
                     blocked: buffer.blocked,
                 })
                 .collect(),
-            culprits: (1..)
+            culprits: (0..)
                 .zip(&analysis.culprits)
-                .map(|(rank, culprit)| CulpritView::new(rank, culprit))
+                .map(|(at, culprit)| CulpritView::new(analysis, at, culprit))
                 .collect(),
             victims: analysis.victims.iter().map(VictimView::new).collect(),
             unexplained: analysis
                 .unexplained
                 .sites
                 .iter()
-                .map(SeenView::new)
+                .enumerate()
+                .map(|(at, seen)| SeenView::new(analysis, at, seen))
                 .collect(),
             unexplained_rest: RestView {
                 sites: analysis.unexplained.more_sites,
                 observed: analysis.unexplained.more_observed,
             },
-            leaks: analysis.leaks.iter().map(LeakView::new).collect(),
+            leaks: (0..)
+                .zip(&analysis.leaks)
+                .map(|(at, leak)| LeakView::new(analysis, at, leak))
+                .collect(),
             damage: analysis
                 .damage
                 .iter()
@@ -191,6 +199,7 @@ impl<'a> ReportView<'a> {
                 .iter()
                 .map(|of| LossView::new(analysis, of))
                 .collect(),
+            standing: StandingView::new(analysis),
         }
     }
 }
@@ -262,15 +271,19 @@ struct CulpritView<'a> {
     alternatives: Vec<SiteView<'a>>,
     #[serde(flatten)]
     evidence: EvidenceView<'a>,
+    #[serde(flatten)]
+    mark: MarkView,
     stacks: StacksView<'a>,
     example: ExampleView<'a>,
 }
 
 impl<'a> CulpritView<'a> {
-    fn new(rank: usize, culprit: &'a Culprit) -> Self {
+    fn new(analysis: &Analysis, at: usize, culprit: &'a Culprit) -> Self {
+        let mark = analysis.culprit_mark(at);
+        let known = analysis.standing.has_baseline.then_some(mark.known);
         let example = &culprit.example;
         Self {
-            rank,
+            rank: at + 1,
             fingerprint: culprit.site.fingerprint().to_string(),
             site: SiteView::new(&culprit.site),
             class: culprit.class.name(),
@@ -281,6 +294,7 @@ impl<'a> CulpritView<'a> {
             confidence: culprit.confidence.name(),
             alternatives: culprit.alternatives.iter().map(SiteView::new).collect(),
             evidence: EvidenceView::new(&culprit.evidence),
+            mark: MarkView::new(culprit.suppression(), mark, known),
             stacks: StacksView {
                 allocated: example.allocated.iter().map(FrameValue::new).collect(),
                 freed: example.freed.iter().map(FrameValue::new).collect(),
@@ -343,14 +357,19 @@ struct SeenView<'a> {
     #[serde(flatten)]
     site: SiteView<'a>,
     observed: u64,
+    #[serde(flatten)]
+    mark: MarkView,
     stack: Vec<FrameValue<'a>>,
 }
 
 impl<'a> SeenView<'a> {
-    fn new(seen: &'a Seen) -> Self {
+    fn new(analysis: &Analysis, at: usize, seen: &'a Seen) -> Self {
+        let mark = analysis.unexplained_mark(at);
+        let known = analysis.standing.has_baseline.then_some(mark.known);
         Self {
             site: SiteView::new(&seen.site),
             observed: seen.observed,
+            mark: MarkView::new(seen.suppression(), mark, known),
             stack: seen.stack.iter().map(FrameValue::new).collect(),
         }
     }
@@ -369,15 +388,18 @@ struct LeakView<'a> {
     site: SiteView<'a>,
     count: u64,
     bytes: u64,
+    #[serde(flatten)]
+    mark: MarkView,
     stack: Vec<FrameValue<'a>>,
 }
 
 impl<'a> LeakView<'a> {
-    fn new(leak: &'a Leak) -> Self {
+    fn new(analysis: &Analysis, at: usize, leak: &'a Leak) -> Self {
         Self {
             site: SiteView::new(&leak.site),
             count: leak.count,
             bytes: leak.bytes,
+            mark: MarkView::new(leak.suppression(), analysis.leak_mark(at), None),
             stack: leak.stack.iter().map(FrameValue::new).collect(),
         }
     }
@@ -407,7 +429,7 @@ struct StepView<'a> {
 }
 
 #[derive(Serialize)]
-struct FrameValue<'a> {
+pub(crate) struct FrameValue<'a> {
     function: Option<&'a str>,
     module: &'a str,
     offset: u64,
@@ -419,7 +441,7 @@ struct FrameValue<'a> {
 }
 
 impl<'a> FrameValue<'a> {
-    fn new(frame: &'a Frame) -> Self {
+    pub(crate) fn new(frame: &'a Frame) -> Self {
         Self {
             function: frame.function.as_deref(),
             module: &frame.module,

@@ -15,6 +15,7 @@ mod page;
 mod paths;
 mod processes;
 mod stack;
+mod standing;
 mod unexplained;
 
 use whofreed_analysis::Analysis;
@@ -24,6 +25,15 @@ use whofreed_analysis::ShortStacks;
 pub use diff::diff_to_text;
 pub use history::history_to_text;
 pub use names::printable;
+
+// What sentences of other forms have in common with this one.
+pub(crate) use culprits::culprit_text;
+pub(crate) use names::base;
+pub(crate) use names::site;
+pub(crate) use numbers::bytes;
+pub(crate) use numbers::counted;
+pub(crate) use paths::from_here;
+pub(crate) use stack::telling_frames;
 
 use page::NO_BREAK;
 use page::Page;
@@ -223,8 +233,16 @@ fn summary(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
         return;
     }
     let start = "SUMMARY: whofreed: ";
-    let count = numbers::counted(excess, "excess free");
-    let Some(culprit) = analysis.culprits.first() else {
+    let suppressed = analysis.suppressed();
+    if suppressed >= excess {
+        let count = numbers::counted(suppressed, "excess free");
+        page.line(&[plain(format!("{start}{count}, all suppressed"))]);
+        return;
+    }
+    let count = numbers::counted(excess - suppressed, "excess free");
+    let is_shown = |at: &usize| analysis.culprit_mark(*at).suppressed_by.is_none();
+    let first = (0..analysis.culprits.len()).find(is_shown);
+    let Some(culprit) = first.map(|at| &analysis.culprits[at]) else {
         page.line(&[plain(start), (Tone::Bad, count), plain(", unexplained")]);
         return;
     };

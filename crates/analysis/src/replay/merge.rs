@@ -55,7 +55,7 @@ impl Thread {
 }
 
 /// Hands out all events with their numbers. Returns how many could not be read.
-pub(super) fn each_event(events: &dyn Events, mut each: impl FnMut(u64, &Event)) -> u64 {
+pub(crate) fn each_event(events: &dyn Events, mut each: impl FnMut(u64, &Event)) -> u64 {
     let mut by_thread: BTreeMap<u32, Vec<Run>> = BTreeMap::new();
     for run in events.runs() {
         by_thread.entry(run.thread).or_default().push(run);

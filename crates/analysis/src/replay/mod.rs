@@ -9,7 +9,7 @@
 //! [`Follower`].
 
 mod forks;
-mod merge;
+pub(crate) mod merge;
 #[cfg(test)]
 mod oracle;
 #[cfg(test)]

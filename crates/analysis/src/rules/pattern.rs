@@ -40,7 +40,7 @@ impl Patterns {
 
 /// Whether `text` is what `pattern` stands for, in which `*` is anything. Takes no more steps than the product of the
 /// lengths: only the last star is ever tried again.
-pub(super) fn fits(pattern: &str, text: &str) -> bool {
+pub(crate) fn fits(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut at, mut of_text) = (0, 0);
     // Behind the last star, and where in the text what it stands for ends.

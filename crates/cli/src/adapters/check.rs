@@ -19,7 +19,7 @@ use whofreed_report::printable;
 
 use crate::failure::Failure;
 use crate::output;
-use crate::output::Format;
+use crate::output::PlainFormat;
 use crate::output::shown;
 
 /// The largest file that is read.
@@ -42,7 +42,7 @@ pub(crate) struct CheckArgs {
     adapters: Option<String>,
     /// The form of the answer; JSON has the schema whofreed-adapters-check/1
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    format: PlainFormat,
 }
 
 /// Checks, and says what came of it.
@@ -64,8 +64,8 @@ pub(crate) fn check(args: &CheckArgs) -> Result<u8, Failure> {
     }
     let found = check::check(&files, args.adapters.as_deref()).map_err(failed)?;
     let text = match args.format {
-        Format::Text => text(&found),
-        Format::Json => {
+        PlainFormat::Text => text(&found),
+        PlainFormat::Json => {
             let json = serde_json::to_string_pretty(&found).map_err(Failure::ours)?;
             format!("{}\n", inert(&json))
         }

@@ -12,7 +12,9 @@ use whofreed_analysis::Culprit;
 use whofreed_analysis::Evidence;
 use whofreed_analysis::Example;
 use whofreed_analysis::Leak;
+use whofreed_analysis::Seen;
 use whofreed_analysis::Site;
+use whofreed_analysis::Unexplained;
 use whofreed_analysis::Victim;
 use whofreed_trace::Damage;
 use whofreed_trace::Exit;
@@ -54,6 +56,10 @@ struct Report {
     #[serde(default)]
     victims: Vec<VictimKeys>,
     #[serde(default)]
+    unexplained: Vec<SeenKeys>,
+    #[serde(default)]
+    unexplained_rest: RestKeys,
+    #[serde(default)]
     leaks: Vec<LeakKeys>,
     #[serde(default)]
     damage: Vec<DamageKeys>,
@@ -71,6 +77,11 @@ impl Report {
             processes: self.processes.into_iter().map(ProcessKeys::into).collect(),
             culprits: self.culprits.into_iter().map(CulpritKeys::into).collect(),
             victims: self.victims.into_iter().map(VictimKeys::into).collect(),
+            unexplained: Unexplained {
+                sites: self.unexplained.into_iter().map(Seen::from).collect(),
+                more_sites: self.unexplained_rest.sites,
+                more_observed: self.unexplained_rest.observed,
+            },
             leaks: self.leaks.into_iter().map(LeakKeys::into).collect(),
             damage: self.damage.into_iter().map(of_process).collect(),
             ..Analysis::default()
@@ -218,6 +229,30 @@ impl From<VictimKeys> for Victim {
             culprit: keys.culprit.and_then(|rank| rank.checked_sub(1)),
         }
     }
+}
+
+#[derive(Deserialize)]
+struct SeenKeys {
+    #[serde(flatten)]
+    site: FrameKeys,
+    observed: u64,
+}
+
+impl From<SeenKeys> for Seen {
+    fn from(keys: SeenKeys) -> Self {
+        Self {
+            site: keys.site.into(),
+            observed: keys.observed,
+            stack: Arc::from([]),
+        }
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RestKeys {
+    sites: u64,
+    observed: u64,
 }
 
 #[derive(Deserialize)]

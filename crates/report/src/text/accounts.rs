@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use whofreed_analysis::Analysis;
+use whofreed_analysis::Leak;
 use whofreed_analysis::WorstBuffer;
 use whofreed_trace::Coverage;
 
@@ -151,16 +152,27 @@ fn leaks(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
         return;
     }
     let most = if options.verbose { usize::MAX } else { LEAKS };
-    let sites = analysis.leaks.len();
+    let shown: Vec<&Leak> = analysis
+        .leaks
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| analysis.leak_mark(*at).suppressed_by.is_none())
+        .map(|(_, leak)| leak)
+        .collect();
+    let sites = shown.len();
+    let silenced = match analysis.leaks.len() - sites {
+        0 => String::new(),
+        some => format!(", of {} more suppressed", number(some as u64)),
+    };
     page.line(&[
         strong("never freed"),
         plain(format!(
-            ": {} from {}",
+            ": {} from {}{silenced}",
             counted(leaked, "allocation"),
             counted(sites as u64, "call site")
         )),
     ]);
-    for leak in analysis.leaks.iter().take(most) {
+    for leak in shown.iter().take(most) {
         let count = format!("  {:>9}  {:>9}  ", number(leak.count), bytes(leak.bytes));
         let room = page.width.saturating_sub(count.len());
         page.line(&[plain(count), plain(site(&leak.site.frame, room))]);

@@ -37,6 +37,9 @@ pub(super) fn guilty(pieces: &mut Vec<Piece>, analysis: &Analysis, width: usize)
     let (undecided, decided): (Vec<&Culprit>, Vec<&Culprit>) = analysis
         .culprits
         .iter()
+        .enumerate()
+        .filter(|(at, _)| analysis.culprit_mark(*at).suppressed_by.is_none())
+        .map(|(_, culprit)| culprit)
         .partition(|culprit| culprit.confidence == Confidence::Undecided);
     let mut parts: Vec<Vec<Piece>> = Vec::new();
     let is_all = |culprits: &[&Culprit]| {
@@ -50,12 +53,24 @@ pub(super) fn guilty(pieces: &mut Vec<Piece>, analysis: &Analysis, width: usize)
         let amount = amount(&undecided, is_all(&undecided), totals.excess);
         parts.push(narrowed(&undecided, &amount, width));
     }
-    if analysis.culprits.is_empty() {
+    let suppressed = analysis.suppressed();
+    // What is silenced of the unexplained is told with all that is.
+    let explained: u64 = analysis.culprits.iter().map(|c| c.explains).sum();
+    let told = sum(&decided) + sum(&undecided);
+    let silenced = suppressed.saturating_sub(explained - told);
+    let unexplained = totals.unexplained.saturating_sub(silenced);
+    if suppressed >= totals.excess {
+        parts.push(vec![plain("all suppressed")]);
+    } else if analysis.culprits.is_empty() && suppressed == 0 {
         let none = if totals.excess == 1 { "not" } else { "none" };
         let text = format!("{none} explained: the record does not tell who is to blame");
         parts.push(vec![plain(text)]);
-    } else if totals.unexplained > 0 {
-        let text = format!("{} unexplained", number(totals.unexplained));
+    } else if unexplained > 0 {
+        let text = format!("{} unexplained", number(unexplained));
+        parts.push(vec![plain(text)]);
+    }
+    if suppressed > 0 && suppressed < totals.excess {
+        let text = format!("{} suppressed", number(suppressed));
         parts.push(vec![plain(text)]);
     }
     if totals.blocked > 0 {

@@ -4,6 +4,7 @@ use whofreed_analysis::Analysis;
 use whofreed_analysis::Class;
 use whofreed_analysis::Confidence;
 use whofreed_analysis::Culprit;
+use whofreed_analysis::Victim;
 
 use super::TextOptions;
 use super::case;
@@ -28,7 +29,13 @@ const IN_A_LINE: usize = 5;
 const VICTIMS: usize = 3;
 
 pub(super) fn set(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
-    let count = analysis.culprits.len();
+    let shown: Vec<(usize, &Culprit)> = analysis
+        .culprits
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| analysis.culprit_mark(*at).suppressed_by.is_none())
+        .collect();
+    let count = shown.len();
     // A screen has some fifty lines: the more culprits, the shorter their stacks.
     let (in_full, again, before) = match count {
         _ if options.verbose => (count, None, None),
@@ -37,23 +44,24 @@ pub(super) fn set(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
         3 => (count, Some(3), Some(2)),
         _ => (IN_FULL - 1, Some(3), Some(2)),
     };
-    for (index, culprit) in analysis.culprits[..in_full].iter().enumerate() {
+    for &(index, culprit) in &shown[..in_full] {
         page.blank();
         heading(page, analysis, index, culprit);
         evidence::set(page, analysis, culprit, count > 1 && !options.verbose);
         case::set(page, culprit, again, before);
+        suppression(page, culprit);
     }
-    let rest = &analysis.culprits[in_full..];
+    let rest = &shown[in_full..];
     if rest.is_empty() {
         return;
     }
     page.blank();
-    for (index, culprit) in rest.iter().enumerate().take(IN_A_LINE) {
+    for &(index, culprit) in rest.iter().take(IN_A_LINE) {
         page.prose(
             0,
             4,
             &[
-                plain(lead(in_full + index, culprit)),
+                plain(lead(analysis, index, culprit)),
                 strong(site(&culprit.site.frame, page.width.saturating_sub(16))),
                 plain(format!(
                     " {} {}",
@@ -69,7 +77,7 @@ pub(super) fn set(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
     }
     if rest.len() > IN_A_LINE {
         let more = &rest[IN_A_LINE..];
-        let explained = more.iter().map(|culprit| culprit.explains).sum();
+        let explained = more.iter().map(|(_, culprit)| culprit.explains).sum();
         let text = format!(
             "… and {} that explain {} (--verbose shows them)",
             counted(more.len() as u64, "more culprit"),
@@ -77,6 +85,21 @@ pub(super) fn set(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
         );
         page.prose(0, 2, &[(Tone::Faint, text)]);
     }
+}
+
+/// All that the report says of one culprit, on a page without colours.
+pub(crate) fn culprit_text(analysis: &Analysis, index: usize, options: &TextOptions) -> String {
+    let mut page = Page::new(&TextOptions {
+        color: false,
+        ..options.clone()
+    });
+    if let Some(culprit) = analysis.culprits.get(index) {
+        heading(&mut page, analysis, index, culprit);
+        evidence::set(&mut page, analysis, culprit, false);
+        case::set(&mut page, culprit, None, None);
+        suppression(&mut page, culprit);
+    }
+    page.finish()
 }
 
 fn heading(page: &mut Page, analysis: &Analysis, index: usize, culprit: &Culprit) {
@@ -134,20 +157,35 @@ fn heading(page: &mut Page, analysis: &Analysis, index: usize, culprit: &Culprit
         0,
         4,
         &[
-            plain(lead(index, culprit)),
+            plain(lead(analysis, index, culprit)),
             strong(site(&culprit.site.frame, page.width.saturating_sub(16))),
             plain(text),
         ],
     );
 }
 
-/// `culprit 1: `, and at once whether it is one for certain.
-fn lead(index: usize, culprit: &Culprit) -> String {
+/// The line that would silence it. Whole, however long: it is there to be copied.
+fn suppression(page: &mut Page, culprit: &Culprit) {
+    if let Some(line) = culprit.suppression() {
+        page.line(&[(Tone::Faint, format!("suppress: {line}"))]);
+    }
+}
+
+/// `culprit 1: `, and at once whether it is news, and one for certain.
+fn lead(analysis: &Analysis, index: usize, culprit: &Culprit) -> String {
+    let news = match (
+        analysis.standing.has_baseline,
+        analysis.culprit_mark(index).known,
+    ) {
+        (false, _) => "",
+        (true, true) => " (known)",
+        (true, false) => " (new)",
+    };
     let doubt = match culprit.confidence {
         Confidence::Undecided => "undecided: ",
         Confidence::Proven | Confidence::Counterfactual => "",
     };
-    format!("culprit {}: {doubt}", index + 1)
+    format!("culprit {}{news}: {doubt}", index + 1)
 }
 
 /// An undecided culprit only would, if it were the one.
@@ -183,12 +221,17 @@ const fn class(class: Class) -> Option<&'static str> {
 }
 
 pub(super) fn set_victims(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
-    if analysis.victims.is_empty() {
+    let is_shown = |victim: &&Victim| {
+        let of = victim.culprit.map(|at| analysis.culprit_mark(at));
+        of.is_none_or(|mark| mark.suppressed_by.is_none())
+    };
+    let victims: Vec<&Victim> = analysis.victims.iter().filter(is_shown).collect();
+    if victims.is_empty() {
         return;
     }
     page.blank();
     let most = if options.verbose { usize::MAX } else { VICTIMS };
-    for victim in analysis.victims.iter().take(most) {
+    for victim in victims.iter().take(most) {
         let because = match victim.culprit {
             Some(culprit) => format!(", because of culprit {}", culprit + 1),
             None => ", because of somebody else's free".to_owned(),
@@ -203,8 +246,8 @@ pub(super) fn set_victims(page: &mut Page, analysis: &Analysis, options: &TextOp
             ],
         );
     }
-    if analysis.victims.len() > most {
-        let text = format!("… and {} more", analysis.victims.len() - most);
+    if victims.len() > most {
+        let text = format!("… and {} more", victims.len() - most);
         page.line(&[(Tone::Faint, printable(&text))]);
     }
 }

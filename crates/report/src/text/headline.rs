@@ -20,6 +20,7 @@ use super::page::Piece;
 use super::page::Tone;
 use super::page::plain;
 use super::page::strong;
+use super::standing;
 
 pub(super) fn set(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
     for adapter in &options.named_adapters {
@@ -47,6 +48,7 @@ pub(super) fn set(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
         guilty(&mut pieces, analysis, page.width);
     }
     page.prose(0, 2, &pieces);
+    standing::set(page, analysis, options.verbose);
     apart(page, analysis);
     doubts(page, analysis);
     seen(page, analysis);

@@ -121,14 +121,14 @@ pub(super) fn share(room: usize, name: &str, place: &str) -> (usize, usize) {
 }
 
 /// The last component of a path.
-pub(super) fn base(path: &str) -> &str {
+pub(crate) fn base(path: &str) -> &str {
     path.rsplit('/')
         .find(|part| !part.is_empty())
         .unwrap_or(path)
 }
 
 /// How a sentence calls a frame: `ProgramCache::evict (cache.cpp:41)`, in about `most` columns.
-pub(super) fn site(frame: &Frame, most: usize) -> String {
+pub(crate) fn site(frame: &Frame, most: usize) -> String {
     let place = match &frame.file {
         Some(file) if frame.line > 0 => format!("{}:{}", base(file), frame.line),
         Some(file) => base(file).to_owned(),

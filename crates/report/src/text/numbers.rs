@@ -14,13 +14,13 @@ pub(super) fn number(value: u64) -> String {
 }
 
 /// A number and its noun: `1 buffer`, `2 buffers`.
-pub(super) fn counted(value: u64, noun: &str) -> String {
+pub(crate) fn counted(value: u64, noun: &str) -> String {
     let plural = if value == 1 { "" } else { "s" };
     format!("{} {noun}{plural}", number(value))
 }
 
 /// A size in bytes, with the unit that fits.
-pub(super) fn bytes(value: u64) -> String {
+pub(crate) fn bytes(value: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     if value < 1024 {
         return counted(value, "byte");

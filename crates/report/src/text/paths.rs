@@ -7,7 +7,7 @@ use super::names::printable;
 use super::names::share;
 
 /// The path as it is called in the folder `here`, where it lies below it.
-pub(super) fn from_here<'path>(path: &'path str, here: Option<&str>) -> &'path str {
+pub(crate) fn from_here<'path>(path: &'path str, here: Option<&str>) -> &'path str {
     here.map(|here| here.trim_end_matches('/'))
         .filter(|here| !here.is_empty())
         .and_then(|here| path.strip_prefix(here)?.strip_prefix('/'))

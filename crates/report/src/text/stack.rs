@@ -128,7 +128,7 @@ fn is_script(frame: &Frame) -> bool {
 }
 
 /// The frames for one line, from the innermost: of the user's own script, where there is one.
-pub(super) fn telling_frames(frames: &[Frame]) -> Vec<&Frame> {
+pub(crate) fn telling_frames(frames: &[Frame]) -> Vec<&Frame> {
     let scripts: Vec<&Frame> = frames.iter().filter(|frame| is_script(frame)).collect();
     if !scripts.is_empty() {
         return scripts;

@@ -22,7 +22,14 @@ const FRAMES: usize = 6;
 
 pub(super) fn set(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
     let unexplained = &analysis.unexplained;
-    if unexplained.sites.is_empty() {
+    let shown: Vec<&Seen> = unexplained
+        .sites
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| analysis.unexplained_mark(*at).suppressed_by.is_none())
+        .map(|(_, seen)| seen)
+        .collect();
+    if shown.is_empty() {
         return;
     }
     if analysis.victims.is_empty() {
@@ -34,7 +41,7 @@ pub(super) fn set(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
         (false, true) => ALONE,
         (false, false) => BESIDE,
     };
-    for (index, seen) in unexplained.sites.iter().take(most).enumerate() {
+    for (index, seen) in shown.iter().take(most).enumerate() {
         let name = if is_nameless(&seen.site.frame) {
             "(no stack was recorded)".to_owned()
         } else {
@@ -58,7 +65,7 @@ pub(super) fn set(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
             stack(page, &seen.stack, Some(&seen.site.frame), Some(FRAMES));
         }
     }
-    let rest = unexplained.sites.get(most..).unwrap_or_default();
+    let rest = shown.get(most..).unwrap_or_default();
     let sites = rest.len() as u64 + unexplained.more_sites;
     if sites > 0 {
         let observed = rest.iter().map(|seen| seen.observed).sum::<u64>();

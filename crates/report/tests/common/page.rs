@@ -36,7 +36,8 @@ pub fn expect(name: &str, text: &str) {
 /// No line is longer than the page, and none does what a terminal would act on.
 pub fn check_lines(text: &str, width: usize) {
     for line in text.lines() {
-        let is_hint = line.starts_with("HINT: ");
+        // What is there to be copied stands in one line.
+        let is_hint = line.starts_with("HINT: ") || line.starts_with("suppress: ");
         let columns = unicode_width::UnicodeWidthStr::width(line);
         assert!(
             columns <= width || is_hint,
