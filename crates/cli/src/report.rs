@@ -33,6 +33,9 @@ pub(crate) struct ReportArgs {
     /// Rules about which frames name nobody, and what culprits are: docs/blame.md; the last one goes first
     #[arg(long, value_name = "FILE")]
     rules: Vec<PathBuf>,
+    /// Show so many culprits with their stacks [default: as many as a screen has room for]
+    #[arg(long, value_name = "N")]
+    culprits: Option<usize>,
     /// Show everything: whole stacks and names, every culprit, victim, leak and hook
     #[arg(long, short)]
     verbose: bool,
@@ -54,6 +57,7 @@ pub(crate) fn report(args: &ReportArgs) -> Result<u8, Failure> {
         None => output::page_of(&io::stdout()),
     };
     page.verbose = args.verbose;
+    page.culprits = args.culprits;
     page.traces = traces::by_process(&args.traces, |path| path.display().to_string());
     page.notes = names.notes();
     let text = output::render(&analysis, args.format, &page);
