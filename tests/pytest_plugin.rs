@@ -6,6 +6,10 @@
 mod common;
 #[path = "pytest/session.rs"]
 mod session;
+#[path = "ttnn/setting.rs"]
+mod setting;
+#[path = "pytest/verdicts.rs"]
+mod verdicts;
 
 use std::fs;
 use std::path::Path;
@@ -149,6 +153,52 @@ fn the_package_can_be_installed_with_all_its_parts() {
         points.contains("[pytest11]\nwhofreed = whofreed.pytest_plugin"),
         "{points}"
     );
+}
+
+/// The tests of the suite on the real runtime that free in excess, in the order of their marks.
+const GUILTY_ON_TTNN: [&str; 3] = [
+    "test_a_tensor_is_freed_twice",
+    "test_a_reshape_that_changes_nothing_is_freed_by_both_names",
+    "test_a_list_is_freed_and_its_last_again",
+];
+
+mod on_ttnn {
+    use super::GUILTY_ON_TTNN;
+    use super::Session;
+
+    fn three_of_twelve(board: &str, arguments: &[&str], test: &str) {
+        let Some(session) = Session::on_ttnn("ttnn", board, test) else {
+            return;
+        };
+        let ran = session.run(arguments, 1);
+        ran.expect_failed(&GUILTY_ON_TTNN, 9);
+        ran.expect_culprits("ttnn/test_tensors.py", &GUILTY_ON_TTNN);
+    }
+
+    #[test]
+    fn exactly_the_tests_with_a_bug_fail_each_with_its_own_culprit() {
+        three_of_twelve("n150", &[], "pytest_on_ttnn");
+    }
+
+    #[test]
+    fn tests_that_are_spread_over_processes_fail_as_well() {
+        three_of_twelve("n150", &["-n", "2"], "pytest_xdist_on_ttnn");
+    }
+
+    #[test]
+    fn on_eight_chips_it_is_the_same() {
+        three_of_twelve("mesh", &[], "pytest_on_ttnn_mesh");
+    }
+
+    #[test]
+    fn a_clean_suite_passes() {
+        let Some(session) = Session::on_ttnn("ttnn_clean", "n150", "pytest_on_ttnn_clean") else {
+            return;
+        };
+        let ran = session.run(&[], 0);
+        ran.expect_failed(&[], 4);
+        assert!(ran.said.contains(" 0 of these in excess"), "{}", ran.said);
+    }
 }
 
 #[test]

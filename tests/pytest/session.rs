@@ -9,10 +9,13 @@ use std::process::Command;
 use super::common;
 use super::common::Host;
 use super::common::Scratch;
+use super::setting::NEWEST;
+use super::setting::Setting;
 
 /// A suite in a folder of its own, to be run any number of times.
 pub struct Session {
     scratch: Scratch,
+    whofreed: PathBuf,
     python: PathBuf,
     suite: &'static str,
     variables: Vec<(String, String)>,
@@ -30,29 +33,70 @@ pub struct Ran {
 }
 
 impl Session {
+    /// A suite on the real runtime, on this board; `None` where there is no pytest, or no such runtime for its interpreter.
+    pub fn on_ttnn(suite: &'static str, board: &str, test: &str) -> Option<Self> {
+        let python = python(test)?;
+        let setting = Setting::wanted(NEWEST, board, test)?;
+        let packages = match packages(&setting.python, &python) {
+            Ok(packages) => packages,
+            Err(why) => {
+                common::skip(test, &why);
+                return None;
+            }
+        };
+        let mut session = Self::new(suite, "ttnn_host.py", python, "auto");
+        let board = common::root().join("tests/ttnn/cases/board.py");
+        fs::copy(board, session.scratch.file("board.py")).expect("the board");
+        session.whofreed = setting.whofreed;
+        session.variables = setting.variables;
+        session.set("PYTHONPATH", &packages);
+        // The slash at the end is what the runtime wants.
+        let programs = format!("{}/", session.scratch.file("programs").display());
+        session.set("TT_METAL_CACHE", &programs);
+        Some(session)
+    }
+
     /// A suite on the pool; `None` where there is no pytest.
     pub fn on_the_pool(suite: &'static str, test: &str) -> Option<Self> {
         let python = python(test)?;
-        let scratch = Scratch::new("pytest");
-        let sources = common::root().join("tests/pytest");
-        copy(&sources.join(suite), &scratch.file(suite));
-        fs::copy(sources.join("pool_host.py"), scratch.file("pool_host.py")).expect("the host");
-        fs::write(scratch.file("pytest.ini"), "[pytest]\npythonpath = .\n").expect("an ini file");
+        let adapter = common::root().join("tests/pytest/pool.toml");
+        let adapter = adapter.display().to_string();
+        let mut session = Self::new(suite, "pool_host.py", python, &adapter);
         let pool = Host::c("tests/pytest/pool.c")
             .flags(&["-shared", "-fPIC"])
             .unlinked()
-            .compile(&scratch, "libsuite_pool.so");
-        let adapter = sources.join("pool.toml");
-        Some(Self {
-            variables: vec![("SUITE_POOL".to_owned(), pool.display().to_string())],
+            .compile(&session.scratch, "libsuite_pool.so");
+        session.set("SUITE_POOL", &pool.display().to_string());
+        Some(session)
+    }
+
+    fn new(suite: &'static str, host: &str, python: PathBuf, adapters: &str) -> Self {
+        let scratch = Scratch::new("pytest");
+        let sources = common::root().join("tests/pytest");
+        copy(&sources.join(suite), &scratch.file(suite));
+        fs::copy(sources.join(host), scratch.file(host)).expect("the host");
+        fs::write(scratch.file("pytest.ini"), "[pytest]\npythonpath = .\n").expect("an ini file");
+        Self {
+            variables: Vec::new(),
+            whofreed: common::cli(),
             scratch,
             python,
             suite,
-            adapters: adapter.display().to_string(),
-        })
+            adapters: adapters.to_owned(),
+        }
     }
 
-    /// Runs it under whofreed with these arguments; it ends with this code.
+    /// Sets a variable in the environment.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.variables.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// A file beside the suite.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.scratch.file(name)
+    }
+
+    /// Runs it, or one file of it that is named last, under whofreed with these arguments; it ends with this code.
     #[track_caller]
     pub fn run(&self, arguments: &[&str], code: i32) -> Ran {
         let junit = self.scratch.file("junit.xml");
@@ -60,10 +104,12 @@ impl Session {
         let _ = fs::remove_file(&junit);
         let mut command = self.command();
         command.arg("--whofreed");
-        command.arg("--whofreed-bin").arg(common::cli());
+        command.arg("--whofreed-bin").arg(&self.whofreed);
         command.args(["--whofreed-adapters", &self.adapters]);
         command.arg("--junit-xml").arg(&junit).args(arguments);
-        command.arg(self.suite);
+        if !arguments.last().is_some_and(|last| last.ends_with(".py")) {
+            command.arg(self.suite);
+        }
         let run = common::run(&mut command).expect_code(code);
         let junit = fs::read_to_string(&junit).unwrap_or_default();
         let mut parts = junit.split("<testcase ").map(str::to_owned);
@@ -117,6 +163,20 @@ impl Ran {
         }
     }
 
+    /// The lines of the table at the end, each without its culprit's folder: status, frees, test and culprit.
+    pub fn table(&self) -> Vec<String> {
+        let lines = self.said.lines();
+        let lines = lines.skip_while(|line| !line.contains("= whofreed ="));
+        let lines = lines.take_while(|line| !line.contains(" allocations, ") && !line.is_empty());
+        let rows = lines.filter(|line| line.contains(" (") && line.ends_with(')'));
+        rows.map(|line| {
+            let words = line.split_whitespace();
+            let words = words.map(|word| word.rsplit('/').next().unwrap_or(word));
+            words.collect::<Vec<_>>().join(" ").replace('(', "")
+        })
+        .collect()
+    }
+
     /// Expects each test's failure to show the culprit at its own mark in the file, which are in the same order.
     #[track_caller]
     pub fn expect_culprits(&self, file: &str, tests: &[&str]) {
@@ -152,6 +212,22 @@ impl Ran {
             .find(|entry| entry.contains(&name_of(test)));
         found.unwrap_or_else(|| panic!("no entry of {test} in {:?}", self.entries))
     }
+}
+
+/// The packages of the interpreter `of`, for `python`; or why that cannot use them.
+fn packages(of: &Path, python: &Path) -> Result<String, String> {
+    let ask = |python: &Path| {
+        let script =
+            "import sys, sysconfig; print(*sys.version_info[:2], sysconfig.get_path('purelib'))";
+        let run = common::run(Command::new(python).args(["-c", script])).expect_code(0);
+        let (version, folder) = run.stdout.trim().rsplit_once(' ').expect("two words");
+        (version.to_owned(), folder.to_owned())
+    };
+    let ((has, folder), (is, _)) = (ask(of), ask(python));
+    if has == is {
+        return Ok(folder);
+    }
+    Err(format!("ttnn is there for Python {has}, pytest for {is}"))
 }
 
 /// The interpreter with pytest and the plugin; `None` where there is none, which the list of tests is told.

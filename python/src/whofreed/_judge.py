@@ -10,6 +10,7 @@ import copy
 import json
 import os
 import subprocess
+import time
 from collections.abc import Generator
 from dataclasses import dataclass
 from dataclasses import field
@@ -32,6 +33,10 @@ from whofreed._verdict import Judged
 from whofreed._verdict import Window
 from whofreed._watch import NOTE
 
+#: So often the traces are read as long as something in them seems broken.
+_MOST_ATTEMPTS = 4
+#: So many culprits that are no test's doing are shown with their stacks.
+_MOST_BLOCKS = 3
 #: The attribute of a report that this module made.
 OURS = "whofreed_verdict"
 
@@ -72,6 +77,7 @@ class Judge:
         self._tests: dict[str, _Test] = {}
         self._entries: Entries | None = None
         self._report: dict[str, Any] = {}
+        self._blocks: dict[int, str] = {}
         self._trouble = ""
         self._judged: list[Judged] = []
         self._nobody: list[Charge] = []
@@ -98,17 +104,17 @@ class Judge:
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, Any, None]:
         yield
         try:
-            self._report, blocks = self._analyse()
+            self._report, self._blocks = self._analyse()
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             self._trouble = f"no verdict: {error}"
             return
-        windows = {name: test.window for name, test in self._tests.items() if test.window}
+        ran = {name: test.window for name, test in self._tests.items()}
         allowances = {name: test.allowance for name, test in self._tests.items()}
-        charged = _verdict.charges(self._report, windows)
+        charged = _verdict.charges(self._report, ran)
         self._judged, self._nobody = _verdict.judge(charged, allowances, self._known)
         order = {name: number for number, name in enumerate(self._tests)}
         self._judged.sort(key=lambda judged: order[judged.test])
-        self._judged = [self._tell(judged, blocks) for judged in self._judged]
+        self._judged = [self._tell(judged) for judged in self._judged]
         self._tell_of_all()
 
     @pytest.hookimpl(trylast=True)
@@ -128,7 +134,7 @@ class Judge:
         traces = [str(path) for path in self._recording.traces()]
         if not traces:
             return {}, {}
-        report = json.loads(self._run(["--format", "json", *traces]))
+        report = self._settled(traces)
         path = self._config.getoption("whofreed_report")
         if path:
             Path(path).write_text(json.dumps(report, indent=1) + "\n")
@@ -136,6 +142,16 @@ class Judge:
         if found == 0:
             return report, {}
         return report, _verdict.blocks(self._run(["--culprits", str(found), *traces]))
+
+    def _settled(self, traces: list[str]) -> dict[str, Any]:
+        """The report in JSON. The library's writer may still be moving events about in the traces: then some seem broken,
+        and a moment later they are not."""
+        for attempt in range(_MOST_ATTEMPTS):
+            report: dict[str, Any] = json.loads(self._run(["--format", "json", *traces]))
+            if not report.get("damage"):
+                break
+            time.sleep(0.1 * 2**attempt)
+        return report
 
     def _run(self, arguments: list[str]) -> str:
         environment = {key: value for key, value in os.environ.items() if key not in (OPTIONS, "LD_PRELOAD")}
@@ -149,13 +165,13 @@ class Judge:
             raise OSError(_verdict.printable(done.stderr.decode(errors="replace").strip()))
         return done.stdout.decode(errors="replace")
 
-    def _tell(self, judged: Judged, blocks: dict[int, str]) -> Judged:
+    def _tell(self, judged: Judged) -> Judged:
         """Fails a test where it has to, in all places where results are kept."""
         test = self._tests[judged.test]
         report = test.outcome
         assert report is not None, "a test that ran was reported"
         message = _message(judged)
-        text = _text(judged, blocks)
+        text = _text(judged, self._blocks)
         properties = _properties(judged)
         fails = judged.status == "failed"
         if hasattr(report, "wasxfail") and fails:
@@ -218,13 +234,15 @@ class Judge:
         if rows:
             for row in _table([("", "excess", "test", "culprit"), *rows]):
                 write(row)
+        for rank in list(dict.fromkeys(charge.culprit.rank for charge in self._nobody))[:_MOST_BLOCKS]:
+            for line in ["", *self._blocks.get(rank, "").splitlines(), ""]:
+                write(line)
         if self._unexplained:
-            write(
-                f"{self._unexplained} excess frees are explained by no culprit: this fails the session, and no test",
-                yellow=True,
-            )
+            write(f"explained by no culprit: {_count(self._unexplained)}; this fails the session, and no test", yellow=True)
+        for damage in self._report["damage"]:
+            write(f"a trace could not be read in full: {_verdict.printable(damage['what'])}", yellow=True)
         if totals["dropped_events"]:
-            write(f"{totals['dropped_events']} events were lost, so that this is the account of a part", yellow=True)
+            write(f"events that were lost: {totals['dropped_events']}; this is the account of a part", yellow=True)
         write(
             f"{totals['allocations']} allocations, {totals['deallocations']} deallocations, {totals['excess']} of these in"
             f" excess; traces in {_here(str(self._recording.folder))}"

@@ -114,9 +114,9 @@ def _place(site: Mapping[str, Any]) -> str:
 class Tests:
     """Which test a free belongs to."""
 
-    def __init__(self, windows: Mapping[str, Window], parents: Mapping[int, int]) -> None:
-        self._by_label = {label_of(test): test for test in windows}
-        self._windows = sorted((of.pid, of.start_ns, of.end_ns, test) for test, of in windows.items())
+    def __init__(self, tests: Mapping[str, Window | None], parents: Mapping[int, int]) -> None:
+        self._by_label = {label_of(test): test for test in tests}
+        self._windows = sorted((of.pid, of.start_ns, of.end_ns, test) for test, of in tests.items() if of)
         self._pids = {pid for pid, *_ in self._windows}
         self._parents = parents
 
@@ -140,10 +140,10 @@ class Tests:
         return None
 
 
-def charges(report: Mapping[str, Any], windows: Mapping[str, Window]) -> list[Charge]:
-    """All that the culprits of a report did, test by test."""
+def charges(report: Mapping[str, Any], ran: Mapping[str, Window | None]) -> list[Charge]:
+    """All that the culprits of a report did, test by test. Of a test whose process was ended there is no window."""
     parents = {process["pid"]: process.get("parent_pid", 0) for process in report.get("processes", [])}
-    tests = Tests(windows, parents)
+    tests = Tests(ran, parents)
     summed: dict[tuple[int, str | None, str], int] = {}
     by_rank = {}
     for value in report.get("culprits", []):
