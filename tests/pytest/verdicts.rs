@@ -175,6 +175,19 @@ fn a_worker_that_is_killed_leaves_its_trace() {
 }
 
 #[test]
+fn a_session_that_is_killed_leaves_the_launcher_s_report() {
+    let Some(session) = Session::on_the_pool("odd", "a_session_that_is_killed") else {
+        return;
+    };
+    session.run(&["odd/test_crash.py"], 128 + 9);
+    let report = session.file(".pytest_cache/whofreed/report.txt");
+    let report = fs::read_to_string(report).expect("the launcher's report");
+    assert!(report.contains("test_crash.py:12"), "{report}");
+    let scope = "test_crash.py::test_ends_the_process";
+    assert!(report.contains(scope), "{report}");
+}
+
+#[test]
 fn a_session_that_recorded_nothing_says_so() {
     let Some(session) = Session::on_the_pool("pool", "a_session_that_recorded_nothing") else {
         return;
@@ -213,4 +226,29 @@ fn a_session_under_a_launcher_of_one_s_own_is_not_started_again() {
         session.traces().is_empty(),
         "they are where the launcher has them"
     );
+}
+
+#[test]
+fn whoever_sits_at_the_terminal_can_answer_and_interrupt() {
+    let Some(session) = Session::on_the_pool("odd", "whoever_sits_at_the_terminal") else {
+        return;
+    };
+    let pytest = session.command();
+    let mut command = Command::new(pytest.get_program());
+    command.arg(common::root().join("tests/pytest/in_a_terminal.py"));
+    command.arg(pytest.get_program()).args(pytest.get_args());
+    command.args(["-s", "--whofreed", "--whofreed-bin"]);
+    command.arg(common::cli()).arg("--whofreed-adapters");
+    command.arg(common::root().join("tests/pytest/pool.toml"));
+    command.arg("odd/test_terminal.py");
+    command.current_dir(pytest.get_current_dir().expect("a folder"));
+    let variables = pytest.get_envs();
+    command.envs(variables.filter_map(|(name, value)| Some((name, value?))));
+    // pytest's own code for an interrupted session.
+    let run = common::run(&mut command).expect_code(2);
+    assert!(run.stdout.contains("KeyboardInterrupt"), "{}", run.stdout);
+    // What is known until then is told.
+    let row = run.stdout.lines().find(|line| line.starts_with("failed "));
+    let row = row.expect("a line of the table");
+    assert!(row.contains("test_frees_twice"), "{row}");
 }

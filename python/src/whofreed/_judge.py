@@ -50,8 +50,10 @@ class _Test:
     allowance: Allowance = field(default_factory=Allowance)
 
     @property
-    def outcome(self) -> pytest.TestReport | None:
-        return self.reports.get("call") or self.reports.get("setup")
+    def outcome(self) -> pytest.TestReport:
+        """The report that says how it went; of a test whose process was ended, the one that says so."""
+        told = self.reports.get("call") or self.reports.get("setup")
+        return told or next(iter(self.reports.values()))
 
 
 class Blame(TerminalRepr):
@@ -74,6 +76,7 @@ class Judge:
         self._recording = recording
         self._binary = binary
         self._known = known
+        self._folder = Path(config.invocation_params.dir)
         self._tests: dict[str, _Test] = {}
         self._entries: Entries | None = None
         self._report: dict[str, Any] = {}
@@ -114,6 +117,10 @@ class Judge:
         self._judged, self._nobody = _verdict.judge(charged, allowances, self._known)
         order = {name: number for number, name in enumerate(self._tests)}
         self._judged.sort(key=lambda judged: order[judged.test])
+        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None and any(judged.status == "failed" for judged in self._judged):
+            reporter.ensure_newline()
+            reporter.write_line("whofreed: these tests freed in excess")
         self._judged = [self._tell(judged) for judged in self._judged]
         self._tell_of_all()
 
@@ -135,9 +142,10 @@ class Judge:
         if not traces:
             return {}, {}
         report = self._settled(traces)
-        path = self._config.getoption("whofreed_report")
-        if path:
-            Path(path).write_text(json.dumps(report, indent=1) + "\n")
+        named = self._config.getoption("whofreed_report")
+        if named:
+            # The tests may have gone elsewhere.
+            (self._folder / named).write_text(json.dumps(report, indent=1) + "\n")
         found = len(report.get("culprits", []))
         if found == 0:
             return report, {}
@@ -159,7 +167,11 @@ class Judge:
         width = reporter._tw.fullwidth if reporter is not None else 100
         environment["COLUMNS"] = str(max(width, 80))
         done = subprocess.run(
-            [self._binary, "report", *arguments], env=environment, stdin=subprocess.DEVNULL, capture_output=True
+            [self._binary, "report", *arguments],
+            env=environment,
+            cwd=self._folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
         )
         if done.returncode != 0:
             raise OSError(_verdict.printable(done.stderr.decode(errors="replace").strip()))
@@ -169,10 +181,9 @@ class Judge:
         """Fails a test where it has to, in all places where results are kept."""
         test = self._tests[judged.test]
         report = test.outcome
-        assert report is not None, "a test that ran was reported"
         message = _message(judged)
-        text = _text(judged, self._blocks)
-        properties = _properties(judged)
+        text = self._text(judged)
+        properties = self._properties(judged)
         fails = judged.status == "failed"
         if hasattr(report, "wasxfail") and fails:
             judged = Judged(judged.test, "xfail", judged.charges)
@@ -226,11 +237,11 @@ class Judge:
             write("no event was recorded: no adapter in force hooked a function that was called", yellow=True)
             return
         rows = [
-            (judged.status, str(charge.frees), judged.test, _called(charge.culprit))
+            (judged.status, str(charge.frees), judged.test, self._called(charge.culprit))
             for judged in self._judged
             for charge in judged.charges
         ]
-        rows += [(charge.why, str(charge.frees), "", _called(charge.culprit)) for charge in self._nobody]
+        rows += [(charge.why, str(charge.frees), "", self._called(charge.culprit)) for charge in self._nobody]
         if rows:
             for row in _table([("", "excess", "test", "culprit"), *rows]):
                 write(row)
@@ -245,8 +256,31 @@ class Judge:
             write(f"events that were lost: {totals['dropped_events']}; this is the account of a part", yellow=True)
         write(
             f"{totals['allocations']} allocations, {totals['deallocations']} deallocations, {totals['excess']} of these in"
-            f" excess; traces in {_here(str(self._recording.folder))}"
+            f" excess; traces in {self._here(str(self._recording.folder))}"
         )
+
+    # Words.
+
+    def _text(self, judged: Judged) -> str:
+        parts = []
+        for charge in judged.charges:
+            culprit = charge.culprit
+            parts.append(f"whofreed: {_count(charge.frees)} in this test by culprit {culprit.rank}, {self._called(culprit)}")
+            if culprit.rank in self._blocks:
+                parts.append(self._blocks[culprit.rank])
+        return "\n\n".join(parts)
+
+    def _properties(self, judged: Judged) -> list[tuple[str, str]]:
+        properties = [("whofreed.status", judged.status), ("whofreed.excess", str(judged.frees))]
+        properties += [("whofreed.culprit", self._called(charge.culprit)) for charge in judged.charges]
+        return properties
+
+    def _called(self, culprit: Culprit) -> str:
+        return f"{culprit.function} ({self._here(culprit.place)})"
+
+    def _here(self, path: str) -> str:
+        """A path as it is typed where the user stands."""
+        return path.removeprefix(str(self._folder) + os.sep)
 
 
 def _message(judged: Judged) -> str:
@@ -254,35 +288,11 @@ def _message(judged: Judged) -> str:
     return f"whofreed: {_count(judged.frees)} by {names}"
 
 
-def _text(judged: Judged, blocks: dict[int, str]) -> str:
-    parts = []
-    for charge in judged.charges:
-        culprit = charge.culprit
-        heading = f"whofreed: {_count(charge.frees)} in this test by culprit {culprit.rank}, {_called(culprit)}"
-        parts.append("\n\n".join([heading, blocks[culprit.rank]] if culprit.rank in blocks else [heading]))
-    return "\n\n".join(parts)
-
-
-def _properties(judged: Judged) -> list[tuple[str, str]]:
-    properties = [("whofreed.status", judged.status), ("whofreed.excess", str(judged.frees))]
-    properties += [("whofreed.culprit", _called(charge.culprit)) for charge in judged.charges]
-    return properties
-
-
 def _where(judged: Judged, report: pytest.TestReport) -> tuple[str, int]:
     file, _, line = judged.charges[0].culprit.place.rpartition(":")
     if file and line.isdecimal():
         return file, int(line)
     return report.location[0], (report.location[1] or 0) + 1
-
-
-def _called(culprit: Culprit) -> str:
-    return f"{culprit.function} ({_here(culprit.place)})"
-
-
-def _here(path: str) -> str:
-    """A path as it is typed where the user stands."""
-    return path.removeprefix(os.getcwd() + os.sep)
 
 
 def _count(frees: int) -> str:

@@ -51,16 +51,13 @@ def _is_wanted(config: pytest.Config, options: Any) -> bool:
     return bool(_option(config, options, "whofreed")) and not any(getattr(options, name, False) for name in _NO_TESTS)
 
 
-def _is_worker(config: pytest.Config) -> bool:
-    return hasattr(config, "workerinput") or "PYTEST_XDIST_WORKER" in os.environ
-
-
 # First of all, before pytest captures the output: it has to be ours when another program takes this process over.
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, Any, None]:
     options = early_config.known_args_namespace
-    is_wanted = _is_wanted(early_config, options) and not _is_worker(early_config)
-    if is_wanted and _launch.recording() is None:
+    # A worker of xdist does not know yet that it is one, but for this. It is under the launcher where its controller is.
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ
+    if _is_wanted(early_config, options) and not is_worker and _launch.recording() is None:
         try:
             _become_launcher(early_config, options)
         except _launch.LaunchError as error:
@@ -92,14 +89,16 @@ def pytest_configure(config: pytest.Config) -> None:
     if not _is_wanted(config, config.option):
         return
     recording = _launch.recording()
+    is_worker = hasattr(config, "workerinput")
     if recording is None:
-        if _is_worker(config):
+        # One on another machine, where nobody has started it under a launcher.
+        if is_worker:
             return
         raise pytest.UsageError("whofreed: --whofreed came too late: name it on the command line or in the ini file")
     from whofreed._watch import Watch
 
     config.pluginmanager.register(Watch(), "whofreed-watch")
-    if _is_worker(config):
+    if is_worker:
         return
     from whofreed._judge import Judge
 
