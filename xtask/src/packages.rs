@@ -97,6 +97,8 @@ struct Environment {
     packages: &'static [&'static str],
     /// The Pythons that there are wheels for, best first.
     pythons: &'static [&'static str],
+    /// A folder of this repository with a package that is installed where it is, so that changes are seen.
+    own: Option<&'static str>,
 }
 
 /// What Python programs of the tests import.
@@ -104,6 +106,7 @@ const TESTS: Environment = Environment {
     folder: "python-venv",
     packages: &["pyopencl==2026.1.4", "numpy"],
     pythons: &["3.12", "3.10"],
+    own: None,
 };
 
 /// Readers of the forms that reports are exported to.
@@ -127,6 +130,23 @@ const MEMRAY: Environment = Environment {
     folder: "memray-venv",
     packages: &["memray==1.20.0"],
     pythons: &["3.11", "3.12", "3.10"],
+    own: None,
+};
+
+/// pytest with the plugin of `python/`, and what builds that. The Pythons are those of the newest ttnn, whose packages tests
+/// lend to this interpreter.
+const PYTEST: Environment = Environment {
+    folder: "pytest-venv",
+    packages: &[
+        "pytest==9.2.0",
+        "pytest-xdist==3.8.0",
+        "hatchling==1.33.0",
+        "editables==0.6",
+        "ruff==0.17.6",
+        "mypy==2.4.1",
+    ],
+    pythons: &["3.12", "3.10"],
+    own: Some("python"),
 };
 
 /// The interpreter of an environment with the packages that tests import. An error is the reason why there is none.
@@ -172,13 +192,24 @@ pub fn memray() -> Outcome<PathBuf> {
     MEMRAY.install()
 }
 
+/// The interpreter of an environment with pytest and the plugin. An error is the reason why there is none.
+pub fn pytest() -> Outcome<PathBuf> {
+    PYTEST.install()
+}
+
 impl Environment {
     /// The interpreter, with the packages.
     fn install(&self) -> Outcome<PathBuf> {
         let venv = paths::cache()?.join(self.folder);
         let python = venv.join("bin/python");
         let stamp = venv.join("installed");
-        let wanted = self.packages.join(" ");
+        let mut wanted = self.packages.join(" ");
+        let own = self.own.map(|own| paths::root().join(own));
+        if let Some(own) = &own {
+            // What it is called and where its parts begin is in there.
+            wanted += &format!("\n{}\n", own.display());
+            wanted += &run::read(&own.join("pyproject.toml"))?;
+        }
         if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted)
             && run::quiet(Command::new(&python).arg("--version")).is_ok()
         {
@@ -186,18 +217,28 @@ impl Environment {
         }
         let system = crate::ttnn::find_python(self.pythons)
             .ok_or_else(|| format!("Python {} is not installed", self.pythons.join(" or ")))?;
-        eprintln!("xtask: installing {wanted} into {}", venv.display());
+        eprintln!(
+            "xtask: installing {} into {}",
+            self.packages.join(" "),
+            venv.display()
+        );
         run::quiet(
             Command::new(&system)
                 .args(["-m", "venv", "--clear"])
                 .arg(&venv),
         )?;
-        let mut words = vec!["-m", "pip", "install", "--quiet", "--no-input"];
-        words.push("--disable-pip-version-check");
-        words.extend(self.packages);
-        let install = || run::quiet(Command::new(&python).args(&words));
+        let pip = |words: &[&str]| {
+            let mut command = Command::new(&python);
+            command.args(["-m", "pip", "install", "--quiet", "--no-input"]);
+            run::quiet(command.arg("--disable-pip-version-check").args(words))
+        };
+        let install = || pip(self.packages);
         // Once more, since what fails most often is the download.
         install().or_else(|_| install())?;
+        if let Some(own) = &own {
+            let own = own.display().to_string();
+            pip(&["--no-deps", "--no-build-isolation", "--editable", &own])?;
+        }
         run::write(&stamp, &wanted)?;
         Ok(python)
     }

@@ -34,6 +34,7 @@ pub use evidence::Evidence;
 pub use evidence::Hits;
 pub use evidence::Moment;
 pub use evidence::Reuse;
+pub use evidence::ScopeFrees;
 pub use evidence::ThreadFrees;
 pub use model::*;
 pub use rules::RuleError;

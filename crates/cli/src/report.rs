@@ -38,6 +38,9 @@ pub(crate) struct ReportArgs {
     rules: Vec<PathBuf>,
     #[command(flatten)]
     standing: StandingArgs,
+    /// Show so many culprits with their stacks [default: as many as a screen has room for]
+    #[arg(long, value_name = "N")]
+    culprits: Option<usize>,
     /// Show everything: whole stacks and names, every culprit, victim, leak and hook
     #[arg(long, short)]
     verbose: bool,
@@ -71,6 +74,7 @@ pub(crate) fn report(args: &ReportArgs) -> Result<u8, Failure> {
         None => output::page_of(&io::stdout()),
     };
     page.verbose = args.verbose;
+    page.culprits = args.culprits;
     page.traces = traces::by_process(&args.traces, |path| path.display().to_string());
     page.notes = names.notes();
     if args.format.is_of_events() {

@@ -61,6 +61,8 @@ pub struct TextOptions {
     pub color: bool,
     /// Everything: whole stacks, whole names, every culprit, victim, leak and hook.
     pub verbose: bool,
+    /// So many culprits are shown with their stacks, where that was asked for.
+    pub culprits: Option<usize>,
     /// The adapters that the user named; those that bound nothing come first of all. Empty where none was named.
     pub named_adapters: Vec<String>,
     /// What the analysis is about.
@@ -85,6 +87,7 @@ impl Default for TextOptions {
             width: 100,
             color: false,
             verbose: false,
+            culprits: None,
             named_adapters: Vec::new(),
             found: Found::default(),
             traces: Vec::new(),

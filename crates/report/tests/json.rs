@@ -135,6 +135,7 @@ fn every_key_of_the_contract_is_there() {
             "last",
             "threads",
             "thread_count",
+            "scopes",
             "allocation_sites",
             "allocation_site_count",
             "allocation_sites_unknown",
@@ -148,6 +149,14 @@ fn every_key_of_the_contract_is_there() {
         &["pid", "thread", "time_ns", "since_start_ns"],
     );
     has(&culprit["threads"][0], &["pid", "thread", "frees"]);
+    has(
+        &culprit["scopes"][0],
+        &["pid", "scope", "or_scope", "frees", "first_ns", "last_ns"],
+    );
+    assert_eq!(
+        culprit["scopes"][0]["scope"],
+        "tests/test_cache.py::test_evict"
+    );
     has(
         &culprit["allocation_sites"][0],
         &["function", "file", "line", "module", "frees"],

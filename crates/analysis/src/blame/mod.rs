@@ -38,6 +38,8 @@ pub(crate) struct Charge {
     pub(crate) buffers: BTreeSet<Place>,
     /// The surplus frees, and by whom what they hit was allocated.
     pub(crate) frees: Vec<EventRef>,
+    /// For each of these the free that is the surplus one in the other story, where it is known; empty where the log decides.
+    pub(crate) others: Vec<Option<EventRef>>,
     pub(crate) hits: Counts,
     /// The one that tells most, and of those the first in time.
     pub(crate) case: Option<Case>,
@@ -51,6 +53,7 @@ impl Charge {
             count: 0,
             buffers: BTreeSet::new(),
             frees: Vec::new(),
+            others: Vec::new(),
             hits: Counts::new(),
             case: None,
         }

@@ -5,6 +5,7 @@
 //! costs no memory while the traces are replayed.
 
 mod model;
+mod scopes;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,7 @@ pub use model::Evidence;
 pub use model::Hits;
 pub use model::Moment;
 pub use model::Reuse;
+pub use model::ScopeFrees;
 pub use model::ThreadFrees;
 
 use std::cmp::Reverse;
@@ -22,6 +24,8 @@ use std::collections::BTreeSet;
 use whofreed_trace::Event;
 use whofreed_trace::EventKind;
 
+use self::scopes::Others;
+use self::scopes::Scopes;
 use crate::blame::Accused;
 use crate::blame::Case;
 use crate::replay::Map;
@@ -60,8 +64,11 @@ pub(crate) fn evidence(
     sites: &Sites<'_>,
 ) -> Vec<Evidence> {
     let mut seen: Vec<Seen> = accused.iter().map(|_| Seen::default()).collect();
-    each_event(tally.sources, charged, |trace, event, index| {
-        seen[index as usize].add(trace, event);
+    let others = Others::new(tally.sources, accused);
+    each_event(tally.sources, charged, |free, event, index| {
+        let seen = &mut seen[index as usize];
+        seen.add(free.trace(), event);
+        seen.scopes.add(free.trace(), event, others.scope(free));
     });
     let starts: Vec<u64> = tally.sources.iter().map(start).collect();
     let told = accused.iter().zip(seen);
@@ -85,7 +92,11 @@ pub(crate) fn start(source: &Source<'_>) -> u64 {
 }
 
 /// Reads the events of `charged`, of many at once where they lie close together.
-fn each_event(sources: &[Source<'_>], charged: &Charged, mut tell: impl FnMut(u32, &Event, u32)) {
+fn each_event(
+    sources: &[Source<'_>],
+    charged: &Charged,
+    mut tell: impl FnMut(EventRef, &Event, u32),
+) {
     const CLOSE: u32 = 64;
     let mut events = Vec::with_capacity(CLOSE as usize);
     let mut rest = charged.as_slice();
@@ -101,7 +112,7 @@ fn each_event(sources: &[Source<'_>], charged: &Charged, mut tell: impl FnMut(u3
             let Some(event) = event else {
                 break;
             };
-            tell(free.trace(), event, index);
+            tell(free, event, index);
             told += 1;
         }
         // What could not be read lies in another run, or is gone.
@@ -115,6 +126,7 @@ struct Seen {
     first: Option<(u32, Event)>,
     last: Option<(u32, Event)>,
     threads: Map<(u32, u32), u64>,
+    scopes: Scopes,
 }
 
 impl Seen {
@@ -154,6 +166,7 @@ impl Seen {
             last: self.last.map(moment),
             threads,
             thread_count,
+            scopes: self.scopes.told(sources),
             ..Evidence::default()
         }
     }

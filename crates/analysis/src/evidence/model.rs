@@ -16,6 +16,8 @@ pub struct Evidence {
     pub threads: Vec<ThreadFrees>,
     /// How many threads there are.
     pub thread_count: u64,
+    /// In which scopes its frees were, the one with most first.
+    pub scopes: Vec<ScopeFrees>,
     /// The (at most three) call sites that allocated most of what its frees hit, the one with most first. A free hits what
     /// lives at the address, and where nothing does, what it frees again.
     pub hits: Vec<Hits>,
@@ -47,6 +49,24 @@ pub struct ThreadFrees {
     pub thread: u32,
     /// How many.
     pub frees: u64,
+}
+
+/// The frees of one process in one scope.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScopeFrees {
+    /// The process.
+    pub pid: u32,
+    /// The innermost scope of the thread that freed; empty where it was in none.
+    pub scope: String,
+    /// Where the record does not decide: the scope of the free that may be one too many instead; `None` where that free
+    /// is not known.
+    pub or_scope: Option<String>,
+    /// How many.
+    pub frees: u64,
+    /// When the first and the last of them were, by the monotonic clock of the machine.
+    pub first_ns: u64,
+    /// See `first_ns`.
+    pub last_ns: u64,
 }
 
 /// Frees that hit what one call site allocated.

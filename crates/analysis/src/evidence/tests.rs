@@ -80,9 +80,10 @@ fn each_event_is_told_once_but_for_those_that_cannot_be_read() {
             || (0..2).flat_map(|trace| (0..400).step_by(apart).map(move |at| (trace, at)));
         let charged = numbers().map(|(trace, at)| (EventRef::new(trace, at), at as u32));
         let mut told = Vec::new();
-        each_event(&sources, &charged.collect(), |trace, event, index| {
+        each_event(&sources, &charged.collect(), |free, event, index| {
             assert_eq!(event.time_ns, u64::from(index));
-            told.push((trace, event.time_ns));
+            assert_eq!(free.event(), event.time_ns);
+            told.push((free.trace(), event.time_ns));
         });
         let readable = numbers().filter(|(_, at)| at / RUN != GONE);
         assert_eq!(told, readable.collect::<Vec<_>>(), "{apart}");

@@ -5,6 +5,7 @@ use whofreed_analysis::Evidence;
 use whofreed_analysis::Hits;
 use whofreed_analysis::Moment;
 use whofreed_analysis::Reuse;
+use whofreed_analysis::ScopeFrees;
 use whofreed_analysis::ThreadFrees;
 
 use super::SiteView;
@@ -17,6 +18,7 @@ pub(super) struct EvidenceView<'a> {
     last: Option<MomentView>,
     threads: Vec<ThreadView>,
     thread_count: u64,
+    scopes: Vec<ScopeView<'a>>,
     allocation_sites: Vec<HitsView<'a>>,
     allocation_site_count: u64,
     allocation_sites_unknown: u64,
@@ -33,6 +35,7 @@ impl<'a> EvidenceView<'a> {
             last: evidence.last.map(MomentView::new),
             threads: evidence.threads.iter().map(ThreadView::new).collect(),
             thread_count: evidence.thread_count,
+            scopes: evidence.scopes.iter().map(ScopeView::new).collect(),
             allocation_sites: evidence.hits.iter().map(HitsView::new).collect(),
             allocation_site_count: evidence.hit_sites,
             allocation_sites_unknown: evidence.hits_unknown,
@@ -72,6 +75,29 @@ impl ThreadView {
             pid: of.pid,
             thread: of.thread,
             frees: of.frees,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ScopeView<'a> {
+    pid: u32,
+    scope: &'a str,
+    or_scope: Option<&'a str>,
+    frees: u64,
+    first_ns: u64,
+    last_ns: u64,
+}
+
+impl<'a> ScopeView<'a> {
+    fn new(of: &'a ScopeFrees) -> Self {
+        Self {
+            pid: of.pid,
+            scope: &of.scope,
+            or_scope: of.or_scope.as_deref(),
+            frees: of.frees,
+            first_ns: of.first_ns,
+            last_ns: of.last_ns,
         }
     }
 }

@@ -39,6 +39,9 @@ pub(super) fn set(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
     // A screen has some fifty lines: the more culprits, the shorter their stacks.
     let (in_full, again, before) = match count {
         _ if options.verbose => (count, None, None),
+        _ if options.culprits.is_some() => {
+            (options.culprits.unwrap_or(0).min(count), Some(6), Some(4))
+        }
         0..=1 => (count, Some(6), Some(4)),
         2 => (count, Some(4), Some(2)),
         3 => (count, Some(3), Some(2)),

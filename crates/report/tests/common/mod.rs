@@ -17,6 +17,7 @@ use whofreed_analysis::Hits;
 use whofreed_analysis::Leak;
 use whofreed_analysis::Moment;
 use whofreed_analysis::Reuse;
+use whofreed_analysis::ScopeFrees;
 use whofreed_analysis::Seen;
 use whofreed_analysis::Site;
 use whofreed_analysis::ThreadFrees;
@@ -156,6 +157,14 @@ fn evidence(frees: u64) -> Evidence {
             of_thread(4242, frees / 3),
         ],
         thread_count: 2,
+        scopes: vec![ScopeFrees {
+            pid: 4242,
+            scope: "tests/test_cache.py::test_evict".to_owned(),
+            or_scope: None,
+            frees,
+            first_ns: 7_001_234_567,
+            last_ns: 68_000_200_000,
+        }],
         hits: vec![
             hits("device::Tensor::Tensor(unsigned long)", 9, frees / 2),
             hits("device::Program::Program(device::Device&)", 12, frees / 4),

@@ -66,11 +66,14 @@ pub(super) fn accusations(
             alternatives.extend(all.flatten().filter(|&other| other != name));
         }
         for told in told {
-            let (site, charge) = match (confidence, shown) {
+            let (site, mut charge) = match (confidence, shown) {
                 (Confidence::Undecided, None) => (called[&group].site, told.charge),
                 (_, None) => (names.of_chain(told.chain), told.charge),
                 (_, Some(shown)) => (called[&shown].site, told.swapped),
             };
+            if confidence != Confidence::Undecided {
+                charge.others = Vec::new();
+            }
             let entry = accused.entry((group, site)).or_insert_with(|| Accused {
                 site,
                 confidence,

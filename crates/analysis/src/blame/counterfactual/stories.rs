@@ -159,6 +159,10 @@ impl Stories {
             let before = surplus_before[by].map(|life| text.chain(row.context[life]));
             let allocated_by = hit.or(origin).map(chain_of).or(before);
             told.charge.add(row.place(), event(by), allocated_by, own);
+            // A free that is excessive itself has its rival in the one that ended the life before.
+            let other = |of: usize| if by == index { freed } else { Some(of) };
+            told.charge.others.push(other(index).map(event));
+            told.swapped.others.push(other(by).map(event));
             let allocated_by = struck.map(chain_of).or(before);
             told.swapped
                 .add(row.place(), event(index), allocated_by, swapped);

@@ -1,0 +1,1 @@
+from ttnn_host import device  # noqa: F401
