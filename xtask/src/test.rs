@@ -168,11 +168,11 @@ pub fn run_tests(filters: &[&str], with_ttnn: bool, variables: &[(&str, &str)]) 
             .map(|&(name, value)| (name, value.to_owned())),
     );
     environment.push(ttnn_for_tests(with_ttnn));
-    environment.push(python_for_tests());
+    environment.push(for_tests("WHOFREED_TEST_PYTHON", packages::python()));
     environment.push(("WHOFREED_TEST_DIST", dist::make()?.display().to_string()));
     environment.push(for_tests("WHOFREED_TEST_READERS", packages::readers()));
     environment.push(for_tests("WHOFREED_TEST_NODE", packages::node_readers()));
-    environment.push(pytest_for_tests());
+    environment.push(for_tests("WHOFREED_TEST_PYTEST", packages::pytest()));
 
     let mut tally = Tally::default();
     let is_soak = variables.contains(&("WHOFREED_TEST_SIZE", "soak"));
@@ -212,33 +212,6 @@ fn ttnn_for_tests(wanted: bool) -> (&'static str, String) {
         "WHOFREED_TEST_TTNN_MISSING",
         missing.lines().collect::<Vec<_>>().join(" "),
     )
-}
-
-/// The environment variable that tells tests the interpreter that has the packages they import, or why there is none.
-fn python_for_tests() -> (&'static str, String) {
-    told(
-        packages::python(),
-        ["WHOFREED_TEST_PYTHON", "WHOFREED_TEST_PYTHON_MISSING"],
-    )
-}
-
-/// The environment variable that tells tests the interpreter that has pytest and the plugin, or why there is none.
-fn pytest_for_tests() -> (&'static str, String) {
-    told(
-        packages::pytest(),
-        ["WHOFREED_TEST_PYTEST", "WHOFREED_TEST_PYTEST_MISSING"],
-    )
-}
-
-/// An interpreter by the first name, or why there is none by the second.
-fn told(python: Outcome<PathBuf>, [there, missing]: [&'static str; 2]) -> (&'static str, String) {
-    match python {
-        Ok(python) => (there, python.display().to_string()),
-        Err(why) => {
-            eprintln!("xtask: no environment for Python: {why}");
-            (missing, why.lines().collect::<Vec<_>>().join(" "))
-        }
-    }
 }
 
 /// The environment variable that tells tests where something is; one with `_MISSING` behind it why it is not there.
