@@ -167,6 +167,7 @@ pub fn run_tests(filters: &[&str], with_ttnn: bool, variables: &[(&str, &str)]) 
     );
     environment.push(ttnn_for_tests(with_ttnn));
     environment.push(python_for_tests());
+    environment.push(browser_for_tests());
 
     let mut tally = Tally::default();
     let is_soak = variables.contains(&("WHOFREED_TEST_SIZE", "soak"));
@@ -216,6 +217,18 @@ fn python_for_tests() -> (&'static str, String) {
             eprintln!("xtask: no environment for Python: {why}");
             let why = why.lines().collect::<Vec<_>>().join(" ");
             ("WHOFREED_TEST_PYTHON_MISSING", why)
+        }
+    }
+}
+
+/// The environment variable that tells tests where the packages are that drive a browser, or why there is none.
+fn browser_for_tests() -> (&'static str, String) {
+    match packages::browser() {
+        Ok(folder) => ("WHOFREED_TEST_BROWSER", folder.display().to_string()),
+        Err(why) => {
+            eprintln!("xtask: no browser for the HTML report: {why}");
+            let why = why.lines().collect::<Vec<_>>().join(" ");
+            ("WHOFREED_TEST_BROWSER_MISSING", why)
         }
     }
 }

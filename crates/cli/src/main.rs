@@ -11,6 +11,7 @@ mod diff;
 mod failure;
 mod here;
 mod history;
+mod html;
 mod limits;
 mod output;
 mod report;

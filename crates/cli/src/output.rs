@@ -16,11 +16,12 @@ use whofreed_report::printable;
 
 use crate::failure::Failure;
 use crate::here;
+use crate::html;
 
 /// Columns where nobody tells how many there are.
 const DEFAULT_WIDTH: usize = 100;
 
-/// The form of a report.
+/// The form of an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// For people
@@ -30,11 +31,24 @@ pub(crate) enum Format {
     Json,
 }
 
+/// The form of a report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    /// For people, on a terminal
+    #[default]
+    Text,
+    /// For programs; schema whofreed-report/1
+    Json,
+    /// For people, in a browser: one file, with source code where it is there
+    Html,
+}
+
 /// The report in the form that was asked for.
-pub(crate) fn render(analysis: &Analysis, format: Format, options: &TextOptions) -> String {
+pub(crate) fn render(analysis: &Analysis, format: ReportFormat, options: &TextOptions) -> String {
     match format {
-        Format::Text => whofreed_report::to_text(analysis, options),
-        Format::Json => whofreed_report::to_json(analysis),
+        ReportFormat::Text => whofreed_report::to_text(analysis, options),
+        ReportFormat::Json => whofreed_report::to_json(analysis),
+        ReportFormat::Html => html::render(analysis, options),
     }
 }
 

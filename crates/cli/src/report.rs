@@ -9,7 +9,7 @@ use whofreed_analysis::Rules;
 use crate::coverage;
 use crate::failure::Failure;
 use crate::output;
-use crate::output::Format;
+use crate::output::ReportFormat;
 use crate::rules;
 use crate::symbols::SymbolArgs;
 use crate::symbols::Symbols;
@@ -23,7 +23,7 @@ pub(crate) struct ReportArgs {
     traces: Vec<PathBuf>,
     /// The form of the report
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    format: ReportFormat,
     /// Write to FILE instead of stdout
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,

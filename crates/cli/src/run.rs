@@ -32,7 +32,7 @@ use crate::coverage;
 use crate::failure::Failure;
 use crate::here;
 use crate::output;
-use crate::output::Format;
+use crate::output::ReportFormat;
 use crate::output::complain;
 use crate::rules;
 use crate::symbols::SymbolArgs;
@@ -58,7 +58,7 @@ pub(crate) struct RunArgs {
     report: Option<PathBuf>,
     /// The form of the report [default: text]
     #[arg(long, value_enum)]
-    format: Option<Format>,
+    format: Option<ReportFormat>,
     /// Do not let excess frees reach the real function; in a linked host they are only counted [default: 0]
     #[arg(long, value_name = "0|1", num_args = 0..=1, require_equals = true, default_missing_value = "1",
           value_parser = SWITCH)]
@@ -271,14 +271,14 @@ fn flags(args: &RunArgs) -> Vec<(&'static str, String)> {
     .collect()
 }
 
-fn format_of(options: &Options) -> Format {
+fn format_of(options: &Options) -> ReportFormat {
     let Some(value) = options.get("format") else {
-        return Format::default();
+        return ReportFormat::default();
     };
     let value = value.to_string_lossy();
-    Format::from_str(&value, false).unwrap_or_else(|_| {
+    ReportFormat::from_str(&value, false).unwrap_or_else(|_| {
         complain(&format!("format={value}: no such format, text is used"));
-        Format::default()
+        ReportFormat::default()
     })
 }
 
@@ -365,7 +365,7 @@ fn adapter_name(asked: &str) -> String {
 
 fn show(
     analysis: &Analysis,
-    format: Format,
+    format: ReportFormat,
     page: &TextOptions,
     file: Option<&Path>,
 ) -> Result<(), Failure> {
