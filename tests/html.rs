@@ -5,6 +5,8 @@
 
 #![expect(clippy::expect_used, reason = "a test may panic")]
 
+#[path = "html/big.rs"]
+mod big;
 mod common;
 #[path = "html/hostile.rs"]
 mod hostile;
@@ -19,7 +21,10 @@ use common::Host;
 use common::Scratch;
 use serde_json::Value;
 use serde_json::json;
+use whofreed_analysis::Rules;
+use whofreed_analysis::Timeline;
 use whofreed_report::HtmlOptions;
+use whofreed_report::Snippets;
 use whofreed_report::TextOptions;
 
 /// Where the packages are that drive a browser. Under CI they have to be somewhere.
@@ -87,6 +92,8 @@ fn a_browser_shows_the_embedded_example_with_its_culprits_and_their_source() {
         "search": "TraceCapture",
         "source": "buffer->deallocate()",
         "victim": "Activations::retire",
+        "lines": 11,
+        "levels": 1,
     });
     check(&packages, &page, &facts);
 }
@@ -102,7 +109,7 @@ fn hostile_names_stay_text() {
         text: &text,
         snippets: &snippets,
     };
-    let page = whofreed_report::to_html(&analysis, &options);
+    let page = whofreed_report::to_html(&analysis, &Timeline::default(), &options);
     assert_eq!(page.matches("</script>").count(), 2, "the page's own");
     assert!(!page.contains("<img"));
     let hidden = |character: &char| character.is_control() && *character != '\n';
@@ -121,4 +128,53 @@ fn hostile_names_stay_text() {
         "hostile": hostile::SEEN,
     });
     check(&packages, &file, &facts);
+}
+
+#[test]
+fn a_run_with_very_many_buffers_and_culprits_stays_usable() {
+    let Some(packages) = packages("html, a large run") else {
+        return;
+    };
+    let (buffers, culprits) = if common::soak() {
+        (1_000_000, 10_000)
+    } else {
+        (40_000, 2_000)
+    };
+    let traces = [big::trace(buffers, culprits)];
+    let rules = Rules::of(&traces);
+    let (analysis, timeline) =
+        whofreed_analysis::analyse_with_timeline(&traces, &big::Names, &rules);
+    assert_eq!(analysis.culprits.len() as u64, culprits);
+    let text = TextOptions::default();
+    let options = HtmlOptions {
+        text: &text,
+        snippets: &Snippets::new(),
+    };
+    let page = whofreed_report::to_html(&analysis, &timeline, &options);
+    let label = format!("HTML report of {buffers} buffers and {culprits} culprits");
+    let size = page.len() as u64;
+    common::note(&format!("{label}, size"), &format!("{} KiB", size / 1024));
+    // Whatever the run, nobody wants to be sent more.
+    assert!(size < 20 << 20, "{size} bytes");
+    let scratch = Scratch::new("big");
+    let file = scratch.file("report.html");
+    fs::write(&file, page).expect("the page can be written");
+    let facts = json!({
+        "answer": format!("in {} of", grouped(culprits)),
+        "culprits": culprits,
+        "stacks": 3,
+        "search": "evict_1234 ",
+        "big": label,
+        "buffers": buffers,
+        "lines": timeline.lines.len(),
+        "levels": timeline.levels.len(),
+    });
+    check(&packages, &file, &facts);
+}
+
+/// With thousands apart, as people read it.
+fn grouped(value: u64) -> String {
+    let text = value.to_string();
+    let (head, tail) = text.split_at(text.len().saturating_sub(3));
+    format!("{head},{tail}")
 }

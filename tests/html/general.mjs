@@ -70,9 +70,9 @@ export const general = [
     name: "a click on a column sorts by it, a second one the other way round",
     when: (facts) => facts.culprits >= 2,
     run: async ({ tab }) => {
-      const head = tab.locator("#table th", { hasText: "Explains" });
+      const head = tab.locator("#table th", { hasText: "Rank" });
       const values = async () => {
-        const cells = await texts(tab.locator("#table tbody tr[aria-rowindex] td:nth-child(3)"));
+        const cells = await texts(tab.locator("#table tbody tr[aria-rowindex] td:nth-child(1)"));
         return cells.map((cell) => Number(cell.replaceAll(",", "")));
       };
       await head.getByRole("button").click();

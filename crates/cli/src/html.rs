@@ -14,6 +14,7 @@ use std::time::Duration;
 use std::time::SystemTime;
 
 use whofreed_analysis::Analysis;
+use whofreed_analysis::Timeline;
 use whofreed_report::HtmlOptions;
 use whofreed_report::Snippet;
 use whofreed_report::Snippets;
@@ -31,14 +32,19 @@ const ENDINGS: [&str; 34] = [
 ];
 
 /// The report as a page.
-pub(crate) fn render(analysis: &Analysis, text: &TextOptions) -> String {
+pub(crate) fn render(
+    analysis: &Analysis,
+    timeline: Option<&Timeline>,
+    text: &TextOptions,
+) -> String {
+    let nothing = Timeline::default();
     let began = analysis.processes.iter().map(|it| it.started_at_ns).min();
     let snippets = snippets(analysis, began.unwrap_or(0));
     let options = HtmlOptions {
         text,
         snippets: &snippets,
     };
-    whofreed_report::to_html(analysis, &options)
+    whofreed_report::to_html(analysis, timeline.unwrap_or(&nothing), &options)
 }
 
 /// The lines around the places that the page has room for.

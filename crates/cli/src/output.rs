@@ -11,8 +11,13 @@ use std::path::Path;
 
 use clap::ValueEnum;
 use whofreed_analysis::Analysis;
+use whofreed_analysis::Rules;
+use whofreed_analysis::Timeline;
 use whofreed_report::TextOptions;
 use whofreed_report::printable;
+use whofreed_trace::FileEvents;
+use whofreed_trace::StackNames;
+use whofreed_trace::Trace;
 
 use crate::failure::Failure;
 use crate::here;
@@ -43,12 +48,49 @@ pub(crate) enum ReportFormat {
     Html,
 }
 
+/// What is to be reported.
+pub(crate) struct Findings {
+    /// The analysis.
+    pub(crate) analysis: Analysis,
+    /// The run over time, where the format draws it.
+    pub(crate) timeline: Option<Timeline>,
+}
+
+impl Findings {
+    /// All that a report in this format needs to know of the traces.
+    pub(crate) fn of(
+        traces: &[Trace<FileEvents>],
+        names: &dyn StackNames,
+        rules: &Rules,
+        format: ReportFormat,
+    ) -> Self {
+        if format == ReportFormat::Html {
+            let (analysis, timeline) =
+                whofreed_analysis::analyse_with_timeline(traces, names, rules);
+            let timeline = Some(timeline);
+            Self { analysis, timeline }
+        } else {
+            whofreed_analysis::analyse_by(traces, names, rules).into()
+        }
+    }
+}
+
+impl From<Analysis> for Findings {
+    fn from(analysis: Analysis) -> Self {
+        Self {
+            analysis,
+            timeline: None,
+        }
+    }
+}
+
 /// The report in the form that was asked for.
-pub(crate) fn render(analysis: &Analysis, format: ReportFormat, options: &TextOptions) -> String {
+pub(crate) fn render(findings: &Findings, format: ReportFormat, options: &TextOptions) -> String {
+    let analysis = &findings.analysis;
     match format {
         ReportFormat::Text => whofreed_report::to_text(analysis, options),
         ReportFormat::Json => whofreed_report::to_json(analysis),
-        ReportFormat::Html => html::render(analysis, options),
+        ReportFormat::Html => html::render(analysis, findings.timeline.as_ref(), options),
     }
 }
 

@@ -9,6 +9,7 @@ use whofreed_analysis::Rules;
 use crate::coverage;
 use crate::failure::Failure;
 use crate::output;
+use crate::output::Findings;
 use crate::output::ReportFormat;
 use crate::rules;
 use crate::symbols::SymbolArgs;
@@ -47,8 +48,8 @@ pub(crate) fn report(args: &ReportArgs) -> Result<u8, Failure> {
     let symbols = Symbols::new(args.symbols);
     let names = symbols.resolver(&traces);
     let rules = Rules::of(&traces).and(own);
-    let mut analysis = whofreed_analysis::analyse_by(&traces, &names, &rules);
-    coverage::settle(&mut analysis.coverage);
+    let mut findings = Findings::of(&traces, &names, &rules, args.format);
+    coverage::settle(&mut findings.analysis.coverage);
     let mut page = match &args.output {
         Some(_) => output::page_of_file(),
         None => output::page_of(&io::stdout()),
@@ -56,14 +57,14 @@ pub(crate) fn report(args: &ReportArgs) -> Result<u8, Failure> {
     page.verbose = args.verbose;
     page.traces = traces::by_process(&args.traces, |path| path.display().to_string());
     page.notes = names.notes();
-    let text = output::render(&analysis, args.format, &page);
+    let text = output::render(&findings, args.format, &page);
     match &args.output {
         Some(path) => output::to_file(path, &text)?,
         None => output::to_stdout(&text)?,
     }
     names.keep();
     Ok(match args.error_exitcode {
-        Some(code) if analysis.totals.excess > 0 => code,
+        Some(code) if findings.analysis.totals.excess > 0 => code,
         _ => 0,
     })
 }

@@ -32,6 +32,7 @@ use crate::coverage;
 use crate::failure::Failure;
 use crate::here;
 use crate::output;
+use crate::output::Findings;
 use crate::output::ReportFormat;
 use crate::output::complain;
 use crate::rules;
@@ -192,11 +193,12 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
     let traces = load(&paths, ended.pid);
     let symbols = Symbols::new(args.symbols);
     let names = symbols.resolver(&traces);
-    let mut analysis = if traces.is_empty() {
-        nothing_recorded(args, &ended, &adapters)
+    let mut findings = if traces.is_empty() {
+        nothing_recorded(args, &ended, &adapters).into()
     } else {
-        whofreed_analysis::analyse_by(&traces, &names, &Rules::of(&traces).and(own))
+        Findings::of(&traces, &names, &Rules::of(&traces).and(own), format)
     };
+    let analysis = &mut findings.analysis;
     coverage::settle(&mut analysis.coverage);
     let mut page = match &report {
         Some(_) => output::page_of_file(),
@@ -235,7 +237,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
             "{what} in no trace that could be read: counted, not kept"
         ));
     }
-    show(&analysis, format, &page, report.as_deref())?;
+    show(&findings, format, &page, report.as_deref())?;
     names.keep();
     Ok(match args.error_exitcode {
         Some(code) if counted > 0 => code,
@@ -364,12 +366,12 @@ fn adapter_name(asked: &str) -> String {
 }
 
 fn show(
-    analysis: &Analysis,
+    findings: &Findings,
     format: ReportFormat,
     page: &TextOptions,
     file: Option<&Path>,
 ) -> Result<(), Failure> {
-    let text = output::render(analysis, format, page);
+    let text = output::render(findings, format, page);
     let Some(file) = file else {
         return output::to_stderr(&text);
     };
@@ -380,5 +382,5 @@ fn show(
         found: page.found,
         ..output::page_of(&io::stderr())
     };
-    output::to_stderr(&whofreed_report::headline(analysis, &short))
+    output::to_stderr(&whofreed_report::headline(&findings.analysis, &short))
 }

@@ -41,15 +41,28 @@ function theme() {
 theme();
 accounts();
 const cards = new Cards();
+const lifeLines = new LifeLines();
+const liveBytes = new LiveBytes((at) => {
+  location.hash = `t-${Math.round(at)}`;
+});
+const icicle = new Icicle();
+icicle.onLook = (at) => liveBytes.mark(at);
 const tables = new Tables();
 
-// #culprit-ID. Whatever else there is, the browser finds by itself.
+// #culprit-ID, #buffer-DEVICE-ADDRESS and #t-NANOSECONDS. Whatever else there is, the browser finds by itself.
 function follow() {
   const hash = location.hash.slice(1);
   const [sort] = hash.split("-", 1);
   const rest = hash.slice(sort.length + 1);
   if (sort === "culprit") {
     cards.show(rest);
+  } else if (sort === "buffer" && /^[0-9]+-0x[0-9a-f]+$/.test(rest)) {
+    if (!lifeLines.show?.(rest)) {
+      tables.find(rest.slice(rest.indexOf("-") + 1));
+    }
+  } else if (sort === "t" && /^[0-9]+$/.test(rest) && data.timeline.stacks.length > 0) {
+    icicle.look(Number(rest));
+    (document.getElementById("live") ?? document.getElementById("icicle")).scrollIntoView();
   }
 }
 

@@ -51,6 +51,7 @@ class Table {
       this.scroller,
     );
     this.first = -1;
+    this.there = new Map();
     this.paint();
   }
 
@@ -91,7 +92,29 @@ class Table {
     }
     this.scroller.scrollTop = 0;
     this.first = -1;
+    this.there.clear();
+    this.body.replaceChildren();
     this.paint();
+  }
+
+  // Rows that stay in sight stay the same elements: one of them may have the focus.
+  keep(first, last) {
+    for (const [index, element] of this.there) {
+      if (index < first || index >= last) {
+        element.remove();
+        this.there.delete(index);
+      }
+    }
+    let next = this.body.firstChild;
+    for (let index = first; index < last; index += 1) {
+      if (this.there.has(index)) {
+        next = this.there.get(index).nextSibling;
+      } else {
+        const element = this.row(this.shown[index], index);
+        this.there.set(index, element);
+        this.body.insertBefore(element, next);
+      }
+    }
   }
 
   // Puts the rows in sight where they are.
@@ -107,8 +130,7 @@ class Table {
     }
     this.first = first;
     const last = Math.min(all, first + count);
-    const rows = this.shown.slice(first, last).map((row, offset) => this.row(row, first + offset));
-    this.body.replaceChildren(...rows);
+    this.keep(first, last);
     this.pad(this.above, first);
     this.pad(this.below, all - last);
   }

@@ -74,17 +74,64 @@ function leakTable() {
   return new Table("t-leaks", "Leaks", columns, data.leaks);
 }
 
-function worstTable() {
+function bufferTable() {
+  const rows = data.timeline.buffers.map(([pid, of, address, size, allocated, freed, excess, isLive, siteIndex]) => ({
+    pid,
+    device: of,
+    address,
+    size,
+    allocated,
+    freed,
+    excess,
+    state: isLive ? "live at the end" : "",
+    site: siteIndex < 0 ? -1 : data.timeline.sites[siteIndex],
+  }));
   const columns = [
     bufferColumn(),
-    { title: "Device", value: (row) => device(row.device), width: "12rem" },
+    { title: "Device", value: (row) => device(row.device), width: "11rem" },
+    numberColumn("Excess", "excess"),
     numberColumn("Allocated", "allocated"),
     numberColumn("Freed", "freed"),
-    numberColumn("Excess", "excess"),
-    numberColumn("Held back", "blocked"),
-    numberColumn("Process", "pid"),
+    numberColumn("Size", "size", bytes),
+    textColumn("State", "state", "8rem"),
+    {
+      title: "First allocated at",
+      value: (row) => (row.site < 0 ? "" : site(frame(row.site))),
+      title_of: (row) => (row.site < 0 ? "" : whole(frame(row.site))),
+      width: "18rem",
+    },
   ];
-  return new Table("t-buffers", "Buffers", columns, data.worst, "The buffers with most excess frees.");
+  if (data.processes.length > 1) {
+    columns.splice(2, 0, { title: "Process", value: (row) => row.pid, show: (row) => String(row.pid), width: "7rem" });
+  }
+  const more = data.timeline.more_buffers;
+  const note =
+    more > 0
+      ? `These come first: with excess frees, still live, used most. ${counted(more, "more buffer")} are counted by call site under Allocations.`
+      : "All addresses at which something was allocated.";
+  return new Table("t-buffers", "Buffers", columns, rows, note);
+}
+
+function allocatedTable() {
+  const rows = data.timeline.allocated.map(([of, buffers, allocations, size, excess, live]) => ({
+    site: data.timeline.sites[of],
+    buffers,
+    allocations,
+    size,
+    excess,
+    live,
+  }));
+  const columns = [
+    siteColumn("Allocated at"),
+    numberColumn("Allocations", "allocations"),
+    numberColumn("Buffers", "buffers"),
+    numberColumn("Bytes", "size", bytes),
+    numberColumn("Freed in excess", "excess"),
+    numberColumn("Live at the end", "live"),
+  ];
+  const more = data.timeline.more_allocated;
+  const rest = more > 0 ? ` ${counted(more, "allocation")} of rarer call sites are not listed.` : "";
+  return new Table("t-allocations", "Allocations", columns, rows, `All buffers, by the call site that allocated them.${rest}`);
 }
 
 function processTable() {
@@ -118,7 +165,8 @@ class Tables {
       ["Culprits", data.culprits.length, culpritTable],
       ["Victims", data.victims.length, victimTable],
       ["Unexplained", data.unexplained.length, unexplainedTable],
-      ["Buffers", data.worst.length, worstTable],
+      ["Buffers", data.timeline.buffers.length, bufferTable],
+      ["Allocations", data.timeline.allocated.length, allocatedTable],
       ["Leaks", data.leaks.length, leakTable],
       ["Processes", data.processes.length, processTable],
       ["Coverage", data.bound.length + data.unseen.length, coverageTable],
@@ -142,6 +190,20 @@ class Tables {
     this.builds = all.map(([, , build]) => build);
     part("tables", "Tables", make("div", { class: "tabs", role: "tablist", "aria-label": "Tables" }, ...this.tabs), this.panel);
     this.choose(0);
+  }
+
+  // For links: the buffers, with this address looked for.
+  find(address) {
+    const index = this.tabs.findIndex((tab) => tab.id === "tab-buffers");
+    if (index < 0) {
+      return;
+    }
+    this.choose(index);
+    const table = this.made.get(index);
+    table.search.value = address;
+    table.find();
+    document.getElementById("tables").scrollIntoView();
+    table.search.focus({ preventScroll: true });
   }
 
   choose(index) {

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use whofreed_analysis::Analysis;
+use whofreed_analysis::Timeline;
 use whofreed_trace::Coverage;
 
 use super::HtmlOptions;
 use super::table::Number;
 use super::table::Table;
+use super::timeline::TimelineView;
 use super::views::CulpritView;
 use super::views::LeakView;
 use super::views::SeenView;
@@ -28,22 +30,11 @@ struct Data {
     unexplained: Vec<SeenView>,
     unexplained_rest: (u64, u64),
     leaks: Vec<LeakView>,
-    worst: Vec<WorstView>,
+    timeline: TimelineView,
     processes: Vec<ProcessView>,
     bound: Vec<(Number, Number, Number)>,
     unseen: Vec<(Number, Number, Number)>,
     notes: Vec<String>,
-}
-
-#[derive(Serialize)]
-struct WorstView {
-    pid: u32,
-    device: u32,
-    address: String,
-    allocated: u64,
-    freed: u64,
-    excess: u64,
-    blocked: u64,
 }
 
 #[derive(Serialize)]
@@ -57,7 +48,7 @@ struct ProcessView {
 }
 
 /// The object, in which nothing can end the script block that it stands in.
-pub(super) fn json(analysis: &Analysis, options: &HtmlOptions<'_>) -> String {
+pub(super) fn json(analysis: &Analysis, timeline: &Timeline, options: &HtmlOptions<'_>) -> String {
     let mut table = Table::new(options.snippets);
     let ids = ids(&analysis.culprits);
     let culprits = (analysis.culprits.iter().zip(ids))
@@ -103,7 +94,7 @@ pub(super) fn json(analysis: &Analysis, options: &HtmlOptions<'_>) -> String {
             analysis.unexplained.more_observed,
         ),
         leaks,
-        worst: worst(analysis),
+        timeline: TimelineView::new(&mut table, timeline),
         processes: processes(analysis),
         bound,
         unseen,
@@ -150,20 +141,6 @@ fn totals(analysis: &Analysis) -> BTreeMap<&'static str, u64> {
         ("stale_owner", analysis.verdicts.stale_owner),
         ("foreign_owner", analysis.verdicts.foreign_owner),
     ])
-}
-
-fn worst(analysis: &Analysis) -> Vec<WorstView> {
-    (analysis.worst_buffers.iter())
-        .map(|buffer| WorstView {
-            pid: buffer.pid,
-            device: buffer.device,
-            address: format!("{:#x}", buffer.address),
-            allocated: buffer.allocated,
-            freed: buffer.freed,
-            excess: buffer.excess,
-            blocked: buffer.blocked,
-        })
-        .collect()
 }
 
 fn processes(analysis: &Analysis) -> Vec<ProcessView> {

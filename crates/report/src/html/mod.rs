@@ -13,9 +13,11 @@ mod snippets;
 mod table;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod views;
 
 use whofreed_analysis::Analysis;
+use whofreed_analysis::Timeline;
 
 use crate::TextOptions;
 
@@ -34,8 +36,8 @@ pub struct HtmlOptions<'a> {
 
 /// The report as one HTML file.
 #[must_use]
-pub fn to_html(analysis: &Analysis, options: &HtmlOptions<'_>) -> String {
-    let data = data::json(analysis, options);
+pub fn to_html(analysis: &Analysis, timeline: &Timeline, options: &HtmlOptions<'_>) -> String {
+    let data = data::json(analysis, timeline, options);
     let wide = TextOptions {
         // One sentence is one line here; the browser breaks it.
         width: 4000,

@@ -11,6 +11,10 @@ const SCRIPT: &str = concat!(
     include_str!("../../html/base.js"),
     include_str!("../../html/table.js"),
     include_str!("../../html/culprits.js"),
+    include_str!("../../html/time.js"),
+    include_str!("../../html/lifeline.js"),
+    include_str!("../../html/live.js"),
+    include_str!("../../html/icicle.js"),
     include_str!("../../html/tables.js"),
     include_str!("../../html/main.js"),
 );

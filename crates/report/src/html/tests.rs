@@ -52,7 +52,7 @@ fn page(analysis: &Analysis, snippets: &Snippets) -> serde_json::Value {
         text: &text,
         snippets,
     };
-    let page = to_html(analysis, &options);
+    let page = to_html(analysis, &Timeline::default(), &options);
     let (_, data) = page.split_once("id=\"data\">").unwrap_or_default();
     let (data, _) = data.split_once("</script>").unwrap_or_default();
     serde_json::from_str(data).unwrap_or_default()
@@ -142,7 +142,7 @@ fn a_page_without_culprits_has_an_answer_all_the_same() {
         text: &text,
         snippets: &snippets,
     };
-    let page = to_html(&Analysis::default(), &options);
+    let page = to_html(&Analysis::default(), &Timeline::default(), &options);
     assert!(
         page.contains("<h1 id=\"answer-title\">no event was recorded"),
         "{page}"
