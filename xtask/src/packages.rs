@@ -1,7 +1,8 @@
-//! What tests need of the system and of Python's registry: runtimes that are hooked, and tools to compare with.
+//! What tests need of the system, of Python's registry and of npm: runtimes that are hooked, tools to compare with, and
+//! what drives a browser.
 //!
-//! Nothing is ever forced on a machine: packages of the system are installed under `CI=true` as root only, Python's go
-//! into an environment of their own under `target/`. A test that misses something says so and counts as skipped.
+//! Nothing is ever forced on a machine: packages of the system are installed under `CI=true` as root only, Python's
+//! and npm's go into folders of their own under `target/`. A test that misses something says so and counts as skipped.
 
 use std::env;
 use std::fs;
@@ -15,8 +16,8 @@ use crate::run::Outcome;
 
 /// Debian's names: valgrind checks the library's memory use and is compared with; PoCL runs OpenCL on the processor,
 /// and clpeak is a program of others that uses it; lavapipe does so for Vulkan, and vulkaninfo uses it. Level Zero's
-/// loader takes a driver of ours. Users of our archive build with cmake and pkg-config.
-const SYSTEM: [&str; 18] = [
+/// loader takes a driver of ours. Users of our archive build with cmake and pkg-config. Chromium opens the HTML report.
+const SYSTEM: [&str; 19] = [
     "valgrind",
     "opencl-headers",
     "ocl-icd-opencl-dev",
@@ -35,6 +36,7 @@ const SYSTEM: [&str; 18] = [
     "strace",
     "cmake",
     "pkg-config",
+    "chromium",
 ];
 
 /// Recorders that `cargo xtask bench` compares with, beside valgrind.
@@ -43,6 +45,10 @@ const PEERS: [&str; 3] = ["heaptrack", "lttng-tools", "liblttng-ust1"];
 /// Tries to get the packages of the system.
 pub fn install_system() {
     install(&SYSTEM);
+    // Where Node is not Debian's, it is a newer one.
+    if run::quiet(Command::new("npm").arg("--version")).is_err() {
+        install(&["nodejs", "npm"]);
+    }
 }
 
 /// Tries to get the recorders that others have.
@@ -195,6 +201,42 @@ pub fn memray() -> Outcome<PathBuf> {
 /// The interpreter of an environment with pytest and the plugin. An error is the reason why there is none.
 pub fn pytest() -> Outcome<PathBuf> {
     PYTEST.install()
+}
+
+/// What drives a browser, and what looks for what keeps people out of a page; from npm.
+const BROWSER: [&str; 2] = ["playwright-core@1.65.1", "axe-core@4.14.1"];
+
+/// The folder of the packages that drive a browser, where there is one to be driven. An error is the reason why not.
+pub fn browser() -> Outcome<PathBuf> {
+    for program in ["chromium", "node", "npm"] {
+        run::quiet(Command::new(program).arg("--version"))
+            .map_err(|_| format!("{program} is not installed"))?;
+    }
+    let folder = paths::cache()?.join("browser");
+    let stamp = folder.join("installed");
+    let wanted = BROWSER.join(" ");
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(folder);
+    }
+    run::create_folder(&folder)?;
+    eprintln!("xtask: installing {wanted} into {}", folder.display());
+    let words = [
+        "install",
+        "--no-audit",
+        "--no-fund",
+        "--no-save",
+        // Neither needs one, and none runs unasked.
+        "--ignore-scripts",
+        "--prefix",
+    ];
+    let install = || {
+        let mut npm = Command::new("npm");
+        run::quiet(npm.args(words).arg(&folder).args(BROWSER))
+    };
+    // Once more, since what fails most often is the download.
+    install().or_else(|_| install())?;
+    run::write(&stamp, &wanted)?;
+    Ok(folder)
 }
 
 impl Environment {

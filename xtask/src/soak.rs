@@ -37,7 +37,7 @@ impl From<String> for Measured {
     }
 }
 
-const SECTIONS: [Section; 9] = [
+const SECTIONS: [Section; 10] = [
     Section {
         name: "model-like-ratio",
         about: "The real runtime's decode loop (400 iterations, 4 layers, 2x4 mesh), alone and under whofreed with all stacks, by turns.",
@@ -73,6 +73,11 @@ const SECTIONS: [Section; 9] = [
         name: "corpus-hosts",
         about: "Programs whose culprit is known by construction (corpus/hosts), at -O0 and -O2, with many seeds: how many reports name exactly the culprits, one or the other, not all, or an innocent (BAD), and what share of the excess is explained. And who is accused of a stale free by other tools.",
         measure: || tests_at_full_size("corpus_hosts"),
+    },
+    Section {
+        name: "html-report",
+        about: "The HTML report of a made-up run with very many buffers and culprits: the size of the file, and how long a headless Chromium takes until it has painted the answer, and until all parts of the page are there.",
+        measure: || tests_at_full_size("a_run_with_very_many"),
     },
     Section {
         name: "corpus",

@@ -173,6 +173,7 @@ pub fn run_tests(filters: &[&str], with_ttnn: bool, variables: &[(&str, &str)]) 
     environment.push(for_tests("WHOFREED_TEST_READERS", packages::readers()));
     environment.push(for_tests("WHOFREED_TEST_NODE", packages::node_readers()));
     environment.push(for_tests("WHOFREED_TEST_PYTEST", packages::pytest()));
+    environment.push(for_tests("WHOFREED_TEST_BROWSER", packages::browser()));
 
     let mut tally = Tally::default();
     let is_soak = variables.contains(&("WHOFREED_TEST_SIZE", "soak"));

@@ -3,7 +3,8 @@
 //! `replay` judges every event again, address by address, as they come; `tally` remembers what is needed of them:
 //! `balance` the sums, `rows` the text for the blame. `sites` tells which frame of a stack is a call site, by `rules`;
 //! `blame` charges excess frees to sites; `culprits`, `unexplained` and `leaks` word the result, with the
-//! `evidence`. `diff` holds two results against each other; `standing` marks what somebody has spoken for before.
+//! `evidence`. `timeline` draws the run over time, for reports that are drawn. `diff` holds two results against each other;
+//! `standing` marks what somebody has spoken for before.
 //!
 //! **Architecture Invariant:** pure functions; no terminal, no files, no clock.
 
@@ -27,6 +28,7 @@ mod sources;
 mod stacks;
 mod standing;
 mod tally;
+mod timeline;
 mod unexplained;
 
 pub use evidence::ChargedTo;
@@ -46,6 +48,15 @@ pub use standing::SuppressionError;
 pub use standing::SuppressionLine;
 pub use standing::Suppressions;
 pub use standing::all_suppressions;
+pub use timeline::Allocated;
+pub use timeline::Buffer;
+pub use timeline::Level;
+pub use timeline::LifeEnd;
+pub use timeline::LifeLine;
+pub use timeline::LineLife;
+pub use timeline::LiveStack;
+pub use timeline::Strike;
+pub use timeline::Timeline;
 
 use std::collections::BTreeMap;
 
@@ -86,6 +97,24 @@ pub fn analyse_by<E: Events>(
         short_stacks,
         ..analyse_sources(&sources, names, rules, Rows::default()).0
     }
+}
+
+/// The same, and the run over time, for which the traces are replayed once more.
+#[must_use]
+pub fn analyse_with_timeline<E: Events>(
+    traces: &[Trace<E>],
+    names: &dyn StackNames,
+    rules: &Rules,
+) -> (Analysis, Timeline) {
+    let sources: Vec<Source<'_>> = traces.iter().map(Source::of).collect();
+    let (analysis, charged) = analyse_sources(&sources, names, rules, Rows::default());
+    let mut sites = Sites::new(names, rules);
+    let timeline = timeline::timeline(&sources, &analysis, &charged, &mut sites);
+    let analysis = Analysis {
+        short_stacks: short_stacks::short_stacks(traces),
+        ..analysis
+    };
+    (analysis, timeline)
 }
 
 /// The same as of a long log: beyond `most_whole` allocates and frees, only what is around something unusual is looked

@@ -13,6 +13,7 @@ mod failure;
 mod help;
 mod here;
 mod history;
+mod html;
 mod limits;
 mod output;
 mod report;

@@ -13,16 +13,22 @@ use clap::ValueEnum;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use whofreed_analysis::Analysis;
+use whofreed_analysis::Rules;
+use whofreed_analysis::Timeline;
 use whofreed_report::TextOptions;
 use whofreed_report::printable;
+use whofreed_trace::FileEvents;
+use whofreed_trace::StackNames;
+use whofreed_trace::Trace;
 
 use crate::failure::Failure;
 use crate::here;
+use crate::html;
 
 /// Columns where nobody tells how many there are.
 const DEFAULT_WIDTH: usize = 100;
 
-/// The form of a report.
+/// The form of an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// For people
@@ -30,6 +36,8 @@ pub(crate) enum Format {
     Text,
     /// For programs; schema whofreed-report/1
     Json,
+    /// For people, in a browser: one file, with source code where it is there
+    Html,
     /// Folded stacks, for flame graphs
     Folded,
     /// JUnit's XML, for CI servers
@@ -70,11 +78,49 @@ pub(crate) enum PlainFormat {
     Json,
 }
 
+/// What is to be reported.
+pub(crate) struct Findings {
+    /// The analysis.
+    pub(crate) analysis: Analysis,
+    /// The run over time, where the format draws it.
+    pub(crate) timeline: Option<Timeline>,
+}
+
+impl Findings {
+    /// All that a report in this format needs to know of the traces.
+    pub(crate) fn of(
+        traces: &[Trace<FileEvents>],
+        names: &dyn StackNames,
+        rules: &Rules,
+        format: Format,
+    ) -> Self {
+        if format == Format::Html {
+            let (analysis, timeline) =
+                whofreed_analysis::analyse_with_timeline(traces, names, rules);
+            let timeline = Some(timeline);
+            Self { analysis, timeline }
+        } else {
+            whofreed_analysis::analyse_by(traces, names, rules).into()
+        }
+    }
+}
+
+impl From<Analysis> for Findings {
+    fn from(analysis: Analysis) -> Self {
+        Self {
+            analysis,
+            timeline: None,
+        }
+    }
+}
+
 /// The report in the form that was asked for; of the events themselves, [`events`](crate::events) writes one after the other.
-pub(crate) fn render(analysis: &Analysis, format: Format, options: &TextOptions) -> Vec<u8> {
+pub(crate) fn render(findings: &Findings, format: Format, options: &TextOptions) -> Vec<u8> {
+    let analysis = &findings.analysis;
     let text = match format {
         Format::Text => whofreed_report::to_text(analysis, options),
         Format::Json => whofreed_report::to_json(analysis),
+        Format::Html => html::render(analysis, findings.timeline.as_ref(), options),
         Format::Folded => whofreed_report::to_folded(analysis),
         Format::Junit => whofreed_report::to_junit(analysis, options),
         Format::Sarif => whofreed_report::to_sarif(analysis, options.here.as_deref()),

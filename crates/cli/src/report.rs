@@ -11,6 +11,7 @@ use crate::coverage;
 use crate::events;
 use crate::failure::Failure;
 use crate::output;
+use crate::output::Findings;
 use crate::output::Format;
 use crate::rules;
 use crate::standing::StandingArgs;
@@ -65,10 +66,10 @@ pub(crate) fn report(args: &ReportArgs) -> Result<u8, Failure> {
         return Ok(0);
     }
     let rules = Rules::of(&traces).and(own);
-    let mut analysis = whofreed_analysis::analyse_by(&traces, &names, &rules);
-    coverage::settle(&mut analysis.coverage);
-    standing.apply(&mut analysis);
-    args.standing.write_lines(&analysis)?;
+    let mut findings = Findings::of(&traces, &names, &rules, args.format);
+    coverage::settle(&mut findings.analysis.coverage);
+    standing.apply(&mut findings.analysis);
+    args.standing.write_lines(&findings.analysis)?;
     let mut page = match &args.output {
         Some(_) => output::page_of_file(),
         None => output::page_of(&io::stdout()),
@@ -78,16 +79,16 @@ pub(crate) fn report(args: &ReportArgs) -> Result<u8, Failure> {
     page.traces = traces::by_process(&args.traces, |path| path.display().to_string());
     page.notes = names.notes();
     if args.format.is_of_events() {
-        return Ok(code(args, &analysis));
+        return Ok(code(args, &findings.analysis));
     }
-    let text = output::render(&analysis, args.format, &page);
+    let text = output::render(&findings, args.format, &page);
     match &args.output {
         Some(path) => output::to_file(path, &text)?,
         None if args.standing.lines_to_stdout() => {}
         None => output::to_stdout(&text)?,
     }
     names.keep();
-    Ok(code(args, &analysis))
+    Ok(code(args, &findings.analysis))
 }
 
 fn code(args: &ReportArgs, analysis: &Analysis) -> u8 {

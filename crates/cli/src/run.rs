@@ -33,6 +33,7 @@ use crate::events;
 use crate::failure::Failure;
 use crate::here;
 use crate::output;
+use crate::output::Findings;
 use crate::output::Format;
 use crate::output::complain;
 use crate::rules;
@@ -201,13 +202,14 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
     let traces = load(&paths, ended.pid);
     let symbols = Symbols::new(args.symbols);
     let names = symbols.resolver(&traces);
-    let mut analysis = if traces.is_empty() {
-        nothing_recorded(args, &ended, &adapters)
+    let mut findings = if traces.is_empty() {
+        nothing_recorded(args, &ended, &adapters).into()
     } else {
-        whofreed_analysis::analyse_by(&traces, &names, &Rules::of(&traces).and(own))
+        Findings::of(&traces, &names, &Rules::of(&traces).and(own), format)
     };
+    let analysis = &mut findings.analysis;
     coverage::settle(&mut analysis.coverage);
-    standing.apply(&mut analysis);
+    standing.apply(analysis);
     let mut page = match &report {
         Some(_) => output::page_of_file(),
         None => output::page_of(&io::stderr()),
@@ -248,8 +250,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
     if let (true, Some(file)) = (format.is_of_events(), &report) {
         events::write(&traces, &names, format, Some(file))?;
     }
-    show(&analysis, format, &page, report.as_deref())?;
-    args.standing.write_lines(&analysis)?;
+    show(&findings, format, &page, report.as_deref())?;
+    let analysis = &findings.analysis;
+    args.standing.write_lines(analysis)?;
     names.keep();
     Ok(match args.error_exitcode {
         Some(code) if analysis.unsettled() + (counted - excess) > 0 => code,
@@ -378,12 +381,12 @@ fn adapter_name(asked: &str) -> String {
 }
 
 fn show(
-    analysis: &Analysis,
+    findings: &Findings,
     format: Format,
     page: &TextOptions,
     file: Option<&Path>,
 ) -> Result<(), Failure> {
-    let text = output::render(analysis, format, page);
+    let text = output::render(findings, format, page);
     let Some(file) = file else {
         return output::to_stderr(&text);
     };
@@ -396,5 +399,5 @@ fn show(
         found: page.found,
         ..output::page_of(&io::stderr())
     };
-    output::to_stderr(&whofreed_report::headline(analysis, &short))
+    output::to_stderr(&whofreed_report::headline(&findings.analysis, &short))
 }

@@ -1,10 +1,11 @@
-//! The report stop of an event's way: an analysis becomes text or JSON, or what the tools of others open; one module a
+//! The report stop of an event's way: an analysis becomes text, JSON or HTML, or what the tools of others open; one module a
 //! format. A JSON report becomes an analysis again, as far as it goes: one that is kept can be held against a later run.
 //!
 //! **Architecture Invariant:** pure functions between an analysis and a string; no terminal, no environment, no
 //! files, no clock. Whoever prints says how wide the page is and whether it may be coloured.
 
 mod export;
+mod html;
 mod json;
 mod text;
 
@@ -19,6 +20,11 @@ pub use export::to_folded;
 pub use export::to_junit;
 pub use export::to_pprof;
 pub use export::to_sarif;
+pub use html::HtmlOptions;
+pub use html::Snippet;
+pub use html::Snippets;
+pub use html::places;
+pub use html::to_html;
 pub use json::diff_to_json;
 pub use json::from_json;
 pub use json::history_to_json;

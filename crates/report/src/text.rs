@@ -3,18 +3,18 @@
 
 mod accounts;
 mod answer;
-mod case;
+pub(crate) mod case;
 mod culprits;
 mod diff;
-mod evidence;
+pub(crate) mod evidence;
 mod headline;
 mod history;
-mod names;
+pub(crate) mod names;
 mod numbers;
 mod page;
 mod paths;
 mod processes;
-mod stack;
+pub(crate) mod stack;
 mod standing;
 mod unexplained;
 
@@ -138,7 +138,7 @@ fn notes(page: &mut Page, own: Option<String>, options: &TextOptions) {
 }
 
 /// That a low depth may have taken the names from call sites, where it has cut many stacks and there is blame.
-fn short_stacks(analysis: &Analysis) -> Option<String> {
+pub(crate) fn short_stacks(analysis: &Analysis) -> Option<String> {
     let ShortStacks { cut, of, depth } = analysis.short_stacks;
     let is_many = cut > 0 && cut * 10 >= of;
     (is_many && analysis.totals.excess > 0).then(|| {

@@ -184,9 +184,14 @@ impl Allocating {
         let charges = accused.iter().flat_map(|accused| &accused.charges);
         let chains: BTreeSet<ChainId> = charges
             .flat_map(|charge| charge.hits.keys().copied())
-            .filter(|&chain| !sites.is_nameless(chain))
             .collect();
-        let mut all = chains.iter().map(|&chain| Self::telling(sites, chain));
+        Self::of_chains(&chains, sites)
+    }
+
+    /// Of these chains.
+    pub(crate) fn of_chains(chains: &BTreeSet<ChainId>, sites: &Sites<'_>) -> Self {
+        let chains = chains.iter().filter(|&&chain| !sites.is_nameless(chain));
+        let mut all = chains.map(|&chain| Self::telling(sites, chain));
         let (first, rest) = (all.next().unwrap_or_default(), all);
         let shared = |other: &[SiteId]| first.iter().zip(other).take_while(|(a, b)| a == b).count();
         // One alone has nothing in common with anybody.
@@ -194,7 +199,8 @@ impl Allocating {
         Self { common }
     }
 
-    fn site(self, sites: &Sites<'_>, chain: ChainId) -> SiteId {
+    /// The site of one of them.
+    pub(crate) fn site(self, sites: &Sites<'_>, chain: ChainId) -> SiteId {
         let telling = Self::telling(sites, chain);
         telling[self.common.min(telling.len() - 1)]
     }

@@ -14,6 +14,9 @@ use super::page::Page;
 use super::page::plain;
 use super::stack::stack;
 
+/// Columns of a place that breaks its lines itself.
+const WIDE: usize = 400;
+
 /// What was wrong with the free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wrong {
@@ -53,11 +56,27 @@ pub(super) fn set(page: &mut Page, culprit: &Culprit, again: Option<usize>, befo
         page.prose(0, 2, &[plain(first_freed(culprit))]);
         stack(page, &example.freed, frame, before);
     }
-    page.line(&[plain(match wrong {
+    page.line(&[plain(allocated(wrong))]);
+    stack(page, &example.allocated, frame, before);
+}
+
+/// What stands above the three stacks, for a page that has them side by side: freed again, freed, allocated. The second is
+/// missing where nothing was freed before.
+pub(crate) fn headings(culprit: &Culprit) -> (String, Option<String>, String) {
+    let wrong = Wrong::of(culprit);
+    let bare = |text: String| text.trim_end_matches(':').to_owned();
+    (
+        bare(freed(wrong, culprit, WIDE)),
+        (wrong != Wrong::Foreign).then(|| bare(first_freed(culprit))),
+        bare(allocated(wrong).to_owned()),
+    )
+}
+
+const fn allocated(wrong: Wrong) -> &'static str {
+    match wrong {
         Wrong::Foreign => "its holder got it here:",
         Wrong::Again | Wrong::Stale => "allocated here:",
-    })]);
-    stack(page, &example.allocated, frame, before);
+    }
 }
 
 /// Above the stack of the surplus free.

@@ -11,9 +11,27 @@ use super::page::NO_BREAK;
 use super::page::Page;
 use super::page::plain;
 
+/// Room for a name where there is enough.
+const WIDE: usize = 400;
+
 /// `evidence: innocence would cost 90 nats; first at 0.5s, last at 2.0s, by thread T7; hits buffers allocated at
 /// a (x.c:1) 12 and b (y.c:2) 3`. In short where there are others to be shown.
 pub(super) fn set(page: &mut Page, analysis: &Analysis, culprit: &Culprit, in_short: bool) {
+    let parts = parts(analysis, culprit, in_short, page.width.saturating_sub(16));
+    if !parts.is_empty() {
+        let text = format!("evidence: {}", parts.join("; "));
+        page.prose(0, 4, &[plain(text)]);
+    }
+}
+
+/// The same, whole, for a page that breaks its lines itself; empty where there is none.
+pub(crate) fn sentence(analysis: &Analysis, culprit: &Culprit) -> String {
+    let text = parts(analysis, culprit, false, WIDE).join("; ");
+    text.replace(NO_BREAK, " ")
+}
+
+/// What the sentence is made of; names of sites have so much room.
+fn parts(analysis: &Analysis, culprit: &Culprit, in_short: bool, room: usize) -> Vec<String> {
     let evidence = &culprit.evidence;
     let mut parts: Vec<String> = Vec::new();
     if let Some(nats) = evidence.innocence_costs {
@@ -33,7 +51,6 @@ pub(super) fn set(page: &mut Page, analysis: &Analysis, culprit: &Culprit, in_sh
         parts.push(format!("{times}, {}", threads(culprit, in_short)));
     }
     if !evidence.hits.is_empty() {
-        let room = page.width.saturating_sub(16);
         let most = if in_short { 1 } else { usize::MAX };
         let sites = evidence.hits.iter().take(most).map(|hits| {
             let frees = number(hits.frees);
@@ -46,10 +63,7 @@ pub(super) fn set(page: &mut Page, analysis: &Analysis, culprit: &Culprit, in_sh
         };
         parts.push(format!("hits buffers allocated at {sites}{unknown}"));
     }
-    if !parts.is_empty() {
-        let text = format!("evidence: {}", parts.join("; "));
-        page.prose(0, 4, &[plain(text)]);
-    }
+    parts
 }
 
 /// The time since the start of the process, as in a history; and which process, where there are several.

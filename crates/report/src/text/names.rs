@@ -68,7 +68,7 @@ pub(super) fn columns(text: &str) -> usize {
 }
 
 /// `text`, escaped, in at most `most` columns; what is too long loses its middle.
-pub(super) fn fit_middle(text: &str, most: usize) -> String {
+pub(crate) fn fit_middle(text: &str, most: usize) -> String {
     fit(text, most, |room| room.div_ceil(2))
 }
 
@@ -148,7 +148,7 @@ pub(crate) fn site(frame: &Frame, most: usize) -> String {
 
 /// A function without template arguments, parameters, return type and outer namespaces:
 /// `tt::ProgramCache<int>::evict(Key const&) const` is `ProgramCache::evict`.
-pub(super) fn short_function(name: &str, language: Language) -> String {
+pub(crate) fn short_function(name: &str, language: Language) -> String {
     if language == Language::Python {
         return name.to_owned();
     }

@@ -77,6 +77,11 @@ const SYSTEM_MODULES: [&str; 6] = [
     "libgcc_s",
 ];
 
+/// Whether a reader who looks for a call site looks here: it is neither the interpreter's own code nor the system's.
+pub(crate) fn is_telling(frame: &Frame) -> bool {
+    sort_of(frame) == Sort::Telling
+}
+
 fn sort_of(frame: &Frame) -> Sort {
     let begins = |name: &str, with: &[&str]| with.iter().any(|start| name.starts_with(start));
     if frame.language == Language::Python {
