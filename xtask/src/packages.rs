@@ -120,6 +120,7 @@ const READERS: Environment = Environment {
     folder: "exports-venv",
     packages: &["junitparser==5.0.3", "duckdb"],
     pythons: &["3.12", "3.11", "3.10", "3.13"],
+    own: None,
 };
 
 /// Programs for Node that read the forms that reports are exported to: speedscope; the readers of Firefox Profiler and of
