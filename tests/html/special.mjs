@@ -85,8 +85,8 @@ export const special = [
       await drawing.focus();
       await tab.keyboard.press("Enter");
       assert.match(tab.url(), /#t-\d+$/);
-      const live = tab.getByRole("button", { name: "Live bytes" });
-      assert.equal(await live.getAttribute("aria-pressed"), "true");
+      // The browser tells of a change of the address when it comes to it.
+      await tab.getByRole("button", { name: "Live bytes", pressed: true }).waitFor();
       const told = tab.locator("#icicle .told");
       const middle = await told.innerText();
       await tab.locator("#moment").focus();
