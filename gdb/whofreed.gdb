@@ -4,7 +4,8 @@
 #   whofreed-stop      stop at the next excess frees; it is in force from the beginning
 #   whofreed-go        do not stop any more
 #   whofreed-excess    where it stopped: which buffer, who freed it, and what it was
-#   whofreed-culprits  the report of everything that happened so far, on the program's stderr
+#   whofreed-culprits  the report of everything that happened so far, on the program's stderr; not where it stopped for an
+#                      excess free, but anywhere else
 
 define whofreed-stop
   enable $whofreed_stop
@@ -57,10 +58,18 @@ Tell which buffer was freed too often, and from where, where the program has sto
 end
 
 define whofreed-culprits
-  with language c -- call ((int (*)(int)) wf_dump_culprits)(2)
+  python
+import gdb
+said = gdb.execute("with language c -- call ((int (*)(int)) wf_dump_culprits)(2)", to_string=True)
+code = int(said.split("=")[-1])
+if code == -16:
+    print("whofreed: this thread is in the middle of a free: go on to where it has returned")
+elif code != 0:
+    print("whofreed: the report cannot be written: error %d" % -code)
+  end
 end
 document whofreed-culprits
-Write the report of everything so far to the program's stderr.
+Write the report of everything so far to the program's stderr, when no call of the library's is under way on this thread.
 end
 
 set breakpoint pending on

@@ -39,7 +39,7 @@ fn exactly_the_header_is_exported() {
         .map(str::to_owned)
         .collect();
     let declared = declared();
-    assert_eq!(declared.len(), 16, "{declared:?}");
+    assert_eq!(declared.len(), 17, "{declared:?}");
     // The thunks are for the libraries that `whofreed run` generates, not for people.
     let for_people: BTreeSet<String> = exported
         .iter()
@@ -64,7 +64,11 @@ fn the_library_has_its_name_and_stays() {
 #[test]
 fn every_function_has_a_weak_form() {
     let header = fs::read_to_string(common::root().join("include/whofreed.h")).expect("the header");
-    for name in declared() {
+    // Hosts do not call the place where debuggers stop.
+    for name in declared()
+        .into_iter()
+        .filter(|name| name != "wf_excess_break")
+    {
         let verb = name.trim_start_matches("wf_");
         let define = format!("#define {name} wf_weak_{verb}");
         assert!(header.lines().any(|line| line == define), "{define}");

@@ -65,11 +65,21 @@ fn gdb_stops_at_an_excess_free_and_tells_of_it() {
     }
     let scratch = Scratch::new("gdb");
     let host = host().compile(&scratch, "host");
-    let commands = ["run", "whofreed-culprits", "whofreed-go", "continue"];
+    let commands = [
+        "run",
+        "whofreed-culprits",
+        "whofreed-go",
+        "break wf_stats",
+        "continue",
+        "whofreed-culprits",
+        "continue",
+    ];
     let run = debug(&host, "summary=0", &[], &commands);
     check_stop(&run);
+    let is_refused = run.stdout.contains("in the middle of a free");
+    assert!(is_refused, "{}", run.stdout);
     assert!(run.stdout.contains("exited normally"), "{}", run.stdout);
-    let is_told = run.stderr.contains("excess free of 0x60 on device 0");
+    let is_told = run.stderr.contains("excess free of 0x60 on device 1");
     assert!(is_told, "{}", run.stderr);
 }
 
