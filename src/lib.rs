@@ -105,13 +105,16 @@ pub use hook::summary_at_exit;
 pub fn start() {
     static BEGUN: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
     if !BEGUN.swap(true, std::sync::atomic::Ordering::AcqRel) {
-        // What this takes of the host's heap is ours.
-        thread::asking(|| {
-            options::start();
-            thread::start();
-            stack::start();
-            preload::audit::start();
+        // A program finds errno as the loader left it.
+        sys::keeping_errno(|| {
+            // What this takes of the host's heap is ours.
+            thread::asking(|| {
+                options::start();
+                thread::start();
+                stack::start();
+                preload::audit::start();
+            });
+            preload::audit::begin_early();
         });
-        preload::audit::begin_early();
     }
 }
