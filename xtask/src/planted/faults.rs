@@ -184,8 +184,8 @@ pub const FAULTS: [Fault; 17] = [
     Fault {
         name: "a trace overwrites what is at its path",
         file: "src/record/sink.rs",
-        sound: "match open(&terminated(&candidate)?, libc::O_CREAT | libc::O_EXCL) {",
-        broken: "match open(&terminated(&candidate)?, libc::O_CREAT) {",
+        sound: "open(&terminated(path)?, libc::O_CREAT | libc::O_EXCL).map(move_up)",
+        broken: "open(&terminated(path)?, libc::O_CREAT).map(move_up)",
         test: Test::Process(
             "reliability",
             "places::a_trace_never_takes_a_file_that_is_there",
