@@ -60,8 +60,9 @@ end
 define whofreed-culprits
   python
 import gdb
+import re
 said = gdb.execute("with language c -- call ((int (*)(int)) wf_dump_culprits)(2)", to_string=True)
-code = int(said.split("=")[-1])
+code = int(re.search(r"= (-?\d+)", said)[1])
 if code == -16:
     print("whofreed: this thread is in the middle of a free: go on to where it has returned")
 elif code != 0:
