@@ -26,24 +26,17 @@ pub fn trace(buffers: u64, culprits: u64) -> Trace {
         let address = 0x1000_0000 + number * 0x400;
         let site = (number % u64::from(SITES)) as u32;
         let event = |kind, step: u64, stack: u32, tick: u64| Event {
-            kind,
-            verdict: Verdict::Ok,
-            blocked: false,
-            late: false,
-            address_was_unknown: false,
-            untracked: false,
             device: (number % 4) as u32,
             address,
             owner: number + 1,
             root_owner: number + 1,
             size: if step == 1 { 4096 } else { 0 },
             step,
-            epoch: 0,
             kind_label: (number % 3) as u32,
-            scope: 0,
             stack: StackId(stack),
             thread: 7,
             time_ns: 1_000_000 + number * 1000 + tick,
+            ..Event::of(kind)
         };
         events.push(event(EventKind::Allocate, 1, 1 + site, 0));
         // Some are never freed.

@@ -15,7 +15,6 @@ use whofreed_trace::Run;
 use whofreed_trace::StackId;
 use whofreed_trace::StackNames;
 use whofreed_trace::Trace;
-use whofreed_trace::Verdict;
 
 /// Events of which some can be read.
 #[derive(Debug, Default)]
@@ -61,24 +60,15 @@ impl Events for Sparse {
 /// One buffer for each event.
 fn allocate(thread: u32, number: u64) -> Event {
     Event {
-        kind: EventKind::Allocate,
-        verdict: Verdict::Ok,
-        blocked: false,
-        late: false,
-        address_was_unknown: false,
-        untracked: false,
         device: 1,
         address: number,
         owner: 1,
         root_owner: 1,
         size: 8,
         step: 1,
-        epoch: 0,
-        kind_label: 0,
-        scope: 0,
-        stack: StackId(0),
         thread,
         time_ns: 10 * number,
+        ..Event::of(EventKind::Allocate)
     }
 }
 

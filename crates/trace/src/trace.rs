@@ -107,6 +107,33 @@ pub struct Event {
     pub time_ns: u64,
 }
 
+impl Event {
+    /// An event that was all right, and of which nothing else is told yet.
+    #[must_use]
+    pub const fn of(kind: EventKind) -> Self {
+        Self {
+            kind,
+            verdict: Verdict::Ok,
+            blocked: false,
+            late: false,
+            address_was_unknown: false,
+            untracked: false,
+            device: 0,
+            address: 0,
+            owner: 0,
+            root_owner: 0,
+            size: 0,
+            step: 0,
+            epoch: 0,
+            kind_label: 0,
+            scope: 0,
+            stack: StackId(0),
+            thread: 0,
+            time_ns: 0,
+        }
+    }
+}
+
 /// A loaded object of the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Module {

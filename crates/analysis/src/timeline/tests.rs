@@ -27,24 +27,14 @@ const MS: u64 = 1_000_000;
 
 fn event(kind: EventKind, address: u64, step: u64, ms: u64) -> Event {
     Event {
-        kind,
-        verdict: Verdict::Ok,
-        blocked: false,
-        late: false,
-        address_was_unknown: false,
-        untracked: false,
         device: 1,
         address,
-        owner: 0,
-        root_owner: 0,
-        size: 0,
         step,
-        epoch: 0,
         kind_label: 3,
-        scope: 0,
         stack: StackId(1),
         thread: 7,
         time_ns: 50 * MS + ms * MS,
+        ..Event::of(kind)
     }
 }
 

@@ -200,24 +200,16 @@ impl Recorder {
     fn event(&mut self, kind: EventKind, device: u32, address: u64, owner: u64) -> Event {
         self.time_ns += 1 + self.random.below(5);
         Event {
-            kind,
-            verdict: Verdict::Ok,
-            blocked: false,
-            late: false,
-            address_was_unknown: false,
-            untracked: false,
             device,
             address,
             owner,
             root_owner: owner,
-            size: 0,
-            step: 0,
             epoch: self.epochs[device as usize],
             kind_label: self.random.below(3) as u32,
             scope: self.random.below(3) as u32,
-            stack: StackId(0),
             thread: 40 + self.random.below(3) as u32,
             time_ns: self.time_ns,
+            ..Event::of(kind)
         }
     }
 

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use whofreed_trace::Event;
 use whofreed_trace::EventKind;
-use whofreed_trace::StackId;
 use whofreed_trace::Verdict;
 
 use super::address;
@@ -222,24 +221,8 @@ fn a_log_is_cut_once_it_has_so_many_tokens() {
 
 fn event(kind: EventKind) -> Event {
     Event {
-        kind,
-        verdict: Verdict::Ok,
-        blocked: false,
-        late: false,
-        address_was_unknown: false,
-        untracked: false,
-        device: 0,
-        address: 0,
-        owner: 0,
-        root_owner: 0,
-        size: 0,
         step: 1,
-        epoch: 0,
-        kind_label: 0,
-        scope: 0,
-        stack: StackId(0),
-        thread: 0,
-        time_ns: 0,
+        ..Event::of(kind)
     }
 }
 
