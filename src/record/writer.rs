@@ -136,21 +136,20 @@ pub fn start(recorder: &'static Recorder) {
 pub(super) fn make_thread(recorder: &'static Recorder) {
     let argument = ptr::from_ref(recorder).cast_mut().cast();
     let mut thread = std::mem::MaybeUninit::<libc::pthread_t>::uninit();
-    // Before it can say that it has ended.
-    recorder.mail.is_served.store(true, Ordering::Release);
-    // The host's signals are for the host's threads: ours is born with all of them blocked.
+    // The host's signals are for the host's threads: ours is born with all of them blocked. And a handler that forks would
+    // wait for a thread that the one it has interrupted is about to make.
     // SAFETY: the argument is a recorder, which is never taken down, as `thread_main` expects; the place for the
     // thread's handle is valid, and the handle is read only when there is a thread.
-    let made = sys::with_signals_blocked(|| unsafe {
+    sys::with_signals_blocked(|| unsafe {
+        // Before it can say that it has ended.
+        recorder.mail.is_served.store(true, Ordering::Release);
         let code = libc::pthread_create(thread.as_mut_ptr(), ptr::null(), thread_main, argument);
         if code == 0 {
             libc::pthread_detach(thread.assume_init());
+        } else {
+            recorder.mail.is_served.store(false, Ordering::Release);
         }
-        code == 0
     });
-    if !made {
-        recorder.mail.is_served.store(false, Ordering::Release);
-    }
 }
 
 extern "C" fn thread_main(recorder: *mut c_void) -> *mut c_void {
