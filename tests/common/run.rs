@@ -208,10 +208,6 @@ pub fn check_probe(text: &str, flags: &[&str]) {
 
 /// Where a trace is: with a launcher that lives, or was killed, not yet at its path.
 pub fn place_of(trace: &Path) -> PathBuf {
-    let folder = trace.parent().expect("a folder");
-    let entries = fs::read_dir(folder).expect("a folder");
-    entries
-        .map(|entry| entry.expect("an entry").path())
-        .find(|place| live_name::at_the_end(place).is_some_and(|end| end == trace))
-        .unwrap_or_else(|| trace.to_path_buf())
+    let place = live_name::places_of(trace).pop();
+    place.unwrap_or_else(|| trace.to_path_buf())
 }

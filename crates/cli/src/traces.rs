@@ -46,7 +46,7 @@ pub(crate) fn load(paths: &[PathBuf]) -> Result<Vec<Trace<FileEvents>>, Failure>
 }
 
 fn load_one(path: &Path) -> Result<Trace<FileEvents>, String> {
-    let path = &place_of(path);
+    let path = &place_of(path)?;
     let unreadable = |error: io::Error| format!("cannot be read: {error}");
     let metadata = fs::metadata(path).map_err(unreadable)?;
     if metadata.is_dir() {
@@ -108,30 +108,27 @@ pub(crate) fn settle(directory: &Path, session: u64) {
 }
 
 /// Where a trace is: while it is written, and when the launcher was ended before it could give it its name, not at its path.
-fn place_of(path: &Path) -> PathBuf {
+fn place_of(path: &Path) -> Result<PathBuf, String> {
     if path.symlink_metadata().is_ok() {
-        return path.to_path_buf();
+        return Ok(path.to_path_buf());
     }
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    let entries = fs::read_dir(folder.unwrap_or(Path::new("."))).into_iter();
-    let mut places: Vec<PathBuf> = entries
-        .flatten()
-        .flatten()
-        .map(|entry| path.with_file_name(entry.file_name()))
-        .filter(|place| live_name::at_the_end(place).as_deref() == Some(path))
-        .collect();
-    match (places.pop(), places.is_empty()) {
-        (Some(place), true) => {
+    match live_name::places_of(path).as_slice() {
+        [] => Ok(path.to_path_buf()),
+        [place] => {
             complain(&format!(
                 "{}: was not finished; it is read where it was written, {}",
                 shown(path),
-                shown(&place)
+                shown(place)
             ));
-            place
+            Ok(place.clone())
         }
-        _ => path.to_path_buf(),
+        several => {
+            let places: Vec<String> = several.iter().map(|place| shown(place)).collect();
+            Err(format!(
+                "was not finished, by several runs; name one of them: {}",
+                places.join(", ")
+            ))
+        }
     }
 }
 

@@ -46,6 +46,21 @@ pub fn at_the_end(path: &Path) -> Option<PathBuf> {
     Some(path.with_file_name(OsStr::from_bytes(rest)))
 }
 
+/// Where traces that are to be `path` are written, by now or when their launcher was killed: one of each session, if any.
+#[must_use]
+pub fn places_of(path: &Path) -> Vec<PathBuf> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    fs::read_dir(folder.unwrap_or(Path::new(".")))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| path.with_file_name(entry.file_name()))
+        .filter(|place| at_the_end(place).as_deref() == Some(path))
+        .collect()
+}
+
 /// `a/b.wft` as the `attempt`th name that a trace of process `pid` may have: `a/b.7.wft`, `a/b.7.2.wft`, and so on.
 #[must_use]
 pub fn candidate(path: &Path, pid: u32, attempt: u32) -> PathBuf {
@@ -132,6 +147,23 @@ mod tests {
             assert!(begins, "{}", written.display());
             assert_eq!(at_the_end(&written).as_deref(), Some(Path::new(path)));
         }
+    }
+
+    #[test]
+    fn a_trace_is_found_where_it_is_written_until_it_has_its_name() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.wft");
+        let written = while_written(&path, 7);
+        fs::write(&written, "first").expect("a file");
+        fs::write(folder.path().join("b.wft"), "").expect("a file");
+        assert_eq!(places_of(&path), std::slice::from_ref(&written));
+        // Somebody has taken the name meanwhile.
+        fs::write(&path, "mine").expect("a file");
+        let settled = settle(&written, 12).expect("a name");
+        assert_eq!(settled, folder.path().join("a.12.wft"));
+        assert_eq!(fs::read_to_string(settled).expect("a file"), "first");
+        assert_eq!(fs::read_to_string(&path).expect("a file"), "mine");
+        assert!(places_of(&path).is_empty());
     }
 
     #[test]
