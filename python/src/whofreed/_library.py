@@ -4,24 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 _NAME = "libwhofreed.so"
-_FIELDS = (
-    "size",
-    "allocations",
-    "deallocations",
-    "excess",
-    "unknown",
-    "late",
-    "declined",
-    "invalid",
-    "blocked",
-    "live",
-    "dropped_events",
-    "distinct_addresses",
-    "distinct_stacks",
-)
 
 
 @dataclass(frozen=True)
@@ -42,8 +27,15 @@ class Stats:
     distinct_stacks: int = 0
 
 
+# As `wf_stats_t` of whofreed.h has them, in this order, between its size and what is reserved.
+_TOTALS = tuple(field.name for field in fields(Stats))
+
+
 class _RawStats(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_uint64) for name in _FIELDS] + [("reserved", ctypes.c_uint64 * 8)]
+    _fields_ = [
+        *((name, ctypes.c_uint64) for name in ("size", *_TOTALS)),
+        ("reserved", ctypes.c_uint64 * 8),
+    ]
 
 
 class _Library:
@@ -96,7 +88,7 @@ def stats() -> Stats:
         return Stats()
     raw = _RawStats()
     found.stats(ctypes.byref(raw))
-    return Stats(**{name: getattr(raw, name) for name in _FIELDS[1:]})
+    return Stats(**{name: getattr(raw, name) for name in _TOTALS})
 
 
 def flush() -> None:
