@@ -1,6 +1,5 @@
 //! What an archive of whofreed has for people who look a command up: completions for shells, and manual pages.
 
-use std::io;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -8,6 +7,7 @@ use clap::Command;
 use clap_complete::Shell;
 
 use crate::failure::Failure;
+use crate::output;
 use crate::output::shown;
 
 /// The arguments of `whofreed completions`.
@@ -25,12 +25,11 @@ pub(crate) struct ManualArgs {
 }
 
 /// Writes what a shell has to read to know our arguments, to stdout.
-pub(crate) fn completions(args: &CompletionsArgs, mut command: Command) -> u8 {
+pub(crate) fn completions(args: &CompletionsArgs, mut command: Command) -> Result<u8, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, "whofreed", &mut script);
-    // A reader that has gone away is no failure.
-    let _ = io::Write::write_all(&mut io::stdout(), &script);
-    0
+    output::to_stdout(&script)?;
+    Ok(0)
 }
 
 /// Writes the manual, a page for each command.

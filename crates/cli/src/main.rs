@@ -75,7 +75,7 @@ fn main() -> ExitCode {
         Command::History(args) => history::history(&args),
         Command::Diff(args) => diff::diff(&args),
         Command::Adapters(args) => adapters::adapters(&args),
-        Command::Completions(args) => Ok(help::completions(&args, Cli::command())),
+        Command::Completions(args) => help::completions(&args, Cli::command()),
         Command::Manual(args) => help::manual(&args, Cli::command()),
     };
     match result {

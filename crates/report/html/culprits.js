@@ -202,6 +202,7 @@ function card(index) {
       badge(culprit.devices.length === 1 ? device(culprit.devices[0]) : counted(culprit.devices.length, "device")),
       badge(CONFIDENCE[culprit.confidence], isUndecided ? "doubt" : "sure"),
       badge(CLASS[culprit.class]),
+      culprit.standing === null ? null : badge(culprit.standing, "doubt"),
     ),
     culprit.alternatives.length > 0
       ? make(

@@ -243,9 +243,7 @@ fn summary(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
         return;
     }
     let count = numbers::counted(excess - suppressed, "excess free");
-    let is_shown = |at: &usize| analysis.culprit_mark(*at).suppressed_by.is_none();
-    let first = (0..analysis.culprits.len()).find(is_shown);
-    let Some(culprit) = first.map(|at| &analysis.culprits[at]) else {
+    let Some((_, culprit)) = analysis.shown_culprits().next() else {
         page.line(&[plain(start), (Tone::Bad, count), plain(", unexplained")]);
         return;
     };

@@ -14,6 +14,9 @@ pub use parse::Suppressions;
 pub use silence::all_suppressions;
 
 use crate::Analysis;
+use crate::Culprit;
+use crate::Leak;
+use crate::Seen;
 
 /// What a line is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -76,7 +79,30 @@ pub struct Standing {
     pub knows_the_rest: bool,
 }
 
+impl Mark {
+    /// Somebody has spoken for it.
+    #[must_use]
+    pub const fn is_settled(self) -> bool {
+        self.suppressed_by.is_some() || self.known
+    }
+}
+
 impl Analysis {
+    /// The culprits that nobody has silenced, with their indices.
+    pub fn shown_culprits(&self) -> impl Iterator<Item = (usize, &Culprit)> {
+        shown(&self.culprits, &self.standing.culprits)
+    }
+
+    /// The unexplained sites that nobody has silenced, with their indices.
+    pub fn shown_unexplained(&self) -> impl Iterator<Item = (usize, &Seen)> {
+        shown(&self.unexplained.sites, &self.standing.unexplained)
+    }
+
+    /// The leaks that nobody has silenced, with their indices.
+    pub fn shown_leaks(&self) -> impl Iterator<Item = (usize, &Leak)> {
+        shown(&self.leaks, &self.standing.leaks)
+    }
+
     /// What was said of the culprit with this index.
     #[must_use]
     pub fn culprit_mark(&self, index: usize) -> Mark {
@@ -104,7 +130,7 @@ impl Analysis {
     /// How many excess frees nobody has spoken for: neither silenced nor known. With one of these, a run has failed.
     #[must_use]
     pub fn unsettled(&self) -> u64 {
-        let spoken_for = self.count_marked(|mark| mark.suppressed_by.is_some() || mark.known);
+        let spoken_for = self.count_marked(Mark::is_settled);
         let rest = match self.standing.knows_the_rest {
             true => self.unexplained.more_observed,
             false => 0,
@@ -118,6 +144,12 @@ impl Analysis {
         sum(culprits, &self.standing.culprits, &is_meant)
             + sum(seen, &self.standing.unexplained, &is_meant)
     }
+}
+
+fn shown<'a, T>(all: &'a [T], marks: &'a [Mark]) -> impl Iterator<Item = (usize, &'a T)> {
+    all.iter()
+        .enumerate()
+        .filter(|(at, _)| mark(marks, *at).suppressed_by.is_none())
 }
 
 fn mark(marks: &[Mark], index: usize) -> Mark {

@@ -19,10 +19,7 @@ pub fn to_chrome(analysis: &Analysis) -> String {
         let args = json!({"name": process_name(analysis, process.pid)});
         events.push(json!({"ph": "M", "name": "process_name", "pid": process.pid, "tid": 0, "ts": 0, "args": args}));
     }
-    for (at, culprit) in analysis.culprits.iter().enumerate() {
-        if analysis.culprit_mark(at).suppressed_by.is_some() {
-            continue;
-        }
+    for (at, culprit) in analysis.shown_culprits() {
         let name = label(&culprit.site.frame);
         let example = &culprit.example;
         let evidence = &culprit.evidence;

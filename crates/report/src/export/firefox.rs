@@ -14,7 +14,6 @@ use whofreed_trace::Language;
 
 use super::label;
 use super::process_name;
-use super::shown;
 use super::verdict;
 use crate::json::inert;
 use crate::text::base;
@@ -45,10 +44,7 @@ pub fn to_firefox(analysis: &Analysis) -> String {
         // The viewer wants one.
         threads.push(Thread::new(0, "nothing recorded".to_owned()));
     }
-    for (at, culprit) in analysis.culprits.iter().enumerate() {
-        if analysis.culprit_mark(at).suppressed_by.is_some() {
-            continue;
-        }
+    for (at, culprit) in analysis.shown_culprits() {
         let evidence = &culprit.evidence;
         let index = of_pid.get(&culprit.example.pid).copied();
         let thread = &mut threads[index.unwrap_or(0)];
@@ -60,9 +56,7 @@ pub fn to_firefox(analysis: &Analysis) -> String {
         let text = format!("{} {}", label(frame), verdict(culprit));
         thread.marker(&name, &text, first, last.max(first));
     }
-    for seen in shown(analysis.unexplained.sites.iter(), |at| {
-        analysis.unexplained_mark(at)
-    }) {
+    for (_, seen) in analysis.shown_unexplained() {
         threads[0].sample(&seen.stack, &seen.site.frame, 0.0, seen.observed);
     }
     let start = analysis.processes.get(analysis.main_process);

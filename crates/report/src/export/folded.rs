@@ -11,7 +11,6 @@ use whofreed_trace::Frame;
 
 use super::frame_name;
 use super::process_name;
-use super::shown;
 
 /// Stands at the root of what nobody is blamed for.
 const UNEXPLAINED: &str = "(unexplained)";
@@ -20,14 +19,14 @@ const UNEXPLAINED: &str = "(unexplained)";
 #[must_use]
 pub fn to_folded(analysis: &Analysis) -> String {
     let mut text = String::new();
-    for culprit in shown(analysis.culprits.iter(), |at| analysis.culprit_mark(at)) {
+    for (_, culprit) in analysis.shown_culprits() {
         let example = &culprit.example;
         let root = process_name(analysis, example.pid);
         let stack = stack(&example.excess, &culprit.site.frame);
         line(&mut text, &[root], &stack, culprit.explains);
     }
     let unexplained = &analysis.unexplained;
-    for seen in shown(unexplained.sites.iter(), |at| analysis.unexplained_mark(at)) {
+    for (_, seen) in analysis.shown_unexplained() {
         let stack = stack(&seen.stack, &seen.site.frame);
         line(&mut text, &[UNEXPLAINED.to_owned()], &stack, seen.observed);
     }

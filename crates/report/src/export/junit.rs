@@ -93,10 +93,7 @@ fn of_rest(analysis: &Analysis) -> Case {
         let count = counted(unexplained, "excess free");
         let seen: Vec<String> = (0..)
             .zip(&analysis.unexplained.sites)
-            .filter(|(at, _)| {
-                let mark = analysis.unexplained_mark(*at);
-                mark.suppressed_by.is_none() && !mark.known
-            })
+            .filter(|(at, _)| !analysis.unexplained_mark(*at).is_settled())
             .map(|(_, seen)| seen)
             .map(|seen| format!("{} seen at {}", seen.observed, label(&seen.site.frame)))
             .collect();
@@ -117,10 +114,7 @@ fn of_rest(analysis: &Analysis) -> Case {
 fn unsettled(analysis: &Analysis) -> u64 {
     let of_culprits: u64 = (0..)
         .zip(&analysis.culprits)
-        .filter(|(at, _)| {
-            let mark = analysis.culprit_mark(*at);
-            mark.suppressed_by.is_none() && !mark.known
-        })
+        .filter(|(at, _)| !analysis.culprit_mark(*at).is_settled())
         .map(|(_, culprit)| culprit.explains)
         .sum();
     let unexplained = analysis.unsettled().saturating_sub(of_culprits);

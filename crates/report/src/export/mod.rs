@@ -27,7 +27,6 @@ pub use sarif::to_sarif;
 use whofreed_analysis::Analysis;
 use whofreed_analysis::Confidence;
 use whofreed_analysis::Culprit;
-use whofreed_analysis::Mark;
 use whofreed_trace::Frame;
 
 use crate::text::base;
@@ -68,16 +67,6 @@ fn process_name(analysis: &Analysis, pid: u32) -> String {
         (name, 0 | 1) => printable(name),
         (name, _) => format!("{} (process {pid})", printable(name)),
     }
-}
-
-/// The findings that nobody has silenced.
-fn shown<'a, T: 'a>(
-    all: impl Iterator<Item = &'a T>,
-    mark: impl Fn(usize) -> Mark,
-) -> impl Iterator<Item = &'a T> {
-    all.enumerate()
-        .filter(move |(at, _)| mark(*at).suppressed_by.is_none())
-        .map(|(_, finding)| finding)
 }
 
 /// What is said of a culprit in one line, without its name.

@@ -10,7 +10,6 @@ use whofreed_trace::Frame;
 
 use super::process_name;
 use super::protobuf::Message;
-use super::shown;
 use crate::text::base;
 use crate::text::printable;
 
@@ -28,10 +27,7 @@ pub fn to_pprof(analysis: &Analysis) -> Vec<u8> {
             of.number(2, unit);
         });
     }
-    for (at, culprit) in analysis.culprits.iter().enumerate() {
-        if analysis.culprit_mark(at).suppressed_by.is_some() {
-            continue;
-        }
+    for (at, culprit) in analysis.shown_culprits() {
         let example = &culprit.example;
         let rank = at as u64 + 1;
         let labels = [
@@ -46,9 +42,7 @@ pub fn to_pprof(analysis: &Analysis) -> Vec<u8> {
         let values = [culprit.observed, culprit.explains];
         profile.sample(&example.excess, &culprit.site.frame, values, &labels);
     }
-    for seen in shown(analysis.unexplained.sites.iter(), |at| {
-        analysis.unexplained_mark(at)
-    }) {
+    for (_, seen) in analysis.shown_unexplained() {
         let labels = [("confidence", Label::Text("unexplained".to_owned()))];
         let values = [seen.observed; 2];
         profile.sample(&seen.stack, &seen.site.frame, values, &labels);

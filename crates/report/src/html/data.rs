@@ -51,8 +51,8 @@ struct ProcessView {
 pub(super) fn json(analysis: &Analysis, timeline: &Timeline, options: &HtmlOptions<'_>) -> String {
     let mut table = Table::new(options.snippets);
     let ids = ids(&analysis.culprits);
-    let culprits = (analysis.culprits.iter().zip(ids))
-        .map(|(culprit, id)| CulpritView::new(&mut table, analysis, culprit, id))
+    let culprits = (ids.into_iter().enumerate())
+        .map(|(index, id)| CulpritView::new(&mut table, analysis, index, id))
         .collect();
     let victims = (analysis.victims.iter())
         .map(|victim| VictimView::new(&mut table, victim))

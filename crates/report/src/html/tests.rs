@@ -8,7 +8,11 @@ use whofreed_analysis::Confidence;
 use whofreed_analysis::Culprit;
 use whofreed_analysis::Evidence;
 use whofreed_analysis::Example;
+use whofreed_analysis::Finding;
+use whofreed_analysis::Mark;
 use whofreed_analysis::Site;
+use whofreed_analysis::Standing;
+use whofreed_analysis::SuppressionLine;
 use whofreed_trace::Frame;
 use whofreed_trace::Language;
 
@@ -147,4 +151,41 @@ fn a_page_without_culprits_has_an_answer_all_the_same() {
         page.contains("<h1 id=\"answer-title\">no event was recorded"),
         "{page}"
     );
+}
+
+#[test]
+fn a_page_says_what_was_said_of_culprits_before() {
+    let mark = |suppressed_by, known| Mark {
+        suppressed_by,
+        known,
+    };
+    let line = SuppressionLine {
+        file: "own\u{202e}.txt".to_owned(),
+        line: 3,
+        finding: Finding::Excess,
+        pattern: "evict".to_owned(),
+        silences: 1,
+    };
+    let analysis = Analysis {
+        culprits: (1..=3)
+            .map(|line| culprit(line, Confidence::Proven))
+            .collect(),
+        standing: Standing {
+            culprits: vec![mark(Some(0), false), mark(None, true), mark(None, false)],
+            lines: vec![line],
+            has_baseline: true,
+            ..Standing::default()
+        },
+        ..Analysis::default()
+    };
+    let data = page(&analysis, &Snippets::new());
+    let said = |at: usize| {
+        data["culprits"][at]["standing"]
+            .as_str()
+            .unwrap_or_default()
+    };
+    assert!(said(0).starts_with("suppressed by own"), "{}", said(0));
+    assert!(said(0).ends_with(".txt:3"), "{}", said(0));
+    assert!(!said(0).contains('\u{202e}'), "{}", said(0));
+    assert_eq!([said(1), said(2)], ["known from the baseline", "new"]);
 }

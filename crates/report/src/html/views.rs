@@ -6,6 +6,7 @@ use serde::Serialize;
 use whofreed_analysis::Analysis;
 use whofreed_analysis::Culprit;
 use whofreed_analysis::Leak;
+use whofreed_analysis::Mark;
 use whofreed_analysis::Reuse;
 use whofreed_analysis::Seen;
 use whofreed_analysis::Victim;
@@ -46,6 +47,8 @@ pub(super) struct CulpritView {
     alternatives: Vec<Number>,
     costs: Option<f64>,
     evidence: String,
+    /// What was said of it before: a line that silences it, or an earlier report.
+    standing: Option<String>,
     /// When the first of its frees was, in nanoseconds since the start of its process.
     first: Option<u64>,
     last: Option<u64>,
@@ -83,12 +86,8 @@ struct ReuseView {
 }
 
 impl CulpritView {
-    pub(super) fn new(
-        table: &mut Table,
-        analysis: &Analysis,
-        culprit: &Culprit,
-        id: String,
-    ) -> Self {
+    pub(super) fn new(table: &mut Table, analysis: &Analysis, index: usize, id: String) -> Self {
+        let culprit = &analysis.culprits[index];
         let (evidence, example) = (&culprit.evidence, &culprit.example);
         Self {
             id,
@@ -105,6 +104,7 @@ impl CulpritView {
             // More digits would say more than there is to know.
             costs: (evidence.innocence_costs).map(|nats| (nats * 10.0).round() / 10.0),
             evidence: sentence(analysis, culprit),
+            standing: standing(analysis, analysis.culprit_mark(index)),
             first: evidence.first.map(|moment| moment.since_start_ns),
             last: evidence.last.map(|moment| moment.since_start_ns),
             headings: headings(culprit),
@@ -123,6 +123,20 @@ impl CulpritView {
                 reuse: ReuseView::new(table, &example.reuse),
             },
         }
+    }
+}
+
+/// On a page everything is shown, and marked.
+fn standing(analysis: &Analysis, mark: Mark) -> Option<String> {
+    let line = mark.suppressed_by.map(|at| &analysis.standing.lines[at]);
+    match (line, mark.known) {
+        (Some(line), _) => Some(format!(
+            "suppressed by {}:{}",
+            printable(&line.file),
+            line.line
+        )),
+        (None, true) => Some("known from the baseline".to_owned()),
+        (None, false) => analysis.standing.has_baseline.then(|| "new".to_owned()),
     }
 }
 

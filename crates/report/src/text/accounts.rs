@@ -152,13 +152,7 @@ fn leaks(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
         return;
     }
     let most = if options.verbose { usize::MAX } else { LEAKS };
-    let shown: Vec<&Leak> = analysis
-        .leaks
-        .iter()
-        .enumerate()
-        .filter(|(at, _)| analysis.leak_mark(*at).suppressed_by.is_none())
-        .map(|(_, leak)| leak)
-        .collect();
+    let shown: Vec<&Leak> = analysis.shown_leaks().map(|(_, leak)| leak).collect();
     let sites = shown.len();
     let silenced = match analysis.leaks.len() - sites {
         0 => String::new(),

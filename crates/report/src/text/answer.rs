@@ -35,10 +35,7 @@ pub(super) fn guilty(pieces: &mut Vec<Piece>, analysis: &Analysis, width: usize)
         ),
     }));
     let (undecided, decided): (Vec<&Culprit>, Vec<&Culprit>) = analysis
-        .culprits
-        .iter()
-        .enumerate()
-        .filter(|(at, _)| analysis.culprit_mark(*at).suppressed_by.is_none())
+        .shown_culprits()
         .map(|(_, culprit)| culprit)
         .partition(|culprit| culprit.confidence == Confidence::Undecided);
     let mut parts: Vec<Vec<Piece>> = Vec::new();

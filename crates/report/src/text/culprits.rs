@@ -29,12 +29,7 @@ const IN_A_LINE: usize = 5;
 const VICTIMS: usize = 3;
 
 pub(super) fn set(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
-    let shown: Vec<(usize, &Culprit)> = analysis
-        .culprits
-        .iter()
-        .enumerate()
-        .filter(|(at, _)| analysis.culprit_mark(*at).suppressed_by.is_none())
-        .collect();
+    let shown: Vec<(usize, &Culprit)> = analysis.shown_culprits().collect();
     let count = shown.len();
     // A screen has some fifty lines: the more culprits, the shorter their stacks.
     let (in_full, again, before) = match count {

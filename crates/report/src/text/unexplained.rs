@@ -22,13 +22,7 @@ const FRAMES: usize = 6;
 
 pub(super) fn set(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
     let unexplained = &analysis.unexplained;
-    let shown: Vec<&Seen> = unexplained
-        .sites
-        .iter()
-        .enumerate()
-        .filter(|(at, _)| analysis.unexplained_mark(*at).suppressed_by.is_none())
-        .map(|(_, seen)| seen)
-        .collect();
+    let shown: Vec<&Seen> = analysis.shown_unexplained().map(|(_, seen)| seen).collect();
     if shown.is_empty() {
         return;
     }
