@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from dataclasses import fields
 
 _NAME = "libwhofreed.so"
 
