@@ -50,6 +50,7 @@ pub use standing::Suppressions;
 pub use standing::all_suppressions;
 pub use timeline::Allocated;
 pub use timeline::Buffer;
+pub use timeline::LatestExcess;
 pub use timeline::Level;
 pub use timeline::LifeEnd;
 pub use timeline::LifeLine;

@@ -21,6 +21,7 @@ mod rules;
 mod run;
 mod standing;
 mod symbols;
+mod top;
 mod traces;
 
 use std::process::ExitCode;
@@ -47,6 +48,8 @@ enum Command {
     Report(report::ReportArgs),
     /// Show the whole life of one address
     History(history::HistoryArgs),
+    /// Watch a run while it goes on: rates, live bytes, excess frees and their culprits
+    Top(top::TopArgs),
     /// Compare two runs: what a fix changed, and what is new
     Diff(diff::DiffArgs),
     /// Draft adapters, check them against libraries, list and show them
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Report(args) => report::report(&args),
         Command::History(args) => history::history(&args),
+        Command::Top(args) => top::top(&args),
         Command::Diff(args) => diff::diff(&args),
         Command::Adapters(args) => adapters::adapters(&args),
         Command::Completions(args) => help::completions(&args, Cli::command()),

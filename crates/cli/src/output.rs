@@ -162,7 +162,7 @@ pub(crate) fn page_of_file() -> TextOptions {
     }
 }
 
-fn columns_wanted() -> Option<usize> {
+pub(crate) fn columns_wanted() -> Option<usize> {
     let columns = env::var("COLUMNS").ok()?.parse().ok()?;
     (columns > 0).then_some(columns)
 }
@@ -177,7 +177,7 @@ fn columns_of(stream: &impl AsFd) -> Option<usize> {
 }
 
 /// NO_COLOR counts when it is there and not empty (no-color.org).
-fn colors_wanted() -> bool {
+pub(crate) fn colors_wanted() -> bool {
     env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
         && env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
 }

@@ -108,7 +108,7 @@ pub(crate) fn settle(directory: &Path, session: u64) {
 }
 
 /// Where a trace is: while it is written, and when the launcher was ended before it could give it its name, not at its path.
-fn place_of(path: &Path) -> Result<PathBuf, String> {
+pub(crate) fn place_of(path: &Path) -> Result<PathBuf, String> {
     if path.symlink_metadata().is_ok() {
         return Ok(path.to_path_buf());
     }

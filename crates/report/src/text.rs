@@ -22,16 +22,18 @@ use whofreed_analysis::Analysis;
 use whofreed_analysis::Confidence;
 use whofreed_analysis::ShortStacks;
 
+pub use culprits::culprit_text;
 pub use diff::diff_to_text;
 pub use history::history_to_text;
+pub use names::fit_middle;
 pub use names::printable;
+pub use names::site;
+pub use numbers::bytes;
+pub use numbers::counted;
+pub use numbers::number;
 
 // What sentences of other forms have in common with this one.
-pub(crate) use culprits::culprit_text;
 pub(crate) use names::base;
-pub(crate) use names::site;
-pub(crate) use numbers::bytes;
-pub(crate) use numbers::counted;
 pub(crate) use paths::from_here;
 pub(crate) use stack::telling_frames;
 

@@ -1,12 +1,14 @@
 //! Follows the replay for the timeline.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::collections::HashSet;
 
 use whofreed_trace::Event;
 use whofreed_trace::EventKind;
 use whofreed_trace::Verdict;
 
+use super::latest::Latest;
 use super::lines::Line;
 use super::lines::Lines;
 use super::live::Held;
@@ -35,6 +37,8 @@ pub(super) struct Followed<'a> {
     pub(super) buffers: Vec<(Place, Account)>,
     pub(super) buffer_count: u64,
     pub(super) line_count: u64,
+    pub(super) live_buffers: BTreeMap<u32, u64>,
+    pub(super) latest: Latest,
     pub(super) allocated: ByStack<Sums>,
     of_lines: Lines,
 }
@@ -96,6 +100,8 @@ impl<'a> Followed<'a> {
             buffers: Vec::new(),
             buffer_count: 0,
             line_count: 0,
+            live_buffers: BTreeMap::new(),
+            latest: Latest::default(),
             allocated: ByStack::default(),
             of_lines: Lines::new(wanted),
         }
@@ -198,6 +204,9 @@ impl Follower for Followed<'_> {
         self.of_lines.step(&mut kept.line, step, stack, reset);
         self.hold(kept, step, stack);
         self.account(kept, step, stack);
+        if event.kind == EventKind::Deallocate && step.verdict.is_excess() {
+            self.latest.add(place, step, stack);
+        }
     }
 
     fn ends(&mut self, address: &Address, kept: Kept) {
@@ -206,6 +215,8 @@ impl Follower for Followed<'_> {
             // A reset that nothing came after has ended it.
             account.is_live = self.live.is_live(address.place.device, held);
             self.allocated.of(held.stack).live += u64::from(account.is_live);
+            *self.live_buffers.entry(address.place.device).or_default() +=
+                u64::from(account.is_live);
         }
         self.line_count += u64::from(account.excess > 0);
         if kept.line.is_kept() {
@@ -225,6 +236,7 @@ impl Followed<'_> {
     /// All traces were told.
     pub(super) fn end(&mut self) {
         self.live.end();
+        self.latest.end();
         self.keep_first_buffers();
     }
 }

@@ -5,6 +5,7 @@
 
 mod bins;
 mod follow;
+mod latest;
 mod lines;
 mod live;
 mod model;
@@ -14,6 +15,7 @@ mod told;
 
 pub use model::Allocated;
 pub use model::Buffer;
+pub use model::LatestExcess;
 pub use model::Level;
 pub use model::LifeEnd;
 pub use model::LifeLine;

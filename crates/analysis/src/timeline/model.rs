@@ -1,5 +1,6 @@
 //! What a page draws over time.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use whofreed_trace::Frame;
@@ -32,6 +33,10 @@ pub struct Timeline {
     pub buffers: Vec<Buffer>,
     /// How many more there are.
     pub more_buffers: u64,
+    /// Addresses that hold a buffer at the end, by device.
+    pub live_buffers: BTreeMap<u32, u64>,
+    /// The last excess frees, at whatever address, the latest one last.
+    pub latest: Vec<LatestExcess>,
     /// All addresses, by who allocated there, most allocations first.
     pub allocated: Vec<Allocated>,
     /// Allocations of call sites that are not among them.
@@ -173,4 +178,25 @@ pub struct Allocated {
     pub excess: u64,
     /// Allocations that live at the end.
     pub live: u64,
+}
+
+/// One of the last excess frees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LatestExcess {
+    /// When.
+    pub time_ns: u64,
+    /// The process.
+    pub pid: u32,
+    /// By which thread.
+    pub thread: u32,
+    /// The address space.
+    pub device: u32,
+    /// The address.
+    pub address: u64,
+    /// What it was judged.
+    pub verdict: Verdict,
+    /// Where, as an index into [`Timeline::sites`].
+    pub site: u32,
+    /// Whom it is charged to, as an index into [`crate::Analysis::culprits`].
+    pub culprit: Option<u32>,
 }

@@ -220,3 +220,36 @@ fn lists_are_bounded_and_tell_what_they_leave_out() {
     assert_eq!(allocations + timeline.more_allocated, 12_000);
     assert_eq!(timeline.allocated[0].excess, 2300);
 }
+
+#[test]
+fn the_last_excess_frees_are_told_in_their_order_whatever_trace_they_are_of() {
+    let of = |id, first_ms| {
+        let mut events = vec![allocate(0x10, 1, 1, 64), free(0x10, 2, 2)];
+        events.extend((0..3000).map(|turn| again(0x10, 3 + turn, first_ms + 2 * turn)));
+        trace(id, events)
+    };
+    let timeline = timeline_of(&[of(1, 10), of(2, 11)]);
+    assert_eq!(timeline.latest.len(), 500);
+    let times: Vec<u64> = timeline.latest.iter().map(|late| late.time_ns).collect();
+    assert!(times.is_sorted(), "{times:?}");
+    assert_eq!(times.last(), Some(&((11 + 2 * 2999 - 1) * MS)));
+    let of_first = timeline.latest.iter().filter(|late| late.pid == 1).count();
+    assert_eq!(of_first, 250);
+    let last = timeline.latest.last().expect("the last one");
+    assert_eq!((last.device, last.address), (1, 0x10));
+    assert_eq!(last.verdict, Verdict::AlreadyFreed);
+}
+
+#[test]
+fn what_holds_a_buffer_at_the_end_is_counted_by_device() {
+    let mut on_another = allocate(0x40, 1, 4, 8);
+    on_another.device = 2;
+    let events = vec![
+        allocate(0x10, 1, 1, 64),
+        allocate(0x20, 1, 2, 64),
+        free(0x20, 2, 3),
+        on_another,
+    ];
+    let timeline = timeline_of(&[trace(1, events)]);
+    assert_eq!(timeline.live_buffers, BTreeMap::from([(1, 1), (2, 1)]));
+}

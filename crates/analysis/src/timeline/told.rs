@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use super::Allocated;
 use super::Buffer;
+use super::LatestExcess;
 use super::Level;
 use super::LifeEnd;
 use super::LifeLine;
@@ -67,6 +68,7 @@ pub(super) fn timeline(
         let lived = (*place, *excess, of);
         lines.push(line(&followed, start_ns, charged, &mut names, lived));
     }
+    let latest = latest(&followed, start_ns, charged, &mut names);
     let sites = names.told;
     let levels = levels(&mut followed);
     let excess = std::mem::take(&mut followed.live.excess);
@@ -82,6 +84,8 @@ pub(super) fn timeline(
         lines,
         more_buffers: followed.buffer_count.saturating_sub(buffers.len() as u64),
         buffers,
+        live_buffers: followed.live_buffers,
+        latest,
         allocated,
         more_allocated: all.saturating_sub(named),
         sites,
@@ -186,10 +190,7 @@ fn line(
 ) -> LifeLine {
     let source = &followed.sources[place.trace as usize];
     let since = |time_ns: u64| time_ns.saturating_sub(start_ns);
-    let culprit = |at: EventRef| {
-        let at = charged.binary_search_by_key(&at, |&(free, _)| free).ok()?;
-        Some(charged[at].1)
-    };
+    let culprit = |at: EventRef| culprit_of(charged, at);
     let mut lives = Vec::with_capacity(line.lives.len());
     for life in &line.lives {
         lives.push(LineLife {
@@ -235,6 +236,32 @@ fn line(
     }
 }
 
+/// Whom a free is charged to.
+fn culprit_of(charged: &Charged, at: EventRef) -> Option<u32> {
+    let at = charged.binary_search_by_key(&at, |&(free, _)| free).ok()?;
+    Some(charged[at].1)
+}
+
+/// The last excess frees.
+fn latest(
+    followed: &Followed<'_>,
+    start_ns: u64,
+    charged: &Charged,
+    names: &mut Names<'_, '_>,
+) -> Vec<LatestExcess> {
+    let told = followed.latest.all().iter().map(|late| LatestExcess {
+        time_ns: late.time_ns.saturating_sub(start_ns),
+        pid: followed.sources[late.place.trace as usize].process.pid,
+        thread: late.thread,
+        device: late.place.device,
+        address: late.place.address,
+        verdict: late.verdict,
+        site: names.free(late.stack),
+        culprit: culprit_of(charged, late.at),
+    });
+    told.collect()
+}
+
 /// The call sites of stacks. What all that allocate have in common tells nothing, and nor does it of those that free.
 struct Names<'a, 'b> {
     stacks: &'a Stacks,
@@ -263,6 +290,7 @@ impl<'a, 'b> Names<'a, 'b> {
         let ends = lives().filter_map(|life| life.end?.by);
         let mut free: BTreeSet<StackNumber> = ends.map(|(_, stack)| stack).collect();
         free.extend(lines().flat_map(|line| line.strikes.iter().map(|it| it.stack)));
+        free.extend(followed.latest.all().iter().map(|late| late.stack));
         let all = allocate.iter().chain(&free);
         sites.prepare(all.map(|&stack| stacks.of(stack)));
         let mut common = |of: &BTreeSet<StackNumber>| {

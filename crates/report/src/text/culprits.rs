@@ -86,7 +86,8 @@ pub(super) fn set(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
 }
 
 /// All that the report says of one culprit, on a page without colours.
-pub(crate) fn culprit_text(analysis: &Analysis, index: usize, options: &TextOptions) -> String {
+#[must_use]
+pub fn culprit_text(analysis: &Analysis, index: usize, options: &TextOptions) -> String {
     let mut page = Page::new(&TextOptions {
         color: false,
         ..options.clone()

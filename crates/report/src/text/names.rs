@@ -68,7 +68,8 @@ pub(super) fn columns(text: &str) -> usize {
 }
 
 /// `text`, escaped, in at most `most` columns; what is too long loses its middle.
-pub(crate) fn fit_middle(text: &str, most: usize) -> String {
+#[must_use]
+pub fn fit_middle(text: &str, most: usize) -> String {
     fit(text, most, |room| room.div_ceil(2))
 }
 
@@ -128,7 +129,8 @@ pub(crate) fn base(path: &str) -> &str {
 }
 
 /// How a sentence calls a frame: `ProgramCache::evict (cache.cpp:41)`, in about `most` columns.
-pub(crate) fn site(frame: &Frame, most: usize) -> String {
+#[must_use]
+pub fn site(frame: &Frame, most: usize) -> String {
     let place = match &frame.file {
         Some(file) if frame.line > 0 => format!("{}:{}", base(file), frame.line),
         Some(file) => base(file).to_owned(),

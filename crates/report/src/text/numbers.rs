@@ -1,7 +1,8 @@
 //! Numbers for people: thousands apart, with their nouns and units.
 
 /// A number with thousands separators.
-pub(super) fn number(value: u64) -> String {
+#[must_use]
+pub fn number(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (position, digit) in digits.char_indices() {
@@ -14,13 +15,15 @@ pub(super) fn number(value: u64) -> String {
 }
 
 /// A number and its noun: `1 buffer`, `2 buffers`.
-pub(crate) fn counted(value: u64, noun: &str) -> String {
+#[must_use]
+pub fn counted(value: u64, noun: &str) -> String {
     let plural = if value == 1 { "" } else { "s" };
     format!("{} {noun}{plural}", number(value))
 }
 
 /// A size in bytes, with the unit that fits.
-pub(crate) fn bytes(value: u64) -> String {
+#[must_use]
+pub fn bytes(value: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     if value < 1024 {
         return counted(value, "byte");
