@@ -166,7 +166,12 @@ fn only_run() -> Result<Attached, Failure> {
                 0 => ((0, header.trace_id), Target::Process(pid)),
                 session => ((session, 0), Target::Session(session)),
             };
-            runs.entry(run).or_insert((pid, target));
+            // Its launcher has it open as well.
+            if header.pid == pid {
+                runs.insert(run, (pid, target));
+            } else {
+                runs.entry(run).or_insert((pid, target));
+            }
         }
     }
     match runs.len() {

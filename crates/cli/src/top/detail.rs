@@ -15,19 +15,30 @@ use super::tables::time;
 use super::watch::Snapshot;
 
 /// The lines about a subject, on a page of so many columns.
-pub(super) fn lines(snapshot: &Snapshot, subject: &Subject, width: u16) -> Vec<String> {
+pub(super) fn lines(
+    snapshot: &Snapshot,
+    subject: &Subject,
+    width: u16,
+    verbose: bool,
+) -> Vec<String> {
+    let options = TextOptions {
+        width: usize::from(width),
+        verbose,
+        here: crate::here::folder(),
+        ..TextOptions::default()
+    };
     let text = match subject {
         Subject::Culprit(frame) => {
             let all = &snapshot.analysis.culprits;
             match all.iter().position(|it| it.site.frame == **frame) {
-                Some(index) => of_culprit(snapshot, index, width),
+                Some(index) => culprit_text(&snapshot.analysis, index, &options),
                 None => {
                     "It is no culprit any more: what came since speaks against that.".to_owned()
                 }
             }
         }
         Subject::Latest(time_ns, thread, address) => {
-            of_latest(snapshot, (*time_ns, *thread, *address), width)
+            of_latest(snapshot, (*time_ns, *thread, *address), &options)
         }
         Subject::Buffer(pid, device, address) => of_buffer(snapshot, (*pid, *device, *address)),
         Subject::Allocator(frame) => of_frame(frame),
@@ -60,7 +71,7 @@ fn wrapped(line: &str, width: usize) -> Vec<String> {
 fn of_latest(
     snapshot: &Snapshot,
     (time_ns, thread, address): (u64, u32, u64),
-    width: u16,
+    options: &TextOptions,
 ) -> String {
     let mut all = snapshot.timeline.latest.iter();
     let found =
@@ -69,7 +80,7 @@ fn of_latest(
         return "So many others came since that it is not kept any more.".to_owned();
     };
     if let Some(culprit) = late.culprit {
-        return of_culprit(snapshot, culprit as usize, width);
+        return culprit_text(&snapshot.analysis, culprit as usize, options);
     }
     let frame = snapshot.timeline.sites.get(late.site as usize);
     let mut victims = snapshot.analysis.victims.iter();
@@ -79,21 +90,12 @@ fn of_latest(
             "Nobody is accused of this free of {address:#x}: its place only looks guilty, since #{} took buffers away from under \
              it.\n\n{}",
             culprit + 1,
-            of_culprit(snapshot, culprit, width)
+            culprit_text(&snapshot.analysis, culprit, options)
         ),
         None => format!(
             "Nobody is accused of this free of {address:#x}: it is explained by no culprit, or by what others did there before."
         ),
     }
-}
-
-fn of_culprit(snapshot: &Snapshot, index: usize, width: u16) -> String {
-    let options = TextOptions {
-        width: usize::from(width),
-        here: crate::here::folder(),
-        ..TextOptions::default()
-    };
-    culprit_text(&snapshot.analysis, index, &options)
 }
 
 fn of_frame(frame: &Frame) -> String {

@@ -13,6 +13,7 @@ use ratatui::widgets::Paragraph;
 use ratatui::widgets::Row;
 use ratatui::widgets::Table;
 use ratatui::widgets::TableState;
+use ratatui::widgets::Wrap;
 use unicode_width::UnicodeWidthStr;
 use whofreed_analysis::Timeline;
 use whofreed_report::bytes;
@@ -37,11 +38,11 @@ const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '�
 const KEYS: [&str; 9] = [
     "1-4 lists",
     "enter look into",
+    "? help",
+    "q quit",
     "s sort",
     "r reverse",
     "p pause",
-    "? help",
-    "q quit",
     "o order of the report",
     "tab next list",
 ];
@@ -50,6 +51,7 @@ const HELP: &str = "\
 1 to 4, tab       the lists: culprits, latest excess frees, buffers, allocators
 up, down, j, k    select a row; page up, page down, home, end as well
 enter             look into the row: a culprit's three stacks, an address's lives
+v                 there: whole stacks, or what tells
 esc               back to the list
 s                 sort by the next column; behind the last one, as the report has it
 r                 sort the other way round
@@ -77,6 +79,9 @@ pub(super) fn draw(frame: &mut Frame<'_>, screen: &mut Screen, uses_colors: bool
     screen.page = usize::from(middle.height.saturating_sub(1));
     if screen.is_helping {
         frame.render_widget(Paragraph::new(HELP), middle);
+    } else if screen.snapshot.is_none() {
+        let text = waiting(screen.has_ended);
+        frame.render_widget(Paragraph::new(text).wrap(Wrap { trim: true }), middle);
     } else if screen.looked_into.is_some() {
         detail(frame, screen, middle);
     } else {
@@ -115,12 +120,7 @@ fn strong() -> Style {
 
 fn head(screen: &Screen, width: u16, tones: Tones) -> Vec<Line<'static>> {
     let Some(snapshot) = &screen.snapshot else {
-        let text = if screen.has_ended {
-            "It has ended, and there is no trace of it: it was not started under whofreed, or had no event."
-        } else {
-            "Waiting for the first event. If none comes, the process was not started under whofreed."
-        };
-        return vec![Line::from(fit_middle(text, usize::from(width)))];
+        return Vec::new();
     };
     let mut lines = vec![title(screen, snapshot, width, tones)];
     lines.extend(sums(screen, snapshot, width, tones));
@@ -131,6 +131,15 @@ fn head(screen: &Screen, width: u16, tones: Tones) -> Vec<Line<'static>> {
     }
     lines.push(tabs(screen, width, tones));
     lines
+}
+
+/// Where nobody has recorded anything.
+const fn waiting(has_ended: bool) -> &'static str {
+    if has_ended {
+        "It has ended, and there is no trace of it: it was not started under whofreed, or had no event."
+    } else {
+        "Waiting for the first event. If none comes, the process was not started under whofreed."
+    }
 }
 
 /// Who is watched, and how old what is shown is.
@@ -325,7 +334,14 @@ fn tabs(screen: &Screen, width: u16, tones: Tones) -> Line<'static> {
 
 fn keys(screen: &Screen, width: u16) -> Line<'static> {
     let keys: Vec<&str> = match &screen.looked_into {
-        Some(_) => vec!["esc back", "up, down scroll", "p pause", "? help", "q quit"],
+        Some(_) => vec![
+            "esc back",
+            "v whole stacks",
+            "up, down scroll",
+            "? help",
+            "q quit",
+            "p pause",
+        ],
         None => KEYS.to_vec(),
     };
     let pieces = keys.into_iter().map(|key| (key.to_owned(), Style::new()));
@@ -337,7 +353,7 @@ fn detail(frame: &mut Frame<'_>, screen: &mut Screen, area: Rect) {
     else {
         return;
     };
-    let lines = detail::lines(snapshot, subject, area.width);
+    let lines = detail::lines(snapshot, subject, area.width, screen.is_verbose);
     let most = lines.len().saturating_sub(usize::from(area.height));
     *first = (*first).min(most);
     let shown: Vec<Line<'_>> = lines

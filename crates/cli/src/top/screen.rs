@@ -71,6 +71,8 @@ pub(super) struct Screen {
     pub(super) has_ended: bool,
     pub(super) is_paused: bool,
     pub(super) is_helping: bool,
+    /// Whole stacks, where somebody looks into a row.
+    pub(super) is_verbose: bool,
     pub(super) view: View,
     lists: [Listed; View::ALL.len()],
     /// What is looked into, and the first line of it that is shown.
@@ -169,10 +171,12 @@ impl Screen {
         };
         match code {
             KeyCode::Up | KeyCode::Char('k') => *first = first.saturating_sub(1),
-            KeyCode::Down | KeyCode::Char('j') => *first += 1,
+            KeyCode::Down | KeyCode::Char('j') => *first = first.saturating_add(1),
             KeyCode::PageUp => *first = first.saturating_sub(page),
-            KeyCode::PageDown => *first += page,
+            KeyCode::PageDown => *first = first.saturating_add(page),
             KeyCode::Home => *first = 0,
+            KeyCode::End => *first = usize::MAX,
+            KeyCode::Char('v') => self.is_verbose = !self.is_verbose,
             KeyCode::Esc | KeyCode::Backspace | KeyCode::Enter | KeyCode::Left => {
                 self.looked_into = None;
             }

@@ -201,6 +201,10 @@ fn keys_go_from_list_to_list_and_into_a_row_and_back() {
     ] {
         assert!(text.contains(word), "{word} is not in\n{text}");
     }
+    let lines = |text: &str| text.trim_end().lines().count();
+    let before = lines(&shown(&mut screen, 40, 200));
+    let _ = press(&mut screen, KeyCode::Char('v'));
+    assert!(lines(&shown(&mut screen, 40, 200)) >= before);
     let _ = press(&mut screen, KeyCode::Esc);
     let _ = press(&mut screen, KeyCode::Char('3'));
     let _ = press(&mut screen, KeyCode::Enter);

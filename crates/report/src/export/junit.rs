@@ -71,7 +71,12 @@ fn of_culprit(analysis: &Analysis, index: usize, culprit: &Culprit, options: &Te
     } else if mark.known {
         End::Skipped(format!("known from the baseline; {message}"))
     } else {
-        End::Failed(kind, message, culprit_text(analysis, index, options))
+        // Whoever reads it has nothing else at hand.
+        let whole = TextOptions {
+            verbose: true,
+            ..options.clone()
+        };
+        End::Failed(kind, message, culprit_text(analysis, index, &whole))
     };
     Case {
         class: "whofreed.culprits",

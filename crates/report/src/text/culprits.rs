@@ -25,6 +25,8 @@ use super::page::strong;
 const IN_FULL: usize = 3;
 /// So many of the others have a line of their own.
 const IN_A_LINE: usize = 5;
+/// The lines of the stacks of a culprit that is alone: where it was freed again, and what came before.
+const ALONE: (Option<usize>, Option<usize>) = (Some(6), Some(4));
 /// So many victims are named.
 const VICTIMS: usize = 3;
 
@@ -35,9 +37,10 @@ pub(super) fn set(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
     let (in_full, again, before) = match count {
         _ if options.verbose => (count, None, None),
         _ if options.culprits.is_some() => {
-            (options.culprits.unwrap_or(0).min(count), Some(6), Some(4))
+            let (again, before) = ALONE;
+            (options.culprits.unwrap_or(0).min(count), again, before)
         }
-        0..=1 => (count, Some(6), Some(4)),
+        0..=1 => (count, ALONE.0, ALONE.1),
         2 => (count, Some(4), Some(2)),
         3 => (count, Some(3), Some(2)),
         _ => (IN_FULL - 1, Some(3), Some(2)),
@@ -85,7 +88,7 @@ pub(super) fn set(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
     }
 }
 
-/// All that the report says of one culprit, on a page without colours.
+/// All that the report says of one culprit, on a page without colours; whole stacks where `options` are verbose.
 #[must_use]
 pub fn culprit_text(analysis: &Analysis, index: usize, options: &TextOptions) -> String {
     let mut page = Page::new(&TextOptions {
@@ -95,7 +98,8 @@ pub fn culprit_text(analysis: &Analysis, index: usize, options: &TextOptions) ->
     if let Some(culprit) = analysis.culprits.get(index) {
         heading(&mut page, analysis, index, culprit);
         evidence::set(&mut page, analysis, culprit, false);
-        case::set(&mut page, culprit, None, None);
+        let (again, before) = if options.verbose { (None, None) } else { ALONE };
+        case::set(&mut page, culprit, again, before);
         suppression(&mut page, culprit);
     }
     page.finish()
