@@ -13,19 +13,18 @@ use whofreed_report::csv_place;
 use whofreed_report::process_to_json_line;
 use whofreed_report::stack_to_json_line;
 use whofreed_trace::Events;
-use whofreed_trace::FileEvents;
 use whofreed_trace::StackId;
 use whofreed_trace::StackNames;
-use whofreed_trace::Trace;
 
 use crate::failure::Failure;
 use crate::output::Format;
 use crate::output::complain;
 use crate::output::shown;
+use crate::traces::FileTrace;
 
 /// Writes the events to the file, or to stdout. That nobody reads stdout any more is no error.
 pub(crate) fn write(
-    traces: &[Trace<FileEvents>],
+    traces: &[FileTrace],
     names: &dyn StackNames,
     format: Format,
     file: Option<&Path>,
@@ -57,7 +56,7 @@ pub(crate) fn write(
 
 /// Returns how many events could not be read.
 fn each(
-    traces: &[Trace<FileEvents>],
+    traces: &[FileTrace],
     names: &dyn StackNames,
     format: Format,
     to: impl Write,
@@ -76,7 +75,7 @@ fn each(
 
 fn of_trace(
     index: usize,
-    trace: &Trace<FileEvents>,
+    trace: &FileTrace,
     names: &dyn StackNames,
     format: Format,
     to: &mut impl Write,

@@ -9,6 +9,7 @@ use whofreed_analysis::Rules;
 use crate::failure::Failure;
 use crate::output;
 use crate::output::PlainFormat;
+use crate::progress::Progress;
 use crate::rules;
 use crate::symbols::SymbolArgs;
 use crate::symbols::Symbols;
@@ -42,9 +43,10 @@ pub(crate) struct HistoryArgs {
 /// Shows the history.
 pub(crate) fn history(args: &HistoryArgs) -> Result<u8, Failure> {
     let own = rules::of_files(&args.rules)?;
-    let traces = traces::load(&args.traces)?;
+    let progress = Progress::begin();
+    let traces = traces::load(&args.traces, &progress)?;
     let symbols = Symbols::new(args.symbols);
-    let names = symbols.resolver(&traces);
+    let names = symbols.resolver(&traces).with_watcher(&progress);
     let rules = Rules::of(&traces).and(own);
     let steps =
         whofreed_analysis::history_with_blame(&traces, &names, &rules, args.device, args.address);
@@ -56,6 +58,7 @@ pub(crate) fn history(args: &HistoryArgs) -> Result<u8, Failure> {
             whofreed_report::history_to_text(&steps, &names, args.device, args.address, &page)
         }
     };
+    progress.end();
     output::to_stdout(&text)?;
     names.keep();
     Ok(0)

@@ -16,6 +16,7 @@ mod history;
 mod html;
 mod limits;
 mod output;
+mod progress;
 mod report;
 mod rules;
 mod run;

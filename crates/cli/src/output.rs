@@ -17,13 +17,13 @@ use whofreed_analysis::Rules;
 use whofreed_analysis::Timeline;
 use whofreed_report::TextOptions;
 use whofreed_report::printable;
-use whofreed_trace::FileEvents;
 use whofreed_trace::StackNames;
-use whofreed_trace::Trace;
 
 use crate::failure::Failure;
 use crate::here;
 use crate::html;
+use crate::progress;
+use crate::traces::FileTrace;
 
 /// Columns where nobody tells how many there are.
 const DEFAULT_WIDTH: usize = 100;
@@ -89,7 +89,7 @@ pub(crate) struct Findings {
 impl Findings {
     /// All that a report in this format needs to know of the traces.
     pub(crate) fn of(
-        traces: &[Trace<FileEvents>],
+        traces: &[FileTrace],
         names: &dyn StackNames,
         rules: &Rules,
         format: Format,
@@ -241,7 +241,7 @@ pub(crate) fn check_file(path: &Path) -> Result<(), Failure> {
 pub(crate) fn complain(message: &str) {
     let line = format!("whofreed: {}\n", printable(message));
     // What cannot be told there cannot be told at all.
-    let _ = io::stderr().lock().write_all(line.as_bytes());
+    let _ = progress::aside(|| io::stderr().lock().write_all(line.as_bytes()));
 }
 
 /// A path as it is shown.

@@ -1,6 +1,7 @@
 //! `whofreed report`: what one or several traces say, any time after the recording.
 
 use std::io;
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -13,6 +14,7 @@ use crate::failure::Failure;
 use crate::output;
 use crate::output::Findings;
 use crate::output::Format;
+use crate::progress::Progress;
 use crate::rules;
 use crate::standing::StandingArgs;
 use crate::symbols::SymbolArgs;
@@ -53,10 +55,14 @@ pub(crate) struct ReportArgs {
 pub(crate) fn report(args: &ReportArgs) -> Result<u8, Failure> {
     let own = rules::of_files(&args.rules)?;
     let standing = args.standing.read()?;
-    let traces = traces::load(&args.traces)?;
+    let progress = Progress::begin();
+    let traces = traces::load(&args.traces, &progress)?;
     let symbols = Symbols::new(args.symbols);
-    let names = symbols.resolver(&traces);
+    let names = symbols.resolver(&traces).with_watcher(&progress);
     if args.format.is_of_events() {
+        if args.output.is_none() && io::stdout().is_terminal() {
+            progress.end();
+        }
         events::write(&traces, &names, args.format, args.output.as_deref())?;
         names.keep();
     }
@@ -69,6 +75,7 @@ pub(crate) fn report(args: &ReportArgs) -> Result<u8, Failure> {
     let mut findings = Findings::of(&traces, &names, &rules, args.format);
     coverage::settle(&mut findings.analysis.coverage);
     standing.apply(&mut findings.analysis);
+    progress.end();
     args.standing.write_lines(&findings.analysis)?;
     let mut page = match &args.output {
         Some(_) => output::page_of_file(),

@@ -24,9 +24,7 @@ use whofreed_analysis::Analysis;
 use whofreed_analysis::Rules;
 use whofreed_report::Found;
 use whofreed_report::TextOptions;
-use whofreed_trace::FileEvents;
 use whofreed_trace::Process;
-use whofreed_trace::Trace;
 
 use crate::coverage;
 use crate::events;
@@ -36,11 +34,13 @@ use crate::output;
 use crate::output::Findings;
 use crate::output::Format;
 use crate::output::complain;
+use crate::progress::Progress;
 use crate::rules;
 use crate::standing::StandingArgs;
 use crate::symbols::SymbolArgs;
 use crate::symbols::Symbols;
 use crate::traces;
+use crate::traces::FileTrace;
 
 use files::TraceName;
 use hooks::Hooks;
@@ -199,9 +199,10 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
     for path in &paths {
         finish::note_exit(path, &ended);
     }
-    let traces = load(&paths, ended.pid);
+    let progress = Progress::begin();
+    let traces = load(&paths, ended.pid, &progress);
     let symbols = Symbols::new(args.symbols);
-    let names = symbols.resolver(&traces);
+    let names = symbols.resolver(&traces).with_watcher(&progress);
     let mut findings = if traces.is_empty() {
         nothing_recorded(args, &ended, &adapters).into()
     } else {
@@ -250,6 +251,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
     if let (true, Some(file)) = (format.is_of_events(), &report) {
         events::write(&traces, &names, format, Some(file))?;
     }
+    progress.end();
     show(&findings, format, &page, report.as_deref())?;
     let analysis = &findings.analysis;
     args.standing.write_lines(analysis)?;
@@ -324,10 +326,10 @@ fn preload(shim: &Path, hooks: Option<&Path>) -> OsString {
 }
 
 /// Reads what can be read of the run, the command's own trace first.
-fn load(paths: &[PathBuf], pid: u32) -> Vec<Trace<FileEvents>> {
+fn load(paths: &[PathBuf], pid: u32, progress: &Progress) -> Vec<FileTrace> {
     let mut traces = Vec::new();
     for path in paths {
-        match traces::load(std::slice::from_ref(path)) {
+        match traces::load(std::slice::from_ref(path), progress) {
             Ok(trace) => traces.extend(trace),
             Err(failure) => failure
                 .messages

@@ -8,7 +8,6 @@ use std::io::Read;
 use std::path::Path;
 use std::path::PathBuf;
 
-use whofreed_trace::FileEvents;
 use whofreed_trace::Trace;
 use whofreed_trace::layout::FileHeader;
 use whofreed_trace::layout::HEADER_SIZE;
@@ -19,14 +18,19 @@ use crate::failure::Failure;
 use crate::failure::OURS;
 use crate::output::complain;
 use crate::output::shown;
+use crate::progress::Progress;
+use crate::progress::Watched;
+
+/// A trace as commands have it.
+pub(crate) type FileTrace = Trace<Watched>;
 
 /// Reads all of them. When some cannot be read, the failure tells of each of those.
-pub(crate) fn load(paths: &[PathBuf]) -> Result<Vec<Trace<FileEvents>>, Failure> {
-    let mut traces: Vec<Trace<FileEvents>> = Vec::new();
+pub(crate) fn load(paths: &[PathBuf], progress: &Progress) -> Result<Vec<FileTrace>, Failure> {
+    let mut traces: Vec<FileTrace> = Vec::new();
     let mut messages = Vec::new();
     let mut known = HashSet::new();
     for path in paths {
-        match load_one(path) {
+        match load_one(path, progress) {
             // Counting a record twice would double its every number.
             Ok(trace) if trace.id != 0 && !known.insert(trace.id) => {
                 complain(&format!("{}: was given already, counted once", shown(path)));
@@ -45,7 +49,7 @@ pub(crate) fn load(paths: &[PathBuf]) -> Result<Vec<Trace<FileEvents>>, Failure>
     }
 }
 
-fn load_one(path: &Path) -> Result<Trace<FileEvents>, String> {
+fn load_one(path: &Path, progress: &Progress) -> Result<FileTrace, String> {
     let path = &place_of(path)?;
     let unreadable = |error: io::Error| format!("cannot be read: {error}");
     let metadata = fs::metadata(path).map_err(unreadable)?;
@@ -56,7 +60,8 @@ fn load_one(path: &Path) -> Result<Trace<FileEvents>, String> {
         return Err("is no regular file, so it is no trace".to_owned());
     }
     let file = File::open(path).map_err(unreadable)?;
-    read::read_file(file).map_err(|error| error.to_string())
+    let trace = read::read_file(file).map_err(|error| error.to_string())?;
+    Ok(trace.map_events(|events| progress.watch(events)))
 }
 
 /// So many files of other names are looked into, for a folder may hold any number of them.

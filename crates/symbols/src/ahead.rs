@@ -18,6 +18,7 @@ use whofreed_trace::NativeFrame;
 use whofreed_trace::StackId;
 use whofreed_trace::Trace;
 
+use crate::Watcher;
 use crate::binary::Binary;
 use crate::found::Found;
 use crate::found::is_ours;
@@ -36,11 +37,15 @@ enum Task<'a> {
 }
 
 impl Task<'_> {
-    fn run(&self) {
+    /// Reads it, and tells how far that is.
+    fn run(&self, watcher: Option<&dyn Watcher>) {
         match self {
             Self::Lines(binary, addresses) => {
                 for address in *addresses {
                     binary.lines(address.saturating_sub(1));
+                    if let Some(watcher) = watcher {
+                        watcher.has_looked_up(1);
+                    }
                 }
             }
             Self::Calls(binary, addresses) => {
@@ -59,6 +64,7 @@ pub(crate) fn read<E>(
     traces: &[Trace<E>],
     stacks: &mut dyn Iterator<Item = (usize, StackId)>,
     threads: usize,
+    watcher: Option<&dyn Watcher>,
 ) {
     if threads < 2 {
         return;
@@ -85,6 +91,9 @@ pub(crate) fn read<E>(
     }
     if count < FEW {
         return;
+    }
+    if let Some(watcher) = watcher {
+        watcher.will_look_up(count);
     }
 
     let module_of = |(number, index): (usize, u32)| {
@@ -125,7 +134,7 @@ pub(crate) fn read<E>(
     }
     // The largest first, so that nobody is left alone with it in the end.
     tasks.sort_by_key(|(weight, _)| std::cmp::Reverse(*weight));
-    spread(threads, &tasks, |(_, task)| task.run());
+    spread(threads, &tasks, |(_, task)| task.run(watcher));
 }
 
 /// The results of `work`, in the order of `items`. Where no thread is to be had, the caller does it all.

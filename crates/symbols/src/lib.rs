@@ -39,11 +39,21 @@ pub use crate::call_sites::inlined;
 use crate::found::Found;
 pub use crate::kept::Store;
 
+/// Is told how far the reading of names is, by any thread: so somebody who waits can be told.
+pub trait Watcher: Sync {
+    /// So many more call sites are going to be looked up.
+    fn will_look_up(&self, call_sites: usize);
+
+    /// So many of them were.
+    fn has_looked_up(&self, call_sites: usize);
+}
+
 /// Resolves the stacks of several traces, each stack at most once.
 pub struct Resolver<'traces, E = Vec<Event>> {
     traces: &'traces [Trace<E>],
     /// As many threads may read files, this one included.
     threads: usize,
+    watcher: Option<&'traces dyn Watcher>,
     found: RefCell<Found<'traces>>,
 }
 
@@ -66,6 +76,7 @@ impl<'traces, E> Resolver<'traces, E> {
         Self {
             traces,
             threads: 1,
+            watcher: None,
             found: RefCell::default(),
         }
     }
@@ -74,6 +85,15 @@ impl<'traces, E> Resolver<'traces, E> {
     #[must_use]
     pub fn with_threads(self, threads: usize) -> Self {
         Self { threads, ..self }
+    }
+
+    /// Tells `watcher` how far it is.
+    #[must_use]
+    pub fn with_watcher(self, watcher: &'traces dyn Watcher) -> Self {
+        Self {
+            watcher: Some(watcher),
+            ..self
+        }
     }
 
     /// Believes what `store` has kept of earlier resolvers, where it is still true.
@@ -113,6 +133,6 @@ impl<E> StackNames for Resolver<'_, E> {
 
     fn prepare(&self, stacks: &mut dyn Iterator<Item = (usize, StackId)>) {
         let mut found = self.found.borrow_mut();
-        ahead::read(&mut found, self.traces, stacks, self.threads);
+        ahead::read(&mut found, self.traces, stacks, self.threads, self.watcher);
     }
 }

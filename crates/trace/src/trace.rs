@@ -302,3 +302,27 @@ pub struct Trace<E = Vec<Event>> {
     /// Where the file is broken; a file that merely ends early because the host was killed has none.
     pub damage: Vec<Damage>,
 }
+
+impl<E> Trace<E> {
+    /// The same trace with other events, which `to` makes of its own.
+    #[must_use]
+    pub fn map_events<F>(self, to: impl FnOnce(E) -> F) -> Trace<F> {
+        Trace {
+            id: self.id,
+            session: self.session,
+            process: self.process,
+            events: to(self.events),
+            stacks: self.stacks,
+            modules: self.modules,
+            codes: self.codes,
+            device_names: self.device_names,
+            kind_names: self.kind_names,
+            scopes: self.scopes,
+            coverage: self.coverage,
+            dropped_events: self.dropped_events,
+            unjudged_events: self.unjudged_events,
+            losses: self.losses,
+            damage: self.damage,
+        }
+    }
+}

@@ -15,6 +15,7 @@ use whofreed_trace::Trace;
 use crate::failure::Failure;
 use crate::output::complain;
 use crate::output::shown;
+use crate::progress::Progress;
 use crate::symbols::Symbols;
 use crate::traces;
 
@@ -48,9 +49,10 @@ pub(super) fn load(given: &OsStr, symbols: &Symbols) -> Result<Run, Failure> {
             paths.push(part.clone());
         }
     }
-    let traces = traces::load(&paths)?;
+    let progress = Progress::begin();
+    let traces = traces::load(&paths, &progress)?;
     check_sessions(given, &traces);
-    let names = symbols.resolver(&traces);
+    let names = symbols.resolver(&traces).with_watcher(&progress);
     let analysis = whofreed_analysis::analyse(&traces, &names);
     names.keep();
     let shown: Vec<String> = paths

@@ -255,23 +255,7 @@ fn events<I: Input, E: Collect>(
 
 /// The trace with the events that belong to it.
 fn with_events<E>(trace: Trace<()>, events: E) -> Trace<E> {
-    Trace {
-        id: trace.id,
-        session: trace.session,
-        process: trace.process,
-        events,
-        stacks: trace.stacks,
-        modules: trace.modules,
-        codes: trace.codes,
-        device_names: trace.device_names,
-        kind_names: trace.kind_names,
-        scopes: trace.scopes,
-        coverage: trace.coverage,
-        dropped_events: trace.dropped_events,
-        unjudged_events: trace.unjudged_events,
-        losses: trace.losses,
-        damage: trace.damage,
-    }
+    trace.map_events(|()| events)
 }
 
 #[cfg(test)]

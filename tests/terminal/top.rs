@@ -1,14 +1,6 @@
 //! `whofreed top` on processes that are alive: found without their help, read while they write, on terminals of several
 //! widths, by keys.
 
-#![expect(clippy::expect_used, reason = "a test may panic")]
-
-mod common;
-#[path = "ttnn/setting.rs"]
-mod setting;
-#[path = "top/terminal.rs"]
-mod terminal;
-
 use std::fs;
 use std::io::BufRead;
 use std::io::BufReader;
@@ -22,9 +14,11 @@ use std::process::ChildStdout;
 use std::process::Command;
 use std::process::Stdio;
 
-use self::common::Host;
-use self::common::Scratch;
-use self::terminal::Terminal;
+use crate::common;
+use crate::common::Host;
+use crate::common::Scratch;
+use crate::setting;
+use crate::window::Window;
 
 /// A process that does something for each line it is given, and ends with its input.
 struct Live {
@@ -269,7 +263,7 @@ fn a_screen_follows_what_the_host_does_and_keys_look_into_it() {
         let scratch = Scratch::new("top-screen");
         let mut live = Live::start(&mut linked(&scratch));
         let pid = live.pid();
-        let mut screen = Terminal::start(&mut top(&[&pid, "--interval", "100"]), columns, lines);
+        let mut screen = Window::start(&mut top(&[&pid, "--interval", "100"]), columns, lines);
         let text = screen.wait_for("a run without a culprit", |text| {
             text.contains("no culprit so far")
         });
@@ -307,7 +301,7 @@ fn a_signal_leaves_the_terminal_as_it_was() {
     live.work("x", "3");
     for signal in [libc::SIGTERM, libc::SIGHUP, libc::SIGINT] {
         let screen_of = &mut top(&[&live.pid()]);
-        let mut screen = Terminal::start(screen_of, 80, 24);
+        let mut screen = Window::start(screen_of, 80, 24);
         screen.wait_for("a culprit", |text| text.contains("give_again"));
         assert!(screen.is_full_screen() && !screen.is_cooked());
         screen.signal(signal);
@@ -324,7 +318,7 @@ fn a_host_that_is_watched_all_along_loses_nothing() {
     let trace = scratch.file("host.wft");
     let mut live = Live::start(&mut under_run(&scratch));
     let pid = live.pid();
-    let mut screen = Terminal::start(&mut top(&[&pid, "--interval", "50"]), 100, 30);
+    let mut screen = Window::start(&mut top(&[&pid, "--interval", "50"]), 100, 30);
     let turns = 2000;
     for turn in 1..=20 {
         let orders = "x".repeat(turns / 20);
@@ -358,7 +352,7 @@ fn top_on_a_live_ttnn_run_names_the_line_that_frees_again() {
         .arg(scratch.file("live.wft"));
     command.args(["--report", "/dev/null", "--"]);
     command.arg(&setting.python);
-    command.arg(common::root().join("tests/top/ttnn_live.py"));
+    command.arg(common::root().join("tests/terminal/ttnn_live.py"));
     command
         .envs(setting.variables)
         .env("TT_METAL_CACHE", scratch.file("programs/"))
@@ -369,7 +363,7 @@ fn top_on_a_live_ttnn_run_names_the_line_that_frees_again() {
     let mut kept = 0;
     for columns in [60_u16, 100, 140] {
         let watching = &mut top(&[&pid, "--interval", "100"]);
-        let mut screen = Terminal::start(watching, columns, 24);
+        let mut screen = Window::start(watching, columns, 24);
         screen.wait_for("a screen", |text| text.contains("? help"));
         for _ in 0..3 {
             kept += 10;

@@ -1,4 +1,4 @@
-//! A terminal of a certain size, with a program in it, as a person has one: what it shows, and keys.
+//! A terminal's window of a certain size, with a program in it, as a person has one: what it shows, and keys.
 
 use std::fs::File;
 use std::io::Read;
@@ -20,13 +20,13 @@ use std::time::Instant;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A program in a terminal.
-pub struct Terminal {
+pub struct Window {
     child: Child,
     keys: File,
     screen: Arc<Mutex<vt100::Parser>>,
 }
 
-impl Terminal {
+impl Window {
     /// Starts a program in a terminal of so many columns and lines.
     pub fn start(command: &mut Command, columns: u16, lines: u16) -> Self {
         let size = libc::winsize {
@@ -158,7 +158,7 @@ impl Terminal {
     }
 }
 
-impl Drop for Terminal {
+impl Drop for Window {
     fn drop(&mut self) {
         // Of a test that failed.
         let _ = self.child.kill();
