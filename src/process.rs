@@ -51,6 +51,8 @@ static FORK_TIME: AtomicU64 = AtomicU64::new(0);
 static LOST_EARLY: AtomicU64 = AtomicU64::new(0);
 /// The process that lost them: a forked child has a copy of its parent's number.
 static LOST_EARLY_BY: AtomicU32 = AtomicU32::new(0);
+/// The process that has said so.
+static TOLD_NO_MEMORY_BY: AtomicU32 = AtomicU32::new(0);
 /// An event was lost of which not even the address is known.
 static LOST_BLINDLY: AtomicBool = AtomicBool::new(false);
 /// The host granted no memory, and was told so.
@@ -165,6 +167,18 @@ fn lost_early() -> u64 {
 pub fn lose_blindly() {
     LOST_BLINDLY.store(true, Ordering::Relaxed);
     lose_unjudged(None);
+}
+
+/// Says that a thread has no memory, where no trace of this process can tell what it lost: whoever ends without its exit
+/// handlers, as forked children do, says nothing later.
+#[cold]
+pub fn tell_no_memory() {
+    let process = identity::number();
+    if existing_world().is_none() && TOLD_NO_MEMORY_BY.swap(process, Ordering::Relaxed) != process {
+        sys::complain_without_memory(
+            "whofreed: the host grants no memory for a thread: its events are lost\n",
+        );
+    }
 }
 
 /// Whether any free may be legitimate, whatever the ledger says.

@@ -127,6 +127,12 @@ pub fn complain(message: &str) {
     unsafe { libc::write(2, line.as_ptr().cast(), line.len()) };
 }
 
+/// As [`complain`], in the middle of an event and where there is no memory: a line that is whole already.
+pub fn complain_without_memory(line: &'static str) {
+    // SAFETY: as above.
+    keeping_errno(|| unsafe { libc::write(2, line.as_ptr().cast(), line.len()) });
+}
+
 /// Sleeps until somebody wakes who sleeps on a word, for a while at the most, or not at all when it is not `value` any
 /// more. False where the host forbids this.
 #[must_use]

@@ -43,6 +43,9 @@ fn refused(why: Refused, is_hosts: impl FnOnce() -> bool) {
     if is_lost {
         process::lose_blindly();
     }
+    if why == Refused::NoMemory {
+        process::tell_no_memory();
+    }
 }
 
 /// Goes inside for what concerns no address; what cannot be had is counted.
@@ -54,8 +57,11 @@ fn enter_or(lose: impl FnOnce()) -> Option<Inside> {
     match thread::try_enter(0) {
         Ok(inside) => Some(inside),
         Err(Refused::Silent) => None,
-        Err(Refused::Asking | Refused::SettingUp | Refused::Interrupted | Refused::NoMemory) => {
+        Err(why) => {
             lose();
+            if why == Refused::NoMemory {
+                process::tell_no_memory();
+            }
             None
         }
     }

@@ -378,7 +378,7 @@ impl Sink {
         if file.places[0] != file.places[1] && !tally::names_traces() {
             let written = Path::new(OsStr::from_bytes(file.places[0].as_bytes()));
             // Without a right to do so it is left as it is: a trace all the same.
-            let _ = live_name::settle(written, pid);
+            let _ = live_name::settle(written, pid, live_name::rename_in_two_steps);
         }
     }
 

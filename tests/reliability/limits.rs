@@ -83,3 +83,23 @@ fn limits_that_the_host_sets_disturb_nobody() {
         );
     }
 }
+
+/// Whoever ends without its exit handlers cannot say at its end what no trace tells.
+#[test]
+fn a_child_that_has_no_memory_for_a_thread_says_so_when_it_loses_the_first_event() {
+    let row = Row::new(
+        "memory",
+        "a forked child without memory for a thread, which ends by _exit",
+        "P3 P6",
+    );
+    let scratch = common::Scratch::new("poor-child");
+    let host = common::Host::c("c_tests/life/poor_child.c").compile(&scratch, "host");
+    let mut command = std::process::Command::new(host);
+    command.env("WHOFREED_OPTIONS", "summary=0:trace=host.wft");
+    let run = common::run(command.current_dir(scratch.path())).expect_code(0);
+    assert_eq!(
+        run.stderr,
+        "whofreed: the host grants no memory for a thread: its events are lost\n"
+    );
+    row.held(1, "100 events lost, counted, and told in a sentence");
+}

@@ -1,5 +1,7 @@
 //! Finds and reads trace files.
 
+mod rename;
+
 use std::collections::HashSet;
 use std::fs;
 use std::fs::File;
@@ -105,7 +107,9 @@ pub(crate) fn settle(directory: &Path, session: u64) {
         .collect();
     paths.sort();
     for path in paths {
-        if let Err(error) = live_name::settle(&path, pid_of(&path).unwrap_or_default()) {
+        if let Err(error) =
+            live_name::settle(&path, pid_of(&path).unwrap_or_default(), rename::rename)
+        {
             let path = shown(&path);
             complain(&format!("{path}: cannot be given its name: {error}"));
         }

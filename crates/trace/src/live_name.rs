@@ -99,30 +99,43 @@ pub fn first_free<T>(
     }
 }
 
-/// Gives a trace of process `pid`, which is written at `path`, its own name, and says which. Nothing is replaced.
+/// Gives a trace of process `pid`, which is written at `path`, its own name, and says which. `rename` does so unless
+/// there is something of that name, as [`rename_in_two_steps`] does.
 ///
 /// # Errors
 /// Those of the file system; the trace stays where it is.
-pub fn settle(path: &Path, pid: u32) -> io::Result<PathBuf> {
+pub fn settle(
+    path: &Path,
+    pid: u32,
+    mut rename: impl FnMut(&Path, &Path) -> io::Result<()>,
+) -> io::Result<PathBuf> {
     let Some(wanted) = at_the_end(path) else {
         return Ok(path.to_path_buf());
     };
     first_free(&wanted, pid, |name| {
-        match fs::hard_link(path, name) {
-            Ok(()) => fs::remove_file(path)?,
-            Err(error)
-                if matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::NotFound) =>
-            {
-                return Err(error);
-            }
-            // A file system without links, or somebody else's file.
-            Err(_) if name.symlink_metadata().is_ok() => {
-                return Err(ErrorKind::AlreadyExists.into());
-            }
-            Err(_) => fs::rename(path, name)?,
-        }
+        rename(path, name)?;
         Ok(name.to_path_buf())
     })
+}
+
+/// Renames what is at `path`, unless there is something of that name: for whoever has no call that does both at once.
+///
+/// # Errors
+/// Those of the file system, [`ErrorKind::AlreadyExists`] where the name is taken.
+pub fn rename_in_two_steps(path: &Path, name: &Path) -> io::Result<()> {
+    match fs::hard_link(path, name) {
+        Ok(()) => {
+            // It has its name. Where the other one cannot go, it has two, and is still counted once.
+            let _ = fs::remove_file(path);
+            Ok(())
+        }
+        Err(error) if matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::NotFound) => {
+            Err(error)
+        }
+        // A file system without links, or somebody else's file.
+        Err(_) if name.symlink_metadata().is_ok() => Err(ErrorKind::AlreadyExists.into()),
+        Err(_) => fs::rename(path, name),
+    }
 }
 
 #[cfg(test)]
@@ -159,7 +172,7 @@ mod tests {
         assert_eq!(places_of(&path), std::slice::from_ref(&written));
         // Somebody has taken the name meanwhile.
         fs::write(&path, "mine").expect("a file");
-        let settled = settle(&written, 12).expect("a name");
+        let settled = settle(&written, 12, rename_in_two_steps).expect("a name");
         assert_eq!(settled, folder.path().join("a.12.wft"));
         assert_eq!(fs::read_to_string(settled).expect("a file"), "first");
         assert_eq!(fs::read_to_string(&path).expect("a file"), "mine");
