@@ -1,4 +1,5 @@
-//! Pages of documentation, carried out: their commands run as they stand there and print what is shown.
+//! Pages of documentation, carried out: their commands run as they stand there and print what is shown, and the parts of a
+//! report that are explained are parts of a real one.
 
 mod common;
 
@@ -29,6 +30,24 @@ fn dots_stand_for_anything() {
 fn the_first_five_minutes_go_as_they_are_told() {
     let printed = walk_through("docs/getting-started.md");
     assert!(printed.len() >= 5, "{} commands", printed.len());
+}
+
+#[test]
+fn the_report_that_is_explained_is_a_real_one() {
+    let printed = walk_through("docs/reading-a-report.md");
+    assert!(printed.len() >= 5, "{} commands", printed.len());
+    let text = unbroken(&printed.concat());
+    let page = page::read("docs/reading-a-report.md");
+    let mut parts = 0;
+    for (language, part) in page::blocks(&page) {
+        if language == "text" {
+            // It stands anywhere in what the commands of the page have printed.
+            let anywhere = unbroken(&format!("… {part} …"));
+            assert!(is_as_shown(&anywhere, &text), "not in the report:\n{part}");
+            parts += 1;
+        }
+    }
+    assert!(parts >= 10, "{parts} parts");
 }
 
 /// Runs a page's commands in a folder that looks like the repository: the built files, the headers and the examples. Its
