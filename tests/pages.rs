@@ -6,6 +6,7 @@ mod common;
 use std::env;
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -48,6 +49,64 @@ fn the_report_that_is_explained_is_a_real_one() {
         }
     }
     assert!(parts >= 10, "{parts} parts");
+}
+
+#[test]
+fn every_link_between_pages_leads_somewhere() {
+    let mut pages = vec![common::root().join("README.md")];
+    for entry in fs::read_dir(common::root().join("docs")).expect("the pages") {
+        let path = entry.expect("a page").path();
+        if path.extension() == Some("md".as_ref()) {
+            pages.push(path);
+        }
+    }
+    let (mut wrong, mut links) = (Vec::new(), 0);
+    for page in &pages {
+        let text = prose(page);
+        for link in text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
+            if link.contains("://") {
+                continue;
+            }
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = match file {
+                "" => page.clone(),
+                file => page.parent().expect("a folder").join(file),
+            };
+            let has_anchor = || anchors(&target).iter().any(|found| found == anchor);
+            if !target.exists() || !anchor.is_empty() && !has_anchor() {
+                wrong.push(format!("{}: {link}", page.display()));
+            }
+            links += 1;
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(links >= 80, "{links} links");
+}
+
+/// A page without its blocks of code.
+fn prose(page: &Path) -> String {
+    let text = fs::read_to_string(page).expect("a page");
+    text.split("```").step_by(2).collect()
+}
+
+/// What links to the headings of a page are called: lower case, hyphens for spaces, no other signs.
+fn anchors(page: &Path) -> Vec<String> {
+    let text = prose(page);
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    headings
+        .map(|line| {
+            let name = line.trim_start_matches('#').trim().to_lowercase();
+            let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+            name.chars()
+                .filter(kept)
+                .collect::<String>()
+                .replace(' ', "-")
+        })
+        .collect()
 }
 
 /// Runs a page's commands in a folder that looks like the repository: the built files, the headers and the examples. Its
