@@ -8,66 +8,9 @@ use std::fs;
 use std::process::Command;
 
 use common::Scratch;
-
-/// What a page of documentation has its reader do.
-#[derive(Debug)]
-enum Step {
-    /// A command, and what it prints.
-    Run(String, String),
-    /// This is now the text of pool.toml.
-    Edit(String),
-}
-
-/// The steps of a page: its `console` blocks, with commands behind `$ `, and its `toml` blocks.
-fn steps(page: &str) -> Vec<Step> {
-    let mut steps = Vec::new();
-    for (index, block) in page.split("```").enumerate() {
-        if index % 2 == 0 {
-            continue;
-        }
-        if let Some(text) = block.strip_prefix("toml\n") {
-            steps.push(Step::Edit(text.to_owned()));
-        } else if let Some(text) = block.strip_prefix("console\n") {
-            for command in text.split("$ ").skip(1) {
-                let (command, printed) = command.split_once('\n').expect("a line");
-                steps.push(Step::Run(command.to_owned(), printed.to_owned()));
-            }
-        }
-    }
-    steps
-}
-
-/// Whether `text` is what `shown` says, in which `…` stands for anything: as a line of its own for any lines, or none.
-fn is_as_shown(shown: &str, text: &str) -> bool {
-    let shown = shown.replace("\n…\n", "\n…");
-    let mut parts = shown.split('…');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = text.strip_prefix(first) else {
-        return false;
-    };
-    let parts: Vec<&str> = parts.collect();
-    let Some((last, between)) = parts.split_last() else {
-        return rest.is_empty();
-    };
-    for part in between {
-        let Some(at) = rest.find(part) else {
-            return false;
-        };
-        rest = &rest[at + part.len()..];
-    }
-    rest.ends_with(last)
-}
-
-#[test]
-fn dots_stand_for_anything() {
-    assert!(is_as_shown("a\n…\nd\n", "a\nb\nc\nd\n"));
-    assert!(is_as_shown("a\n…\nd\n", "a\nd\n"));
-    assert!(is_as_shown("pid … here\n", "pid 17 here\n"));
-    assert!(is_as_shown("same\n", "same\n"));
-    assert!(!is_as_shown("same\n", "same\nmore\n"));
-    assert!(!is_as_shown("a…c", "ab"));
-    assert!(!is_as_shown("a…b…c", "a-c"));
-}
+use common::page::Step;
+use common::page::is_as_shown;
+use common::page::steps;
 
 #[test]
 fn the_tutorial_leads_from_a_library_to_the_culprits_name() {
@@ -91,7 +34,7 @@ fn the_tutorial_leads_from_a_library_to_the_culprits_name() {
     let mut commands = 0;
     for step in steps(&page) {
         match step {
-            Step::Edit(text) => fs::write(scratch.file("pool.toml"), text).expect("a file"),
+            Step::Edit(_, text) => fs::write(scratch.file("pool.toml"), text).expect("a file"),
             Step::Run(command, shown) => {
                 let ran = common::run(
                     Command::new("sh")

@@ -14,6 +14,7 @@
 mod host;
 mod mark;
 mod notes;
+pub mod page;
 mod reliability;
 mod run;
 

@@ -115,10 +115,10 @@ const TESTS: Environment = Environment {
     own: None,
 };
 
-/// Readers of the forms that reports are exported to.
+/// Readers of the forms that reports are exported to, and of the recipes for CI.
 const READERS: Environment = Environment {
     folder: "exports-venv",
-    packages: &["junitparser==5.0.3", "duckdb"],
+    packages: &["junitparser==5.0.3", "duckdb", "PyYAML==6.0.4"],
     pythons: &["3.12", "3.11", "3.10", "3.13"],
     own: None,
 };
