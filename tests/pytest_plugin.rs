@@ -165,6 +165,7 @@ const GUILTY_ON_TTNN: [&str; 3] = [
 mod on_ttnn {
     use super::GUILTY_ON_TTNN;
     use super::Session;
+    use super::common;
 
     fn three_of_twelve(board: &str, arguments: &[&str], test: &str) {
         let Some(session) = Session::on_ttnn("ttnn", board, test) else {
@@ -188,6 +189,46 @@ mod on_ttnn {
     #[test]
     fn on_eight_chips_it_is_the_same() {
         three_of_twelve("mesh", &[], "pytest_on_ttnn_mesh");
+    }
+
+    /// What whofreed adds to a session, by turns; a figure, of which no result depends.
+    #[test]
+    fn what_a_session_costs_is_told() {
+        let (turns, tests) = if common::soak() { (5, 100) } else { (1, 4) };
+        let Some(mut session) = Session::on_ttnn("ttnn_clean", "n150", "pytest_cost") else {
+            return;
+        };
+        session.set("SUITE_TESTS", &tests.to_string());
+        let (mut plain, mut watched) = (Vec::new(), Vec::new());
+        for _ in 0..turns {
+            plain.push(processor_time(|| session.run_plain(0)));
+            watched.push(processor_time(|| {
+                session.run(&[], 0).expect_failed(&[], tests);
+            }));
+        }
+        let least = |of: &[f64]| of.iter().copied().fold(f64::INFINITY, f64::min);
+        let (plain, watched) = (least(&plain), least(&watched));
+        let label =
+            format!("{tests} clean ttnn tests, the least of {turns} by turns, s of processor");
+        let ratio = watched / plain;
+        let figure = format!("{plain:.2} plain, {watched:.2} with --whofreed: {ratio:.2}");
+        common::note(&label, &figure);
+    }
+
+    /// Seconds of processor time of all processes that `run` starts and waits for.
+    fn processor_time(run: impl FnOnce()) -> f64 {
+        let of_children = || {
+            // SAFETY: a usage is plain numbers, for which zero is a value.
+            let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+            // SAFETY: one usage is written.
+            let result = unsafe { libc::getrusage(libc::RUSAGE_CHILDREN, &raw mut usage) };
+            assert_eq!(result, 0);
+            let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
+            seconds(usage.ru_utime) + seconds(usage.ru_stime)
+        };
+        let before = of_children();
+        run();
+        of_children() - before
     }
 
     #[test]

@@ -120,6 +120,13 @@ impl Session {
         }
     }
 
+    /// Runs the suite without whofreed; it ends with this code.
+    #[track_caller]
+    pub fn run_plain(&self, code: i32) {
+        let mut command = self.command();
+        common::run(command.arg(self.suite)).expect_code(code);
+    }
+
     /// pytest, without any argument.
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.python);

@@ -37,7 +37,7 @@ impl From<String> for Measured {
     }
 }
 
-const SECTIONS: [Section; 11] = [
+const SECTIONS: [Section; 12] = [
     Section {
         name: "model-like-ratio",
         about: "The real runtime's decode loop (400 iterations, 4 layers, 2x4 mesh), alone and under whofreed with all stacks, by turns.",
@@ -78,6 +78,11 @@ const SECTIONS: [Section; 11] = [
         name: "html-report",
         about: "The HTML report of a made-up run with very many buffers and culprits: the size of the file, and how long a headless Chromium takes until it has painted the answer, and until all parts of the page are there.",
         measure: || tests_at_full_size("a_run_with_very_many"),
+    },
+    Section {
+        name: "pytest-cost",
+        about: "A clean suite on the real runtime, plain and with `pytest --whofreed`, by turns: with the start of the interpreter and the runtime's import.",
+        measure: || tests_at_full_size("what_a_session_costs"),
     },
     Section {
         name: "top-screens",
