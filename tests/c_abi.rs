@@ -50,6 +50,14 @@ fn exactly_the_header_is_exported() {
 }
 
 #[test]
+fn the_page_says_of_every_function_what_it_is_for() {
+    let page = common::page::read("docs/native.md");
+    for function in declared() {
+        assert!(page.contains(&format!("`{function}`")), "{function}");
+    }
+}
+
+#[test]
 fn the_library_has_its_name_and_stays() {
     let run = common::run(Command::new("readelf").arg("-d").arg(common::shim())).expect_code(0);
     assert!(

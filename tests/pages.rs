@@ -34,6 +34,12 @@ fn the_first_five_minutes_go_as_they_are_told() {
 }
 
 #[test]
+fn the_programs_in_c_and_cxx_are_whole_and_do_what_is_told() {
+    let printed = walk_through("docs/native.md");
+    assert!(printed.len() >= 5, "{} commands", printed.len());
+}
+
+#[test]
 fn the_report_that_is_explained_is_a_real_one() {
     let printed = walk_through("docs/reading-a-report.md");
     assert!(printed.len() >= 5, "{} commands", printed.len());

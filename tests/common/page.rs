@@ -30,7 +30,7 @@ pub fn steps(page: &str) -> Vec<Step> {
     let mut steps = Vec::new();
     for (language, text) in blocks(page) {
         match language {
-            "toml" | "c" => steps.push(Step::Edit(language.to_owned(), text.to_owned())),
+            "toml" | "c" | "cpp" => steps.push(Step::Edit(language.to_owned(), text.to_owned())),
             "console" => {
                 let text = format!("\n{text}");
                 for command in text.split("\n$ ").skip(1) {
