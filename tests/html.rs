@@ -10,12 +10,18 @@ mod big;
 mod common;
 #[path = "html/hostile.rs"]
 mod hostile;
+#[path = "html/on_ttnn.rs"]
+mod on_ttnn;
+#[path = "ttnn/setting.rs"]
+mod setting;
 
 use std::env;
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
+use std::time::Instant;
 
 use common::Host;
 use common::Scratch;
@@ -91,6 +97,11 @@ fn a_browser_shows_the_embedded_example_with_its_culprits_and_their_source() {
         "stacks": 3,
         "search": "TraceCapture",
         "source": "buffer->deallocate()",
+        "sites": {
+            "allocated": "operators.hpp:90",
+            "freed": "operators.hpp:94",
+            "again": "caches.hpp:40",
+        },
         "victim": "Activations::retire",
         "lines": 11,
         "levels": 1,
@@ -142,8 +153,10 @@ fn a_run_with_very_many_buffers_and_culprits_stays_usable() {
     };
     let traces = [big::trace(buffers, culprits)];
     let rules = Rules::of(&traces);
+    let began = Instant::now();
     let (analysis, timeline) =
         whofreed_analysis::analyse_with_timeline(&traces, &big::Names, &rules);
+    let analysed = began.elapsed();
     assert_eq!(analysis.culprits.len() as u64, culprits);
     let text = TextOptions::default();
     let options = HtmlOptions {
@@ -151,7 +164,14 @@ fn a_run_with_very_many_buffers_and_culprits_stays_usable() {
         snippets: &Snippets::new(),
     };
     let page = whofreed_report::to_html(&analysis, &timeline, &options);
+    let made = began.elapsed();
     let label = format!("HTML report of {buffers} buffers and {culprits} culprits");
+    let seconds = |time: Duration| format!("{:.1} s", time.as_secs_f64());
+    common::note(&format!("{label}, analysis"), &seconds(analysed));
+    common::note(
+        &format!("{label}, making the page of it"),
+        &seconds(made - analysed),
+    );
     let size = page.len() as u64;
     common::note(&format!("{label}, size"), &format!("{} KiB", size / 1024));
     // Whatever the run, nobody wants to be sent more.

@@ -164,15 +164,52 @@ export const general = [
       const other = await open();
       await other.emulateMedia({ colorScheme: "dark" });
       assert.equal(await ground(other), dark);
+      assert.equal(await other.locator("#theme").innerText(), "Light");
     },
   },
   {
-    name: "on paper there are no buttons, and all of the stacks",
+    name: "on paper there are no buttons, all of the stacks, and the beginning of each table with how many rows are left out",
     run: async ({ tab }) => {
+      const folded = tab.locator(".card details:not([open])");
+      const before = await folded.count();
+      // Whoever reads in the dark prints on white all the same.
+      await tab.locator("#theme").click();
       await tab.evaluate(() => dispatchEvent(new Event("beforeprint")));
+      await tab.setViewportSize({ width: 720, height: 1000 });
       await tab.emulateMedia({ media: "print" });
+      assert.equal(await tab.evaluate(() => getComputedStyle(document.body).backgroundColor), "rgb(255, 255, 255)");
       assert.equal(await tab.locator("header.bar").isVisible(), false);
-      assert.equal(await tab.locator(".card details:not([open])").count(), 0);
+      assert.equal(await tab.locator("button:visible").count(), 0);
+      assert.equal(await folded.count(), 0);
+      const needed = await tab.evaluate(() => document.documentElement.scrollWidth);
+      assert.ok(needed <= 720, `${needed} of 720`);
+      const tables = tab.locator("#tables .paper > div");
+      const tabs = await tab.getByRole("tab", { includeHidden: true }).allTextContents();
+      assert.equal(await tables.count(), tabs.length);
+      for (const [index, title] of tabs.entries()) {
+        const [, name, count] = title.match(/^(\D+) ([\d,]+)$/);
+        const all = Number(count.replaceAll(",", ""));
+        const table = tables.nth(index);
+        assert.equal(await table.locator("h3").innerText(), name);
+        assert.ok(await table.isVisible());
+        assert.equal(await table.locator("tbody tr").count(), Math.min(all, 200));
+        const left = table.getByText(/^[\d,]+ more rows? (is|are) not printed\.$/);
+        assert.deepEqual(await texts(left), all <= 200 ? [] : [`${(all - 200).toLocaleString("en-US")} more ${all === 201 ? "row is" : "rows are"} not printed.`]);
+      }
+      await tab.evaluate(() => dispatchEvent(new Event("afterprint")));
+      assert.equal(await tab.locator(".paper").count(), 0);
+      assert.equal(await folded.count(), before);
+    },
+  },
+  {
+    name: "a browser that prints is told to, and its paper has the last table on it",
+    run: async ({ tab }) => {
+      // What stands on the page while it is printed.
+      await tab.evaluate(() => addEventListener("beforeprint", () => (window.printed = document.querySelectorAll("#tables .paper tbody tr").length)));
+      const paper = (await tab.pdf()).toString("latin1");
+      assert.ok((paper.match(/\/Type\s*\/Page\b/g) ?? []).length >= 2);
+      assert.ok((await tab.evaluate(() => window.printed)) > 0);
+      assert.equal(await tab.locator(".paper").count(), 0);
     },
   },
   {

@@ -9,6 +9,7 @@ const INLINED = 1;
 const TAIL_CALLED = 2;
 const PYTHON = 4;
 const DULL = 8;
+const SCRIPT = 16;
 
 function name(number) {
   return number < 0 ? "" : data.table.names[number];
@@ -28,6 +29,7 @@ function frame(number) {
     tailCalled: (bits & TAIL_CALLED) !== 0,
     python: (bits & PYTHON) !== 0,
     dull: (bits & DULL) !== 0,
+    script: (bits & SCRIPT) !== 0,
     snippet: snippet < 0 ? null : data.table.snippets[snippet],
   };
 }

@@ -2,6 +2,8 @@
 
 const CARDS_AT_ONCE = 3;
 const FRAMES_AT_ONCE = 10;
+const FRAMES_ABOVE_FAR = 3;
+const SCRIPTS_AT_ONCE = 4;
 const VICTIMS_AT_ONCE = 8;
 
 const CONFIDENCE = {
@@ -62,36 +64,56 @@ function frameItem(of, culprit, isOpen) {
   );
 }
 
-// The frame of a stack that tells where in the program it is: the first behind what it has in common with another stack of
-// the same sort, which is the runtime's own way in.
+// The frame of a stack that tells where in the program it is: the innermost line of the user's own script; without one, the
+// first behind what it has in common with another stack of the same sort, which is the runtime's own way in.
 function tellingFrame(frames, other) {
   let common = 0;
   while (common < frames.length && common < other.length && frames[common].number === other[common].number) {
     common += 1;
   }
   const rest = frames.slice(common);
-  return rest.find((of) => !of.dull) ?? frames.find((of) => !of.dull) ?? frames[0] ?? null;
+  const script = rest.find((of) => of.script) ?? frames.find((of) => of.script);
+  return script ?? rest.find((of) => !of.dull) ?? frames.find((of) => !of.dull) ?? frames[0] ?? null;
 }
 
-// The frames of a stack; those that nobody looks for, and those far out, are folded. `telling` is shown with its source.
+// Which frames of a stack are there at once: the innermost, fewer of them where what people look for lies far out; the one
+// that is to blame, the one that tells, and the user's own scripts.
+function framesInSight(frames, telling, culprit) {
+  const isWanted = (of) => of.number === culprit || of.number === telling?.number;
+  const isFar = frames.slice(FRAMES_AT_ONCE).some((of) => isWanted(of) || of.script);
+  let innermost = isFar ? FRAMES_ABOVE_FAR : FRAMES_AT_ONCE;
+  let scripts = SCRIPTS_AT_ONCE;
+  return frames.map((of) => {
+    if (!of.dull && innermost > 0) {
+      innermost -= 1;
+      return true;
+    }
+    if (of.script && scripts > 0) {
+      scripts -= 1;
+      return true;
+    }
+    return isWanted(of);
+  });
+}
+
+// The frames of a stack, with those folded that are not in sight. `telling` is shown with its source.
 function stackList(frames, telling, culprit, label) {
   if (frames.length === 0) {
     return make("p", { class: "note" }, "not recorded");
   }
   const list = make("ol", { class: "stack", "aria-label": label });
+  const inSight = framesInSight(frames, telling, culprit);
   let at = 0;
   while (at < frames.length) {
     let end = at;
-    while (end < frames.length && frames[end].dull) {
+    while (end < frames.length && !inSight[end]) {
       end += 1;
     }
-    const isFar = at >= FRAMES_AT_ONCE && frames.length - at > 2;
-    if (isFar) {
-      end = frames.length;
-    }
+    // A line that says so takes as much room as the frame itself.
     if (end - at > 1) {
-      const inner = frames.slice(at, end).map((of) => frameItem(of, culprit, false));
-      const what = isFar ? "more frames" : "frames of the interpreter or the system";
+      const run = frames.slice(at, end);
+      const inner = run.map((of) => frameItem(of, culprit, false));
+      const what = run.every((of) => of.dull) ? "frames of the interpreter or the system" : "more frames";
       const folded = make("details", {}, make("summary", {}, `… ${end - at} ${what}`), make("ol", {}, ...inner));
       list.append(make("li", { class: "fold" }, folded));
       at = end;
@@ -104,11 +126,18 @@ function stackList(frames, telling, culprit, label) {
   return list;
 }
 
+// The call site that allocated the buffer of a culprit's example, where its life is drawn; the runtime's own way in is no site.
+function allocatingFrame(example, frames) {
+  const line = data.timeline.lines.find((it) => it.device === example.device && it.address === example.address);
+  const life = line?.lives.map(readLife).find((it) => it.number === example.reuse.life);
+  return life === undefined ? null : (frames.find((of) => of.number === data.timeline.sites[life.site]) ?? null);
+}
+
 // The frames of a culprit's stacks that tell.
 function tellingFrames(culprit) {
   const [allocated, freed, again] = [culprit.allocated, culprit.freed, culprit.again].map(stack);
   return {
-    allocated: tellingFrame(allocated, []),
+    allocated: allocatingFrame(culprit.example, allocated) ?? tellingFrame(allocated, []),
     freed: tellingFrame(freed, again),
     again: again.find((of) => of.number === culprit.site) ?? tellingFrame(again, freed),
   };

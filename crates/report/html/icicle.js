@@ -149,6 +149,7 @@ class Icicle {
     }
     this.svg.setAttribute("width", width);
     this.svg.setAttribute("height", Math.max(depth, 1) * ROW);
+    this.svg.setAttribute("viewBox", `0 0 ${width} ${Math.max(depth, 1) * ROW}`);
     this.svg.replaceChildren(...parts);
   }
 

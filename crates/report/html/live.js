@@ -56,9 +56,10 @@ class LiveBytes {
     }
     const y = (value) => CHART - (value / top) * (CHART - 20);
     const parts = [];
+    const labels = [];
     for (const part of [0, 0.5, 1]) {
       parts.push(draw("line", { class: "lane", x1: 0, x2: view.width, y1: y(top * part), y2: y(top * part) }));
-      parts.push(draw("text", { class: "label", x: 4, y: y(top * part) - 4 }, bytes(Math.round(top * part))));
+      labels.push(draw("text", { class: "label", x: 4, y: y(top * part) - 4 }, bytes(Math.round(top * part))));
     }
     this.levels.forEach((level, index) => {
       const points = [];
@@ -79,7 +80,8 @@ class LiveBytes {
     }
     const x = view.x(this.chosen);
     parts.push(draw("line", { class: "moment", x1: x, x2: x, y1: 0, y2: CHART + MARKS }));
-    view.svg.append(...parts);
+    // On top of the curves, which would strike them out.
+    view.svg.append(...parts, ...labels);
     return CHART + MARKS;
   }
 }

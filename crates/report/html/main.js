@@ -26,14 +26,23 @@ function theme() {
   const root = document.documentElement;
   const system = matchMedia("(prefers-color-scheme: dark)");
   let isDark = system.matches;
+  let isChosen = false;
   const show = () => {
     button.textContent = isDark ? "Light" : "Dark";
     button.setAttribute("aria-label", `Use ${isDark ? "light" : "dark"} colours`);
   };
   button.addEventListener("click", () => {
     isDark = !isDark;
+    isChosen = true;
     root.style.colorScheme = isDark ? "dark" : "light";
     show();
+  });
+  // Evening comes while the page is open.
+  system.addEventListener("change", () => {
+    if (!isChosen) {
+      isDark = system.matches;
+      show();
+    }
   });
   show();
 }
@@ -74,9 +83,5 @@ document.addEventListener("click", (event) => {
     follow();
   }
 });
-addEventListener("beforeprint", () => {
-  document.querySelectorAll(".card details").forEach((details) => {
-    details.open = true;
-  });
-});
+new Paper(cards, tables);
 follow();

@@ -6,6 +6,8 @@ const ROWS_AROUND = 10;
 class Table {
   // `columns`: {title, value(row): what is sorted and searched, show(row): text or an element, isNumber, width}.
   constructor(id, title, columns, rows, note) {
+    this.title = title;
+    this.note = note;
     this.columns = columns;
     this.rows = rows;
     this.shown = rows;
@@ -124,7 +126,7 @@ class Table {
     const first = Math.max(0, Math.floor(this.scroller.scrollTop / ROW_HEIGHT) - ROWS_AROUND);
     const all = this.shown.length;
     this.status.textContent =
-      all === this.rows.length ? `${number(all)} rows` : `${number(all)} of ${number(this.rows.length)} rows`;
+      all === this.rows.length ? counted(all, "row") : `${number(all)} of ${counted(this.rows.length, "row")}`;
     if (first === this.first) {
       return;
     }
@@ -138,6 +140,23 @@ class Table {
   pad(body, rows) {
     body.hidden = rows === 0;
     body.firstChild.firstChild.style.height = `${rows * ROW_HEIGHT}px`;
+  }
+
+  // For paper, which nobody scrolls: the first rows as they are sorted and searched now, and how many more there are.
+  onPaper(most) {
+    const rows = this.shown.slice(0, most);
+    const heads = this.columns.map((column) => make("th", { scope: "col", class: column.isNumber ? "number" : null }, column.title));
+    const words = this.search.value.trim();
+    const left = this.shown.length - rows.length;
+    return make(
+      "div",
+      {},
+      make("h3", {}, this.title),
+      this.note ? make("p", { class: "note" }, this.note) : null,
+      words === "" ? null : make("p", {}, `Searched for “${words}”: ${this.status.textContent}.`),
+      make("table", {}, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...rows.map((row, index) => this.row(row, index)))),
+      left > 0 ? make("p", {}, `${counted(left, "more row")} ${left === 1 ? "is" : "are"} not printed.`) : null,
+    );
   }
 
   row(row, index) {

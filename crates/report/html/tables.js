@@ -224,6 +224,16 @@ class Tables {
     table.paint();
   }
 
+  // Every table, those too that nobody has looked at.
+  all() {
+    return this.builds.map((build, index) => {
+      if (!this.made.has(index)) {
+        this.made.set(index, build());
+      }
+      return this.made.get(index);
+    });
+  }
+
   key(event, index) {
     const moves = { ArrowRight: 1, ArrowLeft: -1 };
     const count = this.tabs.length;

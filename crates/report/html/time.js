@@ -113,6 +113,8 @@ class TimeView {
     const height = this.paint(this) + AXIS;
     this.svg.setAttribute("width", this.width);
     this.svg.setAttribute("height", height);
+    // Paper has another width.
+    this.svg.setAttribute("viewBox", `0 0 ${this.width} ${height}`);
     this.svg.append(this.axis(height));
   }
 

@@ -16,6 +16,7 @@ const SCRIPT: &str = concat!(
     include_str!("../../html/live.js"),
     include_str!("../../html/icicle.js"),
     include_str!("../../html/tables.js"),
+    include_str!("../../html/paper.js"),
     include_str!("../../html/main.js"),
 );
 

@@ -7,10 +7,14 @@ use std::sync::Arc;
 use whofreed_analysis::Analysis;
 use whofreed_trace::Frame;
 
+use crate::text::stack::is_script;
+
 /// Of so many culprits, those that explain most, source is shown.
 const CULPRITS: usize = 200;
 /// Of so many frames of each of their stacks, from the innermost.
 const FRAMES: usize = 8;
+/// And for so many of the user's own scripts, wherever they are in it.
+const SCRIPTS: usize = 4;
 
 /// A few lines of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +38,9 @@ pub fn places(analysis: &Analysis) -> BTreeSet<(Arc<str>, u32)> {
         let example = &culprit.example;
         for stack in [&example.allocated, &example.freed, &example.excess] {
             places.extend(stack.iter().take(FRAMES).filter_map(place));
+            // Below the interpreter's frames, and what people look for.
+            let scripts = stack.iter().filter(|frame| is_script(frame));
+            places.extend(scripts.take(SCRIPTS).filter_map(place));
         }
         places.extend(place(&culprit.site.frame));
     }

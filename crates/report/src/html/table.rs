@@ -11,6 +11,7 @@ use super::snippets::Snippets;
 use crate::text::names::base;
 use crate::text::names::fit_middle;
 use crate::text::names::short_function;
+use crate::text::stack::is_script;
 use crate::text::stack::is_telling;
 
 /// A longer name is cut in its middle: nobody reads it, and it would be in the way.
@@ -22,6 +23,8 @@ const TAIL_CALLED: u32 = 2;
 const PYTHON: u32 = 4;
 /// Of the interpreter or the system: nobody looks for a call site there.
 const DULL: u32 = 8;
+/// In Python code of the user's own.
+const SCRIPT: u32 = 16;
 
 /// The number of a name, frame or stack.
 pub(super) type Number = u32;
@@ -95,6 +98,7 @@ impl Table {
             (frame.tail_called, TAIL_CALLED),
             (frame.language == Language::Python, PYTHON),
             (!is_telling(frame), DULL),
+            (is_script(frame), SCRIPT),
         ];
         let place = frame.file.clone().map(|file| (file, frame.line));
         let snippet = place.and_then(|place| self.of_place.get(&place).copied());

@@ -125,7 +125,7 @@ fn sort_of(frame: &Frame) -> Sort {
 const INSTALLED: [&str; 3] = ["/site-packages/", "/dist-packages/", "/lib/python3"];
 
 /// Whether the frame is in Python code of the user's own.
-fn is_script(frame: &Frame) -> bool {
+pub(crate) fn is_script(frame: &Frame) -> bool {
     let file = frame.file.as_deref().unwrap_or_default();
     frame.language == Language::Python
         && sort_of(frame) == Sort::Telling
