@@ -180,7 +180,7 @@ fn a_run_with_very_many_buffers_and_culprits_stays_usable() {
     let file = scratch.file("report.html");
     fs::write(&file, page).expect("the page can be written");
     let facts = json!({
-        "answer": format!("in {} of", grouped(culprits)),
+        "answer": format!("by {} more", grouped(culprits - 2)),
         "culprits": culprits,
         "stacks": 3,
         "search": "evict_1234 ",

@@ -3,40 +3,16 @@
 // node check.mjs PACKAGES PAGE FACTS: PACKAGES is where playwright-core and axe-core are, FACTS is JSON with what the page
 // has to show. With WHOFREED_TEST_CHECK only those whose names have it in them. Prints a line for each check, and figures as `figure LABEL: VALUE`; the exit code is 1 when a check failed.
 
-import { mkdtempSync, rmSync } from "node:fs";
-import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
+import { launch } from "./browser.mjs";
 import { general } from "./general.mjs";
 import { special } from "./special.mjs";
 
 const [packages, page, factsText] = process.argv.slice(2);
 const facts = JSON.parse(factsText);
-const require = createRequire(pathToFileURL(join(packages, "node_modules", "_.js")));
-const { chromium } = require("playwright-core");
+const { browser, require, end } = await launch(packages, { width: 1280, height: 900 });
 const axe = require("axe-core");
-
-const ARGUMENTS = [
-  // As root there is no sandbox to be had. It opens nothing but the page of the test.
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
-
-const profile = mkdtempSync(join(tmpdir(), "whofreed-browser-"));
-const browser = await chromium.launchPersistentContext(profile, {
-  executablePath: process.env.WHOFREED_TEST_CHROMIUM ?? "/usr/bin/chromium",
-  headless: true,
-  args: ARGUMENTS,
-  viewport: { width: 1280, height: 900 },
-  colorScheme: "light",
-});
 
 const address = pathToFileURL(page).href;
 const complaints = [];
@@ -83,7 +59,6 @@ for (const { name, run } of checks) {
     }
   }
 }
-await browser.close();
-rmSync(profile, { recursive: true, force: true });
+await end();
 console.log(`${checks.length - failed} of ${checks.length} checks passed`);
 process.exit(failed === 0 ? 0 : 1);

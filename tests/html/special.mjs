@@ -147,6 +147,7 @@ export const special = [
       figure(`${facts.big}, all parts there`, `${Math.round(ready)} ms`);
       const rows = tab.locator("#table tbody tr[aria-rowindex]");
       assert.ok((await rows.count()) < 100, "only rows in sight are there");
+      assert.match(await tab.locator("#lives").innerText(), /^[\d,]+ more addresses with excess frees have no line here\.$/m);
       assert.equal(await tab.locator("#table table").getAttribute("aria-rowcount"), String(facts.culprits + 1));
       await tab.locator("#table th", { hasText: "Rank" }).getByRole("button").click();
       assert.match(await rows.first().innerText(), new RegExp(`^${facts.culprits.toLocaleString("en-US")}\\b`));

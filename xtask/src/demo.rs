@@ -63,7 +63,7 @@ pub fn command(arguments: &[&str]) -> Outcome<()> {
 }
 
 /// Compiles the embedded example: a small device runtime that is linked to the library.
-fn compile(folder: &Path) -> Outcome<PathBuf> {
+pub fn compile(folder: &Path) -> Outcome<PathBuf> {
     let source = paths::root().join("examples/pool_runtime");
     let entries =
         fs::read_dir(&source).map_err(|error| format!("{}: {error}", source.display()))?;

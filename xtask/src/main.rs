@@ -11,6 +11,7 @@ mod instructions;
 mod mutants;
 mod packages;
 mod paths;
+mod picture;
 mod planted;
 mod reliability;
 mod run;
@@ -47,6 +48,7 @@ cargo xtask COMMAND
           --in-diff REVISION   only in the lines that changed since; fail when no test notices one
   planted [NAME]   plant each of a list of faults that tests of lock-free code and of crashes are for, and see a test turn red;
                    all of them: into docs/RELIABILITY.md
+  picture          take the pictures of the HTML report that the README shows: of the embedded example, in a headless Chromium
   sanitize         run the tests of the core, and of what reads what others wrote, under AddressSanitizer
   dist             make an archive for people without Cargo, in target/dist: command, library, headers, packages for CMake and
                    pkg-config, adapters, manual, completions, licences
@@ -70,6 +72,7 @@ fn main() -> ExitCode {
         ["mutants", rest @ ..] => mutants::command(rest),
         ["planted", rest @ ..] => planted::command(rest),
         ["dist"] => dist::command(),
+        ["picture"] => picture::command(),
         ["sanitize"] => sanitize::command(),
         ["header"] => artifacts::write_header(),
         ["header", "--check"] => artifacts::check_header(),

@@ -69,7 +69,8 @@ function number(value) {
 }
 
 function counted(value, noun) {
-  return `${number(value)} ${noun}${value === 1 ? "" : "s"}`;
+  // "lives" and "addresses".
+  return `${number(value)} ${value === 1 ? noun : `${noun.replace(/life$/, "live").replace(/s$/, "se")}s`}`;
 }
 
 function bytes(value) {

@@ -103,7 +103,7 @@ class LifeLines {
     this.line = { ...line, lives: line.lives.map(readLife), strikes: line.strikes.map(readStrike) };
     this.choice.value = String(index);
     const hidden = [
-      line.more_lives > 0 ? counted(line.more_lives, "more life").replace("lifes", "lives") : "",
+      line.more_lives > 0 ? counted(line.more_lives, "more life") : "",
       line.more_strikes > 0 ? counted(line.more_strikes, "more excess free") : "",
     ].filter((text) => text !== "");
     this.note.textContent = hidden.length > 0 ? `${hidden.join(" and ")} of this address are not drawn.` : "";
@@ -115,7 +115,7 @@ class LifeLines {
     this.laneOf = new Map(most.map((of, at) => [of, Math.min(at, LANES - 1)]));
     this.caption.textContent = `Steps of ${line.address}`;
     this.list();
-    this.tell(`${line.address} on ${device(line.device)}: ${counted(this.line.lives.length, "life").replace("lifes", "lives")} and ${counted(this.line.strikes.length, "excess free")}.`);
+    this.tell(`${line.address} on ${device(line.device)}: ${counted(this.line.lives.length, "life")} and ${counted(this.line.strikes.length, "excess free")}.`);
     const ofLives = this.line.lives.flatMap((life) => [life.began, life.ended]);
     const isCut = line.more_lives > 0 && ofLives.length > 0;
     // Where lives are missing, what is left without them is shown when it is asked for.

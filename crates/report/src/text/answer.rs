@@ -164,7 +164,7 @@ fn each(
         pieces.push(plain(format!(
             "{and}{}{NO_BREAK}{preposition} {} more",
             number(sum(rest)),
-            rest.len()
+            number(rest.len() as u64)
         )));
     }
 }
