@@ -100,6 +100,22 @@ export const general = [
     },
   },
   {
+    name: "every cell of every table says what it is there for, sizes in bytes among them",
+    run: async ({ tab }) => {
+      for (const chosen of await tab.getByRole("tab").all()) {
+        await chosen.click();
+        const cells = await texts(tab.locator("#table tbody tr[aria-rowindex] td"));
+        assert.ok(cells.length > 0);
+        assert.deepEqual(cells.filter((cell) => /NaN|undefined|\[object/.test(cell)), []);
+        const heads = await texts(tab.locator("#table th"));
+        for (const head of ["Size", "Bytes"].filter((head) => heads.includes(head))) {
+          const sizes = await texts(tab.locator(`#table tbody tr[aria-rowindex] td:nth-child(${heads.indexOf(head) + 1})`));
+          assert.deepEqual(sizes.filter((size) => !/^[\d,.]+ (bytes?|[KMGTPE]iB)$/.test(size)), []);
+        }
+      }
+    },
+  },
+  {
     name: "arrows move between the tables",
     run: async ({ tab }) => {
       const first = tab.getByRole("tab").first();

@@ -4,7 +4,7 @@ const ROW_HEIGHT = 34;
 const ROWS_AROUND = 10;
 
 class Table {
-  // `columns`: {title, value(row): what is sorted and searched, show(row): text or an element, isNumber, width}.
+  // `columns`: {title, value(row): what is sorted and searched, show(row): text or an element, isNumber, isWord: paper has room for it, width}.
   constructor(id, title, columns, rows, note) {
     this.title = title;
     this.note = note;
@@ -162,9 +162,9 @@ class Table {
   row(row, index) {
     const cells = this.columns.map((column) => {
       const shown = column.show ? column.show(row) : column.value(row);
-      const text = typeof shown === "object" ? null : column.isNumber ? number(shown) : String(shown);
+      const text = typeof shown === "object" ? null : typeof shown === "number" ? number(shown) : String(shown);
       const title = column.title_of ? column.title_of(row) : text;
-      return make("td", { class: column.isNumber ? "number" : null, title }, text ?? shown);
+      return make("td", { class: column.isNumber ? "number" : column.isWord ? "word" : null, title }, text ?? shown);
     });
     return make("tr", { "aria-rowindex": index + 2 }, ...cells);
   }

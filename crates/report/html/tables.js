@@ -20,6 +20,7 @@ function textColumn(title, key, width) {
 function bufferColumn() {
   return {
     title: "Address",
+    isWord: true,
     value: (row) => row.address.padStart(18),
     show: (row) => make("a", { href: bufferLink(row) }, row.address),
     title_of: (row) => row.address,
@@ -38,7 +39,7 @@ function culpritTable() {
     numberColumn("Explains", "explains"),
     numberColumn("Seen here", "observed"),
     numberColumn("Buffers", "buffers"),
-    textColumn("Confidence", "confidence", "9rem"),
+    { ...textColumn("Confidence", "confidence", "9rem"), isWord: true },
     { title: "Sort", value: (row) => CLASS[row.class], width: "9rem" },
   ];
   return new Table("t-culprits", "Culprits", columns, rows);
