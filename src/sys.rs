@@ -43,6 +43,17 @@ pub fn reserve_items(mut count: usize, least: usize, size: usize) -> Option<(Non
     None
 }
 
+/// Whether the host could have so much memory at this moment: for work whose allocations must not fail.
+#[must_use]
+pub fn has_room_for(bytes: usize) -> bool {
+    let Some(memory) = reserve(bytes) else {
+        return false;
+    };
+    // SAFETY: it was just reserved, and nobody else knows it.
+    unsafe { release(memory, bytes) };
+    true
+}
+
 /// Gives back what [`reserve`] or a file mapping gave.
 ///
 /// # Safety
@@ -249,12 +260,13 @@ pub fn may_grow_to(len: u64) -> bool {
     limit(libc::RLIMIT_FSIZE) >= len
 }
 
-/// How many of `items` to make room for: fewer where the host's address space is limited.
+/// How many of `items` to make room for: fewer where the host's address space or data are limited.
 #[must_use]
 pub fn affordable(items: u32) -> u32 {
     /// What all tables together reserve at their full size, roughly.
     const FULL: u64 = 14 << 30;
-    let limit = limit(libc::RLIMIT_AS);
+    // What is reserved and may be written to counts as data, whether it is ever touched or not.
+    let limit = limit(libc::RLIMIT_AS).min(limit(libc::RLIMIT_DATA));
     let mut share = items;
     let mut reserved = FULL;
     // An eighth of the limit is ours; below a thousand items nothing is gained.

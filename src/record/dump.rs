@@ -19,6 +19,7 @@ use whofreed_trace::StackId;
 use whofreed_trace::StackNames;
 use whofreed_trace::Trace;
 use whofreed_trace::Verdict;
+use whofreed_trace::layout::CHUNK_SIZE;
 use whofreed_trace::read;
 
 use crate::record::Recorder;
@@ -132,6 +133,11 @@ pub fn write_report(
     whole: bool,
     mail: Option<&Mailbox>,
 ) -> i32 {
+    // Rust ends a process whose allocations fail, and this one is the host's.
+    if !sys::has_room_for(recorder.room_for_report()) {
+        sys::complain("the host has no memory left for a report of its own: its trace tells all");
+        return -libc::ENOMEM;
+    }
     let trace = match recorder.snapshot(true) {
         Ok(trace) => trace,
         Err(error) => return -error.raw_os_error().unwrap_or(libc::EIO),
@@ -256,6 +262,15 @@ fn is_ready(descriptor: i32, patience: Duration) -> bool {
 }
 
 impl Recorder {
+    /// What a report takes at the most, roughly: a copy of the trace, its events as they are replayed, of which four bytes of
+    /// a block tell one, and names.
+    fn room_for_report(&self) -> usize {
+        const NAMES: usize = 256 << 20;
+        const OF_BYTE: usize = 32;
+        let bytes = (self.sink.chunks() as usize).saturating_mul(CHUNK_SIZE);
+        NAMES.saturating_add(bytes.saturating_mul(OF_BYTE))
+    }
+
     /// The trace as it is now; without its events it is what stacks need to be told.
     fn snapshot(&self, with_events: bool) -> io::Result<Trace> {
         // Nothing may be used again while it is read; threads that need a chunk meanwhile lose events, counted.

@@ -103,3 +103,55 @@ fn a_child_that_has_no_memory_for_a_thread_says_so_when_it_loses_the_first_event
     );
     row.held(1, "100 events lost, counted, and told in a sentence");
 }
+
+/// The host of room.c under limits of a shell: `ulimit LIMIT`, in KiB.
+fn in_room(limit: &str, rounds: &str) -> common::Run {
+    let scratch = common::Scratch::new("room");
+    let host = common::Host::c("c_tests/life/room.c").compile(&scratch, "host");
+    let mut command = std::process::Command::new("sh");
+    let script = format!("ulimit {limit} && exec '{}' {rounds}", host.display());
+    command.args(["-c", &script]).current_dir(scratch.path());
+    common::run(command.env("WHOFREED_OPTIONS", "trace=host.wft"))
+}
+
+/// What is reserved counts against limits on data as well as on the address space, though nothing of it is used.
+#[test]
+fn a_limited_host_has_most_of_its_room_for_itself() {
+    let row = Row::new(
+        "memory",
+        "malloc of 64 MiB and a new thread under `ulimit -d` and `ulimit -v`, after the first event",
+        "P1",
+    );
+    let limits = [
+        "-d 500000",
+        "-d 2000000",
+        "-d 8000000",
+        "-v 500000",
+        "-v 8000000",
+    ];
+    for limit in limits {
+        let run = in_room(limit, "10").expect_code(0);
+        assert!(
+            run.stderr.contains("10 excess frees"),
+            "{limit}: {}",
+            run.stderr
+        );
+    }
+    row.held(limits.len() as u64, "as alone, and the summary at exit");
+}
+
+#[test]
+fn a_host_without_room_for_its_summary_ends_as_alone() {
+    let row = Row::new(
+        "memory",
+        "300,000 excess frees and a summary at exit under `ulimit -v 250000`",
+        "P1 P2",
+    );
+    let run = in_room("-v 250000", "300000").expect_code(0);
+    let line = "whofreed: the host has no memory left for a report of its own: its trace tells all";
+    assert!(run.stderr.contains(line), "{}", run.stderr);
+    row.held(
+        1,
+        "the host's end is its own; the summary is left out, with a sentence",
+    );
+}

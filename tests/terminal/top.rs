@@ -312,6 +312,44 @@ fn a_signal_leaves_the_terminal_as_it_was() {
     assert_eq!(live.end(), 0);
 }
 
+/// Whoever closes the terminal's window takes it away from below.
+#[test]
+fn a_terminal_that_is_closed_ends_it() {
+    let scratch = Scratch::new("top-closed-window");
+    let mut live = Live::start(&mut linked(&scratch));
+    live.work("x", "3");
+    let mut command = Command::new("python3");
+    command
+        .args(["-c", WINDOW])
+        .arg(common::cli())
+        .arg(live.pid());
+    let run = common::run(command.env_remove("LD_LIBRARY_PATH")).expect_code(0);
+    assert_eq!(run.stdout, "it has ended\n");
+    assert_eq!(live.end(), 0);
+}
+
+/// A window that goes when there is something in it; the signal that tells of that is lost.
+const WINDOW: &str = "
+import os, pty, signal, sys, time
+pid, window = pty.fork()
+if pid == 0:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    os.execv(sys.argv[1], [sys.argv[1], 'top', sys.argv[2]])
+shown = b''
+while b'culprits' not in shown:
+    shown += os.read(window, 4096)
+os.close(window)
+for _ in range(600):
+    if os.waitpid(pid, os.WNOHANG)[0]:
+        print('it has ended')
+        break
+    time.sleep(0.05)
+else:
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    print('it goes on')
+";
+
 #[test]
 fn a_host_that_is_watched_all_along_loses_nothing() {
     let scratch = Scratch::new("top-all-along");

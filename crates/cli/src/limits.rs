@@ -1,5 +1,5 @@
-//! The limit on the size of files, as `ulimit -f` sets it: a file that cannot be written is to be a message, and not
-//! the silent end of the process.
+//! Limits of the process. That on the size of files, as `ulimit -f` sets it: a file that cannot be written is to be a message,
+//! and not the silent end of the process. And that on open files, of which each trace is one.
 
 /// Lets a write beyond the limit fail with EFBIG instead of ending the process with SIGXFSZ.
 pub(crate) fn survive() {
@@ -20,3 +20,18 @@ pub(crate) fn survive() {
 }
 
 extern "C" fn nothing(_signal: libc::c_int) {}
+
+/// Lets as many files be open as are allowed at all: there may be thousands of traces. For a command that starts no others
+/// any more, since they would inherit it.
+pub(crate) fn open_many() {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the place for the answer is valid.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } == 0 {
+        limit.rlim_cur = limit.rlim_max;
+        // SAFETY: the limit is read alone. Where it stays as it was, some traces cannot be read, which is told.
+        unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
+    }
+}

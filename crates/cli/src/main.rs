@@ -73,6 +73,9 @@ fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
+    if !matches!(cli.command, Command::Run(_)) {
+        limits::open_many();
+    }
     let result = match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Report(args) => report::report(&args),

@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::output::shown;
 
 /// The longest file of rules, in bytes.
-const LONGEST: u64 = 1 << 20;
+const LONGEST: u64 = 16 << 20;
 
 /// Reads the files; the later ones go first. An adapter counts as one, with the rules that it carries.
 pub(crate) fn of_files(paths: &[PathBuf]) -> Result<Rules, Failure> {

@@ -30,6 +30,7 @@ use crate::coverage;
 use crate::events;
 use crate::failure::Failure;
 use crate::here;
+use crate::limits;
 use crate::output;
 use crate::output::Findings;
 use crate::output::Format;
@@ -186,6 +187,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
         .and_then(|tally| Keeper::start(tally, session));
     let ended = process::run(&file, &args.command, &environment)?;
     drop(hooks);
+    limits::open_many();
 
     if let Some(tally) = &tally {
         tally.end();

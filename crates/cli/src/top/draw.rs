@@ -30,6 +30,8 @@ use super::watch::Snapshot;
 
 /// So many devices have a line.
 const DEVICES: usize = 4;
+/// So many things that are wrong have a line.
+const WRONG: usize = 3;
 /// The columns of a device's curve.
 const CURVE: usize = 24;
 /// A curve's heights.
@@ -80,7 +82,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, screen: &mut Screen, uses_colors: bool
     if screen.is_helping {
         frame.render_widget(Paragraph::new(HELP), middle);
     } else if screen.snapshot.is_none() {
-        let text = waiting(screen.has_ended);
+        let text = waiting(screen);
         frame.render_widget(Paragraph::new(text).wrap(Wrap { trim: true }), middle);
     } else if screen.looked_into.is_some() {
         detail(frame, screen, middle);
@@ -125,20 +127,44 @@ fn head(screen: &Screen, width: u16, tones: Tones) -> Vec<Line<'static>> {
     let mut lines = vec![title(screen, snapshot, width, tones)];
     lines.extend(sums(screen, snapshot, width, tones));
     lines.extend(devices(snapshot, width));
-    for wrong in &snapshot.wrong {
-        let text = fit_middle(wrong, usize::from(width));
-        lines.push(Line::from(Span::styled(text, tones.bad())));
-    }
+    lines.extend(wrong(snapshot, width, tones));
     lines.push(tabs(screen, width, tones));
     lines
 }
 
-/// Where nobody has recorded anything.
-const fn waiting(has_ended: bool) -> &'static str {
-    if has_ended {
+/// What could not be read, and where traces are broken: the first few of it.
+fn wrong(snapshot: &Snapshot, width: u16, tones: Tones) -> Vec<Line<'static>> {
+    let analysis = &snapshot.analysis;
+    let damage = analysis.damage.iter().map(|(process, damage)| {
+        let pid = analysis.processes.get(*process).map_or(0, |it| it.pid);
+        let (offset, what) = (damage.offset, &damage.what);
+        format!("trace of process {pid}: damaged at offset {offset}: {what}")
+    });
+    let all: Vec<String> = snapshot.wrong.iter().cloned().chain(damage).collect();
+    let mut lines: Vec<String> = all.iter().take(WRONG).cloned().collect();
+    if all.len() > WRONG {
+        lines.push(format!(
+            "and {} more of these",
+            number((all.len() - WRONG) as u64)
+        ));
+    }
+    let styled = lines.iter().map(|line| {
+        let text = fit_middle(line, usize::from(width));
+        Line::from(Span::styled(text, tones.bad()))
+    });
+    styled.collect()
+}
+
+/// Where there is nothing to see yet.
+fn waiting(screen: &Screen) -> String {
+    if let Some(events) = screen.being_read {
+        format!("Analysing {} events …", number(events))
+    } else if screen.has_ended {
         "It has ended, and there is no trace of it: it was not started under whofreed, or had no event."
+            .to_owned()
     } else {
         "Waiting for the first event. If none comes, the process was not started under whofreed."
+            .to_owned()
     }
 }
 

@@ -26,6 +26,9 @@ use crossterm::event::KeyEventKind;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
+use rustix::event::PollFd;
+use rustix::event::PollFlags;
+use rustix::event::Timespec;
 use signal_hook::consts::SIGHUP;
 use signal_hook::consts::SIGINT;
 use signal_hook::consts::SIGTERM;
@@ -110,7 +113,10 @@ fn show(
         terminal
             .draw(|frame| draw::draw(frame, &mut screen, uses_colors))
             .map_err(on_terminal)?;
-        if !event::poll(REDRAW).map_err(on_terminal)? {
+        if is_gone(REDRAW) {
+            break;
+        }
+        if !event::poll(Duration::ZERO).map_err(on_terminal)? {
             continue;
         }
         if let Event::Key(key) = event::read().map_err(on_terminal)?
@@ -123,14 +129,26 @@ fn show(
     Ok(())
 }
 
+/// Waits for a key, for so long at the most. True when the terminal is gone: whoever asks for keys then never hears an end.
+fn is_gone(patience: Duration) -> bool {
+    let stdin = io::stdin();
+    let mut stdin = [PollFd::new(&stdin, PollFlags::IN)];
+    let patience = Timespec::try_from(patience).ok();
+    // A signal is no key: it is looked at next.
+    let _ = rustix::event::poll(&mut stdin, patience.as_ref());
+    let gone = PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL;
+    stdin[0].revents().intersects(gone)
+}
+
 /// Prints what there is now.
 fn once(mut attached: Attached, symbols: &Symbols, mut screen: Screen) -> Result<u8, Failure> {
-    let snapshot = watch::look(&mut attached, symbols, &mut None).ok_or_else(|| {
+    let snapshot = watch::look(&mut attached, symbols, &mut None, drop).ok_or_else(|| {
         Failure::ours("nothing is recorded there: the process was not started under whofreed, or had no event yet")
     })?;
     screen.take(watch::News::Snapshot(Box::new(snapshot)));
-    screen.take(watch::News::Same {
+    screen.take(watch::News::Looked {
         is_going_on: attached.is_going_on(),
+        is_same: false,
     });
     let page = output::page_of(&io::stdout());
     let width = u16::try_from(page.width).unwrap_or(u16::MAX).min(500);

@@ -67,6 +67,10 @@ pub(super) enum Wish {
 #[derive(Debug, Default)]
 pub(super) struct Screen {
     pub(super) snapshot: Option<Box<Snapshot>>,
+    /// What came while the screen was paused.
+    unseen: Option<Box<Snapshot>>,
+    /// Events that are being read and analysed, where there is nothing to see yet.
+    pub(super) being_read: Option<u64>,
     pub(super) rates: Option<Rates>,
     pub(super) has_ended: bool,
     pub(super) is_paused: bool,
@@ -93,21 +97,40 @@ impl Screen {
     /// Takes in what the watch has to tell.
     pub(super) fn take(&mut self, news: News) {
         match news {
-            // The latest is what people want to see when they go on.
+            News::Reading { events } => self.being_read = Some(events),
             News::Snapshot(snapshot) if !self.is_paused || self.snapshot.is_none() => {
-                self.rates = self.snapshot.as_ref().map(|before| {
-                    let time = snapshot.taken.saturating_duration_since(before.taken);
-                    Rates::between(&before.analysis.totals, &snapshot.analysis.totals, time)
-                });
-                self.snapshot = Some(snapshot);
+                self.show(snapshot);
             }
-            News::Snapshot(_) => {}
-            News::Same { is_going_on } => {
+            News::Snapshot(snapshot) => self.unseen = Some(snapshot),
+            News::Looked {
+                is_going_on,
+                is_same,
+            } => {
                 self.has_ended = !is_going_on;
                 if self.has_ended {
                     self.rates = None;
+                } else if is_same && !self.is_paused {
+                    self.rates = self.rates.map(|_| Rates::default());
                 }
             }
+        }
+    }
+
+    fn show(&mut self, snapshot: Box<Snapshot>) {
+        self.rates = self.snapshot.as_ref().map(|before| {
+            let time = snapshot.taken.saturating_duration_since(before.taken);
+            Rates::between(&before.analysis.totals, &snapshot.analysis.totals, time)
+        });
+        self.snapshot = Some(snapshot);
+    }
+
+    /// The latest is what people want to see when they go on.
+    fn pause_or_go_on(&mut self) {
+        self.is_paused = !self.is_paused;
+        if !self.is_paused
+            && let Some(unseen) = self.unseen.take()
+        {
+            self.show(unseen);
         }
     }
 
@@ -157,7 +180,7 @@ impl Screen {
         match key.code {
             KeyCode::Char('q') => return Wish::Quit,
             KeyCode::Char('?' | 'h') => self.is_helping = true,
-            KeyCode::Char('p' | ' ') => self.is_paused = !self.is_paused,
+            KeyCode::Char('p' | ' ') => self.pause_or_go_on(),
             code if self.looked_into.is_some() => self.press_in_detail(code),
             code => self.press_in_list(code),
         }

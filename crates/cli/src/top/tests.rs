@@ -274,7 +274,16 @@ fn rates_are_what_came_between_two_looks() {
     let rates = screen.rates.expect("rates");
     // 100 allocations in about ten seconds.
     assert!((9..=10).contains(&rates.allocations), "{rates:?}");
-    screen.take(News::Same { is_going_on: false });
+    // A look that finds nothing new: nothing came in that time.
+    screen.take(News::Looked {
+        is_going_on: true,
+        is_same: true,
+    });
+    assert_eq!(screen.rates, Some(screen::Rates::default()));
+    screen.take(News::Looked {
+        is_going_on: false,
+        is_same: true,
+    });
     assert!(!shown(&mut screen, 80, 20).contains("/s)"));
 }
 
@@ -286,8 +295,8 @@ fn a_screen_that_is_paused_stays_as_it_is_until_it_goes_on() {
     assert!(before.contains("paused"), "{before}");
     screen.take(news_of(run(60), &names(), Duration::from_secs(1)));
     assert!(shown(&mut screen, 80, 20).contains("allocations 20 "));
+    // It may have been the last one.
     let _ = press(&mut screen, KeyCode::Char('p'));
-    screen.take(news_of(run(60), &names(), Duration::from_secs(1)));
     assert!(shown(&mut screen, 80, 20).contains("allocations 60 "));
 }
 
@@ -300,6 +309,30 @@ fn lost_events_come_first() {
     let text = shown(&mut screen, 40, 20);
     let line = text.lines().nth(1).unwrap_or_default();
     assert!(line.starts_with("lost events 7   excess frees 8"), "{text}");
+}
+
+#[test]
+fn a_trace_that_is_broken_is_told() {
+    let mut trace = run(20);
+    let damage = |offset| whofreed_trace::Damage {
+        offset,
+        what: "the file ends here".to_owned(),
+    };
+    trace.damage = (0..9).map(damage).collect();
+    let mut screen = Screen::default();
+    screen.take(news_of(trace, &names(), Duration::ZERO));
+    let text = shown(&mut screen, 100, 30);
+    let line = "trace of process 4242: damaged at offset 1: the file ends here";
+    assert!(text.contains(line), "{text}");
+    assert!(text.contains("and 6 more of these"), "{text}");
+}
+
+#[test]
+fn what_takes_long_to_analyse_is_not_taken_for_nothing() {
+    let mut screen = Screen::default();
+    assert!(shown(&mut screen, 100, 10).contains("Waiting for the first event."));
+    screen.take(News::Reading { events: 6_000_000 });
+    assert!(shown(&mut screen, 100, 10).contains("Analysing 6,000,000 events"));
 }
 
 #[test]

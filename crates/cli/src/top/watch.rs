@@ -41,12 +41,14 @@ pub(super) struct Snapshot {
 pub(super) enum News {
     /// There is more to see.
     Snapshot(Box<Snapshot>),
-    /// All is as it was; whether somebody still writes.
-    Same { is_going_on: bool },
+    /// So many events are going to be analysed.
+    Reading { events: u64 },
+    /// A look is over: whether somebody still writes, and whether all is as it was.
+    Looked { is_going_on: bool, is_same: bool },
 }
 
 /// What tells whether there is anything new: the events that were recorded and lost, and who has ended.
-type Mark = Vec<(u64, u64, u64, bool)>;
+pub(super) type Mark = Vec<(u64, u64, u64, bool)>;
 
 fn mark(traces: &[Trace<FileEvents>]) -> Mark {
     let of = |trace: &Trace<FileEvents>| {
@@ -64,7 +66,8 @@ fn mark(traces: &[Trace<FileEvents>]) -> Mark {
 pub(super) fn look(
     attached: &mut Attached,
     symbols: &Symbols,
-    last: &mut Option<Vec<(u64, u64, u64, bool)>>,
+    last: &mut Option<Mark>,
+    tell: impl FnOnce(News),
 ) -> Option<Snapshot> {
     let taken = Instant::now();
     attached.look();
@@ -73,7 +76,9 @@ pub(super) fn look(
     if (traces.is_empty() && wrong.is_empty()) || last.as_ref() == Some(&now) {
         return None;
     }
+    let events = now.iter().map(|(_, events, ..)| events).sum();
     *last = Some(now);
+    tell(News::Reading { events });
     let names = symbols.resolver(&traces);
     let rules = Rules::of(&traces);
     let (analysis, timeline) = whofreed_analysis::analyse_with_timeline(&traces, &names, &rules);
@@ -107,15 +112,22 @@ fn until_nobody_listens(
     let mut last = None;
     loop {
         let began = Instant::now();
-        let snapshot = look(attached, symbols, &mut last);
+        let snapshot = look(attached, symbols, &mut last, |news| {
+            let _ = sender.send(news);
+        });
         let is_going_on = attached.is_going_on();
         let took = began.elapsed();
+        let is_same = snapshot.is_none();
         if let Some(snapshot) = snapshot
             && sender.send(News::Snapshot(Box::new(snapshot))).is_err()
         {
             return;
         }
-        if sender.send(News::Same { is_going_on }).is_err() {
+        let looked = News::Looked {
+            is_going_on,
+            is_same,
+        };
+        if sender.send(looked).is_err() {
             return;
         }
         thread::sleep(interval.max(took * PAUSES));

@@ -251,7 +251,7 @@ fn location(frame: &Frame, here: Option<&str>) -> Value {
         location.insert("physicalLocation".to_owned(), physical);
     }
     if let Some(function) = &frame.function {
-        let logical = json!([{"fullyQualifiedName": function, "kind": "function"}]);
+        let logical = json!([{"fullyQualifiedName": printable(function), "kind": "function"}]);
         location.insert("logicalLocations".to_owned(), logical);
     }
     Value::Object(location)
