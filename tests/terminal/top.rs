@@ -330,9 +330,10 @@ fn a_terminal_that_is_closed_ends_it() {
 
 /// A window that goes when there is something in it; the signal that tells of that is lost.
 const WINDOW: &str = "
-import os, pty, signal, sys, time
+import fcntl, os, pty, signal, struct, sys, termios, time
 pid, window = pty.fork()
 if pid == 0:
+    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack('HHHH', 24, 80, 0, 0))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     os.execv(sys.argv[1], [sys.argv[1], 'top', sys.argv[2]])
 shown = b''
