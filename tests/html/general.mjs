@@ -180,7 +180,8 @@ export const general = [
       const other = await open();
       await other.emulateMedia({ colorScheme: "dark" });
       assert.equal(await ground(other), dark);
-      assert.equal(await other.locator("#theme").innerText(), "Light");
+      // The page hears of it with the next frame.
+      await other.locator("#theme", { hasText: "Light" }).waitFor();
     },
   },
   {
