@@ -224,7 +224,7 @@ programs! {
         printf 'OBJECTS = f1.o f2.o f3.o f4.o f5.o f6.o\nlib.a: $(OBJECTS)\n\t@ar rcsD $@ $^\n%%.o: %%.c\n\t@cc -c -o $@ $<\n' > Makefile
         make -s -j4; nm lib.a | grep ' T '; make -s missing 2>/dev/null || echo "make $?""#;
     cargo_test_of_a_real_crate: "cargo test of strsim", ["cargo"], r#"
-        manifest=$(cargo metadata --offline --format-version 1 --manifest-path $ROOT/Cargo.toml |
+        manifest=$(cargo metadata --offline --filter-platform "$(rustc -vV | sed -n "s/^host: //p")" --format-version 1 --manifest-path $ROOT/Cargo.toml |
             grep -o '"manifest_path":"[^"]*/strsim-[^"]*"' | head -n 1 | cut -d'"' -f4)
         cp -r "$(dirname "$manifest")" strsim; cd strsim; rm -f Cargo.lock
         cargo test -q --offline 2>/dev/null | sed 's/finished in .*//' | grep . "#;
