@@ -98,8 +98,8 @@ fn files_that_hold_no_rules_are_refused() {
     assert_eq!(refused(&pipe), ": is no regular file");
     let binary = file(&folder, "binary", b"function \xff\n");
     assert_eq!(refused(&binary), ": is no text in UTF-8");
-    let long = file(&folder, "long", &vec![b'#'; (1 << 20) + 1]);
-    assert_eq!(refused(&long), ": is longer than 1048576 bytes");
+    let long = file(&folder, "long", &vec![b'#'; (16 << 20) + 1]);
+    assert_eq!(refused(&long), ": is longer than 16777216 bytes");
     let elf = std::env::current_exe().unwrap();
     assert!(refused(&elf).starts_with(": is "));
 }
