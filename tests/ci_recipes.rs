@@ -62,7 +62,7 @@ fn commands_in(language: &str) -> Vec<String> {
 
 #[test]
 fn the_recipes_are_yaml_of_their_servers_and_hand_on_files_that_are_made() {
-    let Some(python) = interpreter("the_recipes_are_yaml", "WHOFREED_TEST_READERS") else {
+    let Some(python) = common::provided("the_recipes_are_yaml", "WHOFREED_TEST_READERS") else {
         return;
     };
     let scratch = Scratch::new("recipes");
@@ -143,7 +143,7 @@ impl Recipes {
         let scratch = Scratch::new("recipes");
         let pool = Host::cxx(&["examples/pool_runtime/main.cpp"]);
         pool.compile(&scratch, "model");
-        let python = interpreter("the_recipes_fail_on_what_is_new", "WHOFREED_TEST_PYTEST");
+        let python = common::provided("the_recipes_fail_on_what_is_new", "WHOFREED_TEST_PYTEST");
         let mut folders = vec![folder_of(&common::cli())];
         folders.extend(python.as_deref().map(folder_of));
         folders.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
@@ -222,16 +222,4 @@ impl Recipes {
 
 fn folder_of(file: &Path) -> PathBuf {
     file.parent().expect("a folder").to_path_buf()
-}
-
-/// What `variable` says is there; else that is noted, and an error where everything has to be.
-fn interpreter(test: &str, variable: &str) -> Option<PathBuf> {
-    if let Some(found) = env::var_os(variable) {
-        return Some(PathBuf::from(found));
-    }
-    let why = env::var(format!("{variable}_MISSING"));
-    let why = why.unwrap_or_else(|_| format!("{variable} is not set: run `cargo xtask test`"));
-    assert!(env::var("CI").is_err(), "{why}");
-    common::skip(test, &why);
-    None
 }

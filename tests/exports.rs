@@ -67,18 +67,6 @@ impl Recorded {
     }
 }
 
-/// What `variable` says is there; else the test is skipped, but for where everything has to be.
-fn reader(test: &str, variable: &str) -> Option<PathBuf> {
-    if let Some(found) = env::var_os(variable) {
-        return Some(PathBuf::from(found));
-    }
-    let why = env::var(format!("{variable}_MISSING"));
-    let why = why.unwrap_or_else(|_| format!("{variable} is not set: run `cargo xtask test`"));
-    assert!(env::var("CI").is_err(), "{why}");
-    common::skip(test, &why);
-    None
-}
-
 fn script(name: &str) -> PathBuf {
     root().join("tests/exports").join(name)
 }
@@ -94,7 +82,7 @@ fn speedscope(node: &Path, file: &Path) -> Vec<Value> {
 #[test]
 fn folded_stacks_open_in_speedscope_with_the_weight_of_the_blame() {
     let test = "folded_stacks_open_in_speedscope_with_the_weight_of_the_blame";
-    let Some(node) = reader(test, "WHOFREED_TEST_NODE") else {
+    let Some(node) = common::provided(test, "WHOFREED_TEST_NODE") else {
         return;
     };
     let recorded = Recorded::new("two");
@@ -110,7 +98,7 @@ fn folded_stacks_open_in_speedscope_with_the_weight_of_the_blame() {
 #[test]
 fn sarif_is_what_the_validator_of_its_editors_expects() {
     let test = "sarif_is_what_the_validator_of_its_editors_expects";
-    let Some(node) = reader(test, "WHOFREED_TEST_NODE") else {
+    let Some(node) = common::provided(test, "WHOFREED_TEST_NODE") else {
         return;
     };
     let recorded = Recorded::new("two");
@@ -148,7 +136,7 @@ fn sarif_is_what_the_validator_of_its_editors_expects() {
 #[test]
 fn junit_is_read_with_a_failure_for_each_culprit() {
     let test = "junit_is_read_with_a_failure_for_each_culprit";
-    let Some(python) = reader(test, "WHOFREED_TEST_READERS") else {
+    let Some(python) = common::provided(test, "WHOFREED_TEST_READERS") else {
         return;
     };
     for (variant, failures) in [("clean", 0), ("one", 1), ("two", 2)] {
@@ -173,7 +161,7 @@ fn junit_is_read_with_a_failure_for_each_culprit() {
 #[test]
 fn a_profile_of_pprof_has_the_blame_as_its_first_value_to_be_shown() {
     let test = "a_profile_of_pprof_has_the_blame_as_its_first_value_to_be_shown";
-    let Some(node) = reader(test, "WHOFREED_TEST_NODE") else {
+    let Some(node) = common::provided(test, "WHOFREED_TEST_NODE") else {
         return;
     };
     let recorded = Recorded::new("two");
@@ -247,7 +235,7 @@ impl Drop for Profiler<'_> {
 #[test]
 fn firefox_profiler_weighs_functions_by_the_blame() {
     let test = "firefox_profiler_weighs_functions_by_the_blame";
-    let Some(node) = reader(test, "WHOFREED_TEST_NODE") else {
+    let Some(node) = common::provided(test, "WHOFREED_TEST_NODE") else {
         return;
     };
     let recorded = Recorded::new("two");
@@ -275,7 +263,7 @@ fn firefox_profiler_weighs_functions_by_the_blame() {
 #[test]
 fn trace_events_open_in_speedscope_with_a_line_for_each_culprit() {
     let test = "trace_events_open_in_speedscope_with_a_line_for_each_culprit";
-    let Some(node) = reader(test, "WHOFREED_TEST_NODE") else {
+    let Some(node) = common::provided(test, "WHOFREED_TEST_NODE") else {
         return;
     };
     let recorded = Recorded::new("two");
@@ -297,7 +285,7 @@ fn trace_events_open_in_speedscope_with_a_line_for_each_culprit() {
 #[test]
 fn events_are_read_by_a_database_and_by_python_alike() {
     let test = "events_are_read_by_a_database_and_by_python_alike";
-    let Some(python) = reader(test, "WHOFREED_TEST_READERS") else {
+    let Some(python) = common::provided(test, "WHOFREED_TEST_READERS") else {
         return;
     };
     let recorded = Recorded::new("two");

@@ -33,17 +33,9 @@ use whofreed_report::HtmlOptions;
 use whofreed_report::Snippets;
 use whofreed_report::TextOptions;
 
-/// Where the packages are that drive a browser. Under CI they have to be somewhere.
+/// Where the packages are that drive a browser.
 fn packages(test: &str) -> Option<PathBuf> {
-    if let Some(folder) = env::var_os("WHOFREED_TEST_BROWSER") {
-        return Some(PathBuf::from(folder));
-    }
-    let why = env::var("WHOFREED_TEST_BROWSER_MISSING")
-        .unwrap_or_else(|_| "run by `cargo xtask test`, which gets a browser".to_owned());
-    let must = env::var_os("CI").is_some_and(|ci| ci == "true");
-    assert!(!must, "no browser: {why}");
-    common::skip(test, &why);
-    None
+    common::provided(test, "WHOFREED_TEST_BROWSER")
 }
 
 /// Opens the page and runs the checks that fit the facts.

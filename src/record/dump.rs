@@ -135,7 +135,9 @@ pub fn write_report(
 ) -> i32 {
     // Rust ends a process whose allocations fail, and this one is the host's.
     if !sys::has_room_for(recorder.room_for_report()) {
-        sys::complain("the host has no memory left for a report of its own: its trace tells all");
+        sys::complain_without_memory(
+            "whofreed: the host has no memory left for a report of its own; its trace, if it has a file, tells all\n",
+        );
         return -libc::ENOMEM;
     }
     let trace = match recorder.snapshot(true) {

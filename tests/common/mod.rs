@@ -31,6 +31,7 @@ pub use mark::Mark;
 pub use mark::Marked;
 pub use mark::Tally;
 pub use notes::note;
+pub use notes::provided;
 pub use notes::skip;
 pub use notes::soak;
 pub use reliability::Row;

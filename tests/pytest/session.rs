@@ -1,6 +1,5 @@
 //! One session of pytest with the plugin, and what it told.
 
-use std::env;
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
@@ -239,16 +238,7 @@ fn packages(of: &Path, python: &Path) -> Result<String, String> {
 
 /// The interpreter with pytest and the plugin; `None` where there is none, which the list of tests is told.
 pub fn python(test: &str) -> Option<PathBuf> {
-    let python = env::var_os("WHOFREED_TEST_PYTEST").map(PathBuf::from);
-    if python.is_none() {
-        let why = env::var("WHOFREED_TEST_PYTEST_MISSING");
-        assert!(
-            env::var_os("CI").is_none(),
-            "pytest has to be there in CI: {why:?}"
-        );
-        common::skip(test, why.as_deref().unwrap_or("there is no pytest"));
-    }
-    python
+    common::provided(test, "WHOFREED_TEST_PYTEST")
 }
 
 fn name_of(test: &str) -> String {

@@ -148,10 +148,46 @@ fn a_host_without_room_for_its_summary_ends_as_alone() {
         "P1 P2",
     );
     let run = in_room("-v 250000", "300000").expect_code(0);
-    let line = "whofreed: the host has no memory left for a report of its own: its trace tells all";
+    let line = "whofreed: the host has no memory left for a report of its own; its trace, ";
     assert!(run.stderr.contains(line), "{}", run.stderr);
     row.held(
         1,
         "the host's end is its own; the summary is left out, with a sentence",
     );
+}
+
+/// Each trace is a file that stays open until the report is made.
+#[test]
+fn more_traces_than_files_may_be_open_are_read() {
+    const TRACE_ID: usize = 32;
+    let row = Row::new(
+        "memory",
+        "a report on 100 traces under `ulimit -Sn 64`",
+        "P2 P6",
+    );
+    let scratch = common::Scratch::new("many-traces");
+    let host = common::Host::c("c_tests/life/room.c").compile(&scratch, "host");
+    let mut command = std::process::Command::new(host);
+    command.arg("10").current_dir(scratch.path());
+    command.env("WHOFREED_OPTIONS", "trace=host.wft:summary=0");
+    common::run(&mut command).expect_code(0);
+    let mut bytes = std::fs::read(scratch.file("host.wft")).expect("the trace");
+    let traces: Vec<_> = (1..=100_u64)
+        .map(|id| {
+            bytes[TRACE_ID..TRACE_ID + 8].copy_from_slice(&id.to_ne_bytes());
+            let path = scratch.file(&format!("{id}.wft"));
+            std::fs::write(&path, &bytes).expect("a copy");
+            path
+        })
+        .collect();
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "ulimit -Sn 64 && exec \"$@\"", "sh"]);
+    command
+        .arg(common::cli())
+        .args(["report", "--format", "json"]);
+    let run = common::run(command.args(&traces)).expect_code(0);
+    assert_eq!(run.stderr, "");
+    let report = serde_json::from_str(&run.stdout).expect("the report is JSON");
+    assert_eq!(common::total(&report, "events"), 3000);
+    row.held(100, "all are read");
 }

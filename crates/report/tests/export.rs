@@ -92,7 +92,19 @@ fn a_frame_that_is_called_like_a_stack_stays_one_frame() {
 fn sarif(analysis: &Analysis) -> Value {
     let text = to_sarif(analysis, Some("/src/host"));
     assert_inert("sarif", &text);
-    serde_json::from_str(&text).unwrap()
+    let log = serde_json::from_str(&text).unwrap();
+    assert_strings_inert(&log);
+    log
+}
+
+/// Whoever reads JSON gets what its escapes stand for.
+fn assert_strings_inert(value: &Value) {
+    match value {
+        Value::String(text) => assert_inert("a string", text),
+        Value::Array(all) => all.iter().for_each(assert_strings_inert),
+        Value::Object(all) => all.values().for_each(assert_strings_inert),
+        _ => {}
+    }
 }
 
 #[test]

@@ -45,24 +45,10 @@ impl Events for InRuns {
 
 fn event(time_ns: u64) -> Event {
     Event {
-        kind: EventKind::Deallocate,
-        verdict: Verdict::Ok,
-        blocked: false,
-        late: false,
-        address_was_unknown: false,
-        untracked: false,
-        device: 0,
-        address: 0,
-        owner: 0,
-        root_owner: 0,
-        size: 0,
         step: 1,
-        epoch: 0,
-        kind_label: 0,
-        scope: 0,
-        stack: StackId(0),
         thread: 1,
         time_ns,
+        ..Event::of(EventKind::Deallocate)
     }
 }
 

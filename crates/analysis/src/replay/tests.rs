@@ -71,26 +71,13 @@ impl Host {
         let device = random.below(2) as u32;
         let thread = random.below(3) as u32;
         let mut event = Event {
-            kind: EventKind::DeviceReset,
-            verdict: Verdict::Ok,
-            blocked: false,
-            late: false,
-            address_was_unknown: false,
-            untracked: false,
             device,
-            address: 0,
-            owner: 0,
-            root_owner: 0,
-            size: 0,
-            step: 0,
-            epoch: 0,
-            kind_label: 0,
-            scope: 0,
             stack: StackId(random.below(5) as u32),
             thread,
             time_ns: (time + random.below(nature.skew + 1))
                 .saturating_sub(nature.skew / 2)
                 .max(forked + 1),
+            ..Event::of(EventKind::DeviceReset)
         };
         if random.below(100) < nature.resets {
             self.epochs[device as usize] += 1;

@@ -227,7 +227,7 @@ fn stack(what: &str, frames: &[Frame], here: Option<&str>) -> Value {
                 "properties": {"offset": frame.offset, "inlined": frame.inlined, "tailCall": frame.tail_called},
             });
             if !frame.module.is_empty() {
-                one["module"] = Value::String(frame.module.to_string());
+                one["module"] = printable(&frame.module).into();
             }
             one
         })

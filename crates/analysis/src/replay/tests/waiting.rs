@@ -51,24 +51,12 @@ impl Follower for Order {
 
 fn event(kind: EventKind, verdict: Verdict, address: u64, step: u64) -> Event {
     Event {
-        kind,
         verdict,
-        blocked: false,
-        late: false,
-        address_was_unknown: false,
-        untracked: false,
-        device: 0,
         address,
         owner: 1,
         root_owner: 1,
-        size: 0,
         step,
-        epoch: 0,
-        kind_label: 0,
-        scope: 0,
-        stack: StackId(0),
-        thread: 0,
-        time_ns: 0,
+        ..Event::of(kind)
     }
 }
 
