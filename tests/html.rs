@@ -15,7 +15,6 @@ mod on_ttnn;
 #[path = "ttnn/setting.rs"]
 mod setting;
 
-use std::env;
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
