@@ -3,7 +3,6 @@
 
 mod common;
 
-use std::env;
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;

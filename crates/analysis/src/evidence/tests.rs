@@ -4,9 +4,7 @@ use whofreed_trace::Event;
 use whofreed_trace::EventKind;
 use whofreed_trace::Events;
 use whofreed_trace::Run;
-use whofreed_trace::StackId;
 use whofreed_trace::Trace;
-use whofreed_trace::Verdict;
 
 use super::each_event;
 use crate::sources::EventRef;

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use whofreed_trace::Event;
 use whofreed_trace::EventKind;
-use whofreed_trace::StackId;
 use whofreed_trace::Trace;
 use whofreed_trace::Verdict;
 
