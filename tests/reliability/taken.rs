@@ -42,7 +42,8 @@ fn dealt_with(unkind: &Unkind, trace: &str, deal: &str) -> crate::unkind::Outcom
         common::shim().display(),
         unkind.host.display(),
     );
-    let ready = format!("ls -l /proc/$!/fd | grep -q {trace}");
+    // By the name that it is written by: the launcher has a file of the trace's own name for a moment, to try the folder.
+    let ready = format!("ls -l /proc/$!/fd | grep -q '[.]whofreed-.*{trace}'");
     unkind.dealt_with(&start, &ready, deal)
 }
 
