@@ -45,7 +45,43 @@ fn a_double_free_within_a_test_is_its_doing_whichever_of_both_it_was() {
     };
     let ran = session.run(&["-k", "freed_twice", "stale/test_once.py"], 1);
     ran.expect_failed(&["test_freed_twice"], 0);
-    assert!(ran.said.contains("undecided"), "{}", ran.said);
+    // Not "by culprit 1", as if that were known.
+    let line = "culprit 1, test_freed_twice (stale/test_once.py:11), or test_freed_twice (stale/test_once.py:10): undecided";
+    assert!(ran.said.contains(line), "{}", ran.said);
+}
+
+#[test]
+fn what_no_culprit_explains_is_told_with_its_place_until_a_baseline_knows_it() {
+    let Some(session) = without_owners("what_no_culprit_explains") else {
+        return;
+    };
+    let only = "stale/test_line.py";
+    let ran = session.run(&[REPORT[0], REPORT[1], only], 1);
+    ran.expect_failed(&[], 2);
+    let place = "\n  1 seen at test_freed_twice_by_one_line (stale/test_line.py:14), not necessarily guilty";
+    assert!(ran.said.contains(place), "{}", ran.said);
+    let ran = session.run(&["--whofreed-baseline", "report.json", only], 0);
+    let is_told = ran.said.contains("explained by no culprit");
+    assert!(!is_told, "{}", ran.said);
+}
+
+#[test]
+fn an_adapter_of_the_ini_file_is_found_from_any_folder() {
+    let Some(session) = Session::on_the_pool("pool", "an_adapter_of_the_ini_file") else {
+        return;
+    };
+    let ini = "[pytest]\npythonpath = .\nwhofreed = true\nwhofreed_adapters = ./own/pool.toml\n";
+    fs::write(session.file("pytest.ini"), ini).expect("an ini file");
+    fs::create_dir(session.file("own")).expect("a folder");
+    let adapter = common::root().join("tests/pytest/pool.toml");
+    fs::copy(adapter, session.file("own/pool.toml")).expect("the adapter");
+    let mut command = session.command();
+    command.current_dir(session.file("pool"));
+    // In one word: a path in a word of its own makes pytest look for its root folder there as well.
+    command.arg(format!("--whofreed-bin={}", common::cli().display()));
+    let run = common::run(&mut command).expect_code(1);
+    let is_told = run.stdout.contains(" 3 of these in excess");
+    assert!(is_told, "{}\n{}", run.stdout, run.stderr);
 }
 
 #[test]

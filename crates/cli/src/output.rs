@@ -64,7 +64,7 @@ impl Format {
 
     /// Whether it is nothing for a terminal that shows what a command says.
     pub(crate) const fn needs_file(self) -> bool {
-        matches!(self, Self::Pprof | Self::Csv | Self::Jsonl)
+        matches!(self, Self::Html | Self::Pprof | Self::Csv | Self::Jsonl)
     }
 }
 

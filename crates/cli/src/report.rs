@@ -11,6 +11,7 @@ use whofreed_analysis::Rules;
 use crate::coverage;
 use crate::events;
 use crate::failure::Failure;
+use crate::failure::OURS;
 use crate::output;
 use crate::output::Findings;
 use crate::output::Format;
@@ -33,7 +34,8 @@ pub(crate) struct ReportArgs {
     /// Write to FILE instead of stdout
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Exit with N when there are excess frees that are neither suppressed nor in the baseline
+    /// Exit with N when there are excess frees that are neither suppressed nor in the baseline; with 125 when no event of a
+    /// damaged trace could be read
     #[arg(long, value_name = "N")]
     error_exitcode: Option<u8>,
     /// Rules about which frames name nobody, and what culprits are: docs/blame.md; the last one goes first
@@ -101,6 +103,8 @@ pub(crate) fn report(args: &ReportArgs) -> Result<u8, Failure> {
 fn code(args: &ReportArgs, analysis: &Analysis) -> u8 {
     match args.error_exitcode {
         Some(code) if analysis.unsettled() > 0 => code,
+        // Nothing is known of the run: who wanted to know whether it failed must not be told that it has not.
+        Some(_) if analysis.totals.events == 0 && !analysis.damage.is_empty() => OURS,
         _ => 0,
     }
 }

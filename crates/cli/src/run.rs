@@ -53,6 +53,10 @@ use tally::Tally;
 
 /// The arguments of `whofreed run`. All that have no doubt about them are also keys of WHOFREED_OPTIONS.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+The exit code is the command's own (128 + the signal when it was killed), or that of
+--error-exitcode; 125 when whofreed itself failed, 126 when the command cannot be run, 127 when it
+was not found.")]
 pub(crate) struct RunArgs {
     /// Where the trace goes; %p is the process id [default: whofreed.PROGRAM.PID.wft in this folder]
     #[arg(long, value_name = "FILE")]

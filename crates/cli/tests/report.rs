@@ -139,6 +139,21 @@ fn a_name_cannot_forge_a_line() {
 }
 
 #[test]
+fn a_trace_of_which_nothing_can_be_read_passes_no_build() {
+    let folder = Folder::new();
+    // It ends within its first chunk.
+    let path = folder.file("cut.wft", &[&header(5, 1)[..], &[7; 5000]].concat());
+    let path = path.to_str().unwrap();
+    for (arguments, code) in [(&[][..], 0), (&["--error-exitcode", "9"][..], 125)] {
+        let output = whofreed(&[&["report", path], arguments].concat());
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        let begin = "whofreed: no event could be read";
+        assert!(text.starts_with(begin), "{text}");
+    }
+}
+
+#[test]
 fn a_trace_without_events_is_a_report() {
     let folder = Folder::new();
     let path = folder.file("quiet.wft", &header(5, 0));

@@ -42,6 +42,9 @@ use page::Page;
 use page::Tone;
 use page::plain;
 
+/// So much of a name the last line has room for, however long the path is.
+const LEAST_OF_NAME: usize = 40;
+
 /// What there was to analyse. Without a trace, nothing is known of what the host did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Found {
@@ -266,14 +269,14 @@ fn summary(page: &mut Page, analysis: &Analysis, options: &TextOptions) {
         }
         (Confidence::Undecided, others) => format!(" or {} others, undecided", others.len()),
     };
-    // One line, as tools expect it.
-    let room = page
-        .width
-        .saturating_sub(start.len() + count.len() + " ".len() + " in ".len() + doubt.len());
-    let (name, place) = if options.verbose {
-        (printable(&short), printable(&place))
+    // One line, as tools expect it, with a path that they can open, however long.
+    let place = printable(&place);
+    let name = if options.verbose {
+        printable(&short)
     } else {
-        paths::named_in(room, &short, &place)
+        let before = [start, &count, " ", &place, " in ", &doubt];
+        let taken: usize = before.iter().map(|text| names::columns(text)).sum();
+        names::fit_middle(&short, page.width.saturating_sub(taken).max(LEAST_OF_NAME))
     };
     let rest = format!(" {place} in {name}{doubt}");
     page.line(&[plain(start), (Tone::Bad, count), plain(rest)]);

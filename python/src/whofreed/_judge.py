@@ -27,9 +27,11 @@ from whofreed._junit import Entries
 from whofreed._launch import OPTIONS
 from whofreed._launch import Recording
 from whofreed._verdict import Allowance
+from whofreed._verdict import Baseline
 from whofreed._verdict import Charge
 from whofreed._verdict import Culprit
 from whofreed._verdict import Judged
+from whofreed._verdict import Unexplained
 from whofreed._verdict import Window
 from whofreed._watch import NOTE
 
@@ -37,6 +39,8 @@ from whofreed._watch import NOTE
 _MOST_ATTEMPTS = 4
 #: So many culprits that are no test's doing are shown with their stacks.
 _MOST_BLOCKS = 3
+#: So many places are told of what no culprit explains.
+_MOST_PLACES = 5
 #: The attribute of a report that this module made.
 OURS = "whofreed_verdict"
 
@@ -71,11 +75,11 @@ class Blame(TerminalRepr):
 class Judge:
     """Analyses, fails tests, and tells."""
 
-    def __init__(self, config: pytest.Config, recording: Recording, binary: str, known: frozenset[str]) -> None:
+    def __init__(self, config: pytest.Config, recording: Recording, binary: str, baseline: Baseline | None) -> None:
         self._config = config
         self._recording = recording
         self._binary = binary
-        self._known = known
+        self._baseline = baseline
         self._folder = Path(config.invocation_params.dir)
         self._tests: dict[str, _Test] = {}
         self._entries: Entries | None = None
@@ -84,6 +88,7 @@ class Judge:
         self._trouble = ""
         self._judged: list[Judged] = []
         self._nobody: list[Charge] = []
+        self._unexplained = Unexplained(0, ())
 
     # What is reported meanwhile.
 
@@ -114,7 +119,9 @@ class Judge:
         ran = {name: test.window for name, test in self._tests.items()}
         allowances = {name: test.allowance for name, test in self._tests.items()}
         charged = _verdict.charges(self._report, ran)
-        self._judged, self._nobody = _verdict.judge(charged, allowances, self._known)
+        known = self._baseline.fingerprints if self._baseline else frozenset()
+        self._judged, self._nobody = _verdict.judge(charged, allowances, known)
+        self._unexplained = _verdict.unexplained(self._report)
         order = {name: number for number, name in enumerate(self._tests)}
         self._judged.sort(key=lambda judged: order[judged.test])
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")
@@ -131,11 +138,7 @@ class Judge:
 
     def _fails_session(self) -> bool:
         """Whether something is wrong that is no test's doing for certain."""
-        return bool(self._trouble or self._nobody or self._unexplained)
-
-    @property
-    def _unexplained(self) -> int:
-        return int(self._report.get("totals", {}).get("unexplained", 0))
+        return bool(self._trouble or self._nobody or self._unexplained.frees)
 
     def _analyse(self) -> tuple[dict[str, Any], dict[int, str]]:
         traces = [str(path) for path in self._recording.traces()]
@@ -154,8 +157,9 @@ class Judge:
     def _settled(self, traces: list[str]) -> dict[str, Any]:
         """The report in JSON. The library's writer may still be moving events about in the traces: then some seem broken,
         and a moment later they are not."""
+        known = ["--baseline", str(self._baseline.path)] if self._baseline else []
         for attempt in range(_MOST_ATTEMPTS):
-            report: dict[str, Any] = json.loads(self._run(["--format", "json", *traces]))
+            report: dict[str, Any] = json.loads(self._run(["--format", "json", *known, *traces]))
             if not report.get("damage"):
                 break
             time.sleep(0.1 * 2**attempt)
@@ -237,7 +241,7 @@ class Judge:
             write("no event was recorded: no adapter in force hooked a function that was called", yellow=True)
             return
         rows = [
-            (judged.status, str(charge.frees), judged.test, self._called(charge.culprit))
+            (judged.status, str(charge.frees), judged.test, self._called(charge.culprit) + self._doubt(charge.culprit))
             for judged in self._judged
             for charge in judged.charges
         ]
@@ -248,8 +252,11 @@ class Judge:
         for rank in list(dict.fromkeys(charge.culprit.rank for charge in self._nobody))[:_MOST_BLOCKS]:
             for line in ["", *self._blocks.get(rank, "").splitlines(), ""]:
                 write(line)
-        if self._unexplained:
-            write(f"explained by no culprit: {_count(self._unexplained)}; this fails the session, and no test", yellow=True)
+        if self._unexplained.frees:
+            count = _count(self._unexplained.frees)
+            write(f"explained by no culprit: {count}; this fails the session, and no test", yellow=True)
+            for function, place, seen in self._unexplained.places[:_MOST_PLACES]:
+                write(f"  {seen} seen at {function} ({self._here(place)}), not necessarily guilty")
         for damage in self._report["damage"]:
             write(f"a trace could not be read in full: {_verdict.printable(damage['what'])}", yellow=True)
         if totals["dropped_events"]:
@@ -265,7 +272,8 @@ class Judge:
         parts = []
         for charge in judged.charges:
             culprit = charge.culprit
-            parts.append(f"whofreed: {_count(charge.frees)} in this test by culprit {culprit.rank}, {self._called(culprit)}")
+            what = f"{_count(charge.frees)} in this test by culprit {culprit.rank}, {self._called(culprit)}"
+            parts.append(f"whofreed: {what}{self._doubt(culprit)}")
             if culprit.rank in self._blocks:
                 parts.append(self._blocks[culprit.rank])
         return "\n\n".join(parts)
@@ -277,6 +285,14 @@ class Judge:
 
     def _called(self, culprit: Culprit) -> str:
         return f"{culprit.function} ({self._here(culprit.place)})"
+
+    def _doubt(self, culprit: Culprit) -> str:
+        """Who else it may have been, where the record does not decide."""
+        if culprit.confidence != "undecided" or not culprit.alternatives:
+            return ""
+        (function, place), *others = culprit.alternatives
+        more = f" and {len(others)} more" if others else ""
+        return f", or {function} ({self._here(place)}){more}: undecided"
 
     def _here(self, path: str) -> str:
         """A path as it is typed where the user stands."""

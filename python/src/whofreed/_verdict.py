@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 from whofreed._scope import SEPARATOR
@@ -28,7 +29,8 @@ class Culprit:
     place: str
     fingerprint: str
     confidence: str
-    alternatives: tuple[str, ...] = ()
+    #: Who else it may have been: function and place.
+    alternatives: tuple[tuple[str, str], ...] = ()
 
     def is_like(self, pattern: str) -> bool:
         """Whether a pattern of `allow` means it: by its function, its file, or `file:line`."""
@@ -87,6 +89,35 @@ def printable(text: str) -> str:
     )
 
 
+@dataclass(frozen=True)
+class Baseline:
+    """A report of an earlier run: where it is, and the fingerprints of its culprits."""
+
+    path: Path
+    fingerprints: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Unexplained:
+    """Excess frees that no culprit explains, and that no baseline knows."""
+
+    frees: int
+    #: Where they were seen, function and place, the most first, and how many: who frees there may have done nothing wrong.
+    places: tuple[tuple[str, str, int], ...]
+
+
+def unexplained(report: Mapping[str, Any]) -> Unexplained:
+    """What is left over. What is known counts as the report has it, which was given the baseline."""
+    if "standing" not in report:
+        return Unexplained(0, ())
+    explained = sum(value["explains"] for value in report["culprits"] if not value.get("known"))
+    places = [place for place in report["unexplained"] if not place.get("known")]
+    return Unexplained(
+        max(0, report["standing"]["unsettled"] - explained),
+        tuple((printable(place.get("function") or "??"), _place(place), place["observed"]) for place in places),
+    )
+
+
 def culprits(report: Mapping[str, Any]) -> list[Culprit]:
     """The culprits of a report."""
     return [_culprit(value) for value in report.get("culprits", [])]
@@ -100,7 +131,7 @@ def _culprit(value: Mapping[str, Any]) -> Culprit:
         fingerprint=value.get("fingerprint", ""),
         confidence=value["confidence"],
         alternatives=tuple(
-            f"{printable(other.get('function') or '??')} ({_place(other)})" for other in value.get("alternatives", [])
+            (printable(other.get("function") or "??"), _place(other)) for other in value.get("alternatives", [])
         ),
     )
 

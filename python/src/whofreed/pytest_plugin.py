@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from whofreed import _launch
+from whofreed._verdict import Baseline
 
 _VALUES = {
     "bin": ("PATH", "the `whofreed` command [default: the one on the PATH]"),
@@ -67,7 +68,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
 
 def _become_launcher(config: pytest.Config, options: Any) -> None:
     flags = []
-    adapters = _option(config, options, "whofreed_adapters")
+    adapters = _adapters(config, options)
     if adapters:
         flags += ["--adapters", adapters]
     if _option(config, options, "whofreed_guard"):
@@ -78,6 +79,15 @@ def _become_launcher(config: pytest.Config, options: Any) -> None:
     except (KeyError, ValueError):
         cache = Path(".pytest_cache")
     _launch.relaunch(binary, _launch.folder_for_traces(config.rootpath / cache), flags)
+
+
+def _adapters(config: pytest.Config, options: Any) -> str | None:
+    """Which adapters. A path in the ini file is told from the root folder, wherever the user stands."""
+    named: str | None = getattr(options, "whofreed_adapters", None)
+    if named is not None:
+        return named
+    entries = str(config.getini("whofreed_adapters") or "").split(",")
+    return ",".join(str(config.rootpath / entry) if "/" in entry else entry for entry in entries) or None
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -106,7 +116,7 @@ def pytest_configure(config: pytest.Config) -> None:
         binary = _launch.find_binary(_option(config, config.option, "whofreed_bin"))
     except _launch.LaunchError as error:
         raise pytest.UsageError(f"whofreed: {error}") from error
-    config.pluginmanager.register(Judge(config, recording, binary, _known(config)), "whofreed-judge")
+    config.pluginmanager.register(Judge(config, recording, binary, _baseline(config)), "whofreed-judge")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -115,18 +125,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     check_marks(items)
 
 
-def _known(config: pytest.Config) -> frozenset[str]:
-    """The fingerprints of the culprits in the baseline."""
+def _baseline(config: pytest.Config) -> Baseline | None:
+    """The report of an earlier run whose findings are known."""
     named = config.option.whofreed_baseline
-    path = Path(named) if named else None
+    path = Path(named).absolute() if named else None
     if path is None and config.getini("whofreed_baseline"):
         path = config.rootpath / config.getini("whofreed_baseline")
     if path is None:
-        return frozenset()
+        return None
     try:
         report = json.loads(path.read_text())
         if not str(report["schema"]).startswith("whofreed-report/"):
             raise ValueError("its schema is not whofreed-report")
-        return frozenset(culprit["fingerprint"] for culprit in report["culprits"])
+        return Baseline(path, frozenset(culprit["fingerprint"] for culprit in report["culprits"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise pytest.UsageError(f"whofreed: the baseline {path} cannot be used: {error}") from error

@@ -104,10 +104,9 @@ fn mark<'a>(
         if marks.len() == at {
             marks.push(Mark::default());
         }
-        let frames = || std::iter::once(site).chain(stack);
-        let first = lines.iter().position(|line| {
-            line.finding == finding && frames().any(|frame| is_in(&line.pattern, frame))
-        });
+        let first = lines
+            .iter()
+            .position(|line| line.finding == finding && silences(&line.pattern, site, stack));
         if let Some(line) = first {
             lines[line].silences += count;
         }
@@ -133,6 +132,13 @@ fn one(text: &str) -> Result<(Finding, &str), String> {
         return Err(format!("a pattern has at most {LONGEST} bytes"));
     }
     Ok((finding, pattern))
+}
+
+/// Whether a finding at this call site, of this stack, is what the pattern stands for.
+pub(super) fn silences(pattern: &str, site: &Frame, stack: &[Frame]) -> bool {
+    std::iter::once(site)
+        .chain(stack)
+        .any(|frame| is_in(pattern, frame))
 }
 
 /// Whether a function, file or module of the frame is what the pattern stands for.

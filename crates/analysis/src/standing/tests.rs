@@ -163,6 +163,18 @@ fn all_lines_that_are_told_silence_all_that_is_told() {
 }
 
 #[test]
+fn a_line_that_silences_other_findings_too_says_so() {
+    let mut analysis = analysis();
+    analysis.culprits.push(culprit("main", 1));
+    let text = all_suppressions(&analysis);
+    let told = "# culprit 3: 1 excess free, and 2 other findings: they have this name in their stacks\nexcess:^main$\n";
+    assert!(text.contains(told), "{text}");
+    assert!(text.contains("# culprit 2: 5 excess frees\n"), "{text}");
+    let silent = applied("excess:^main$", &analysis);
+    assert_eq!(silent.suppressed(), 16, "as it says");
+}
+
+#[test]
 fn a_name_of_nothing_that_can_be_written_is_not_silenced_by_everything() {
     let mut culprit = culprit("\u{1b}\u{7}", 1);
     assert_eq!(culprit.suppression(), None);

@@ -36,11 +36,12 @@ pub fn expect(name: &str, text: &str) {
 /// No line is longer than the page, and none does what a terminal would act on.
 pub fn check_lines(text: &str, width: usize) {
     for line in text.lines() {
-        // What is there to be copied stands in one line.
-        let is_hint = line.starts_with("HINT: ") || line.starts_with("suppress: ");
+        // What is there to be copied, or for tools, stands in one line.
+        let begins = |start: &&str| line.starts_with(start);
+        let is_whole = ["HINT: ", "suppress: ", "SUMMARY: "].iter().any(begins);
         let columns = unicode_width::UnicodeWidthStr::width(line);
         assert!(
-            columns <= width || is_hint,
+            columns <= width || is_whole,
             "{columns} columns of {width}: {line}"
         );
         let hostile = |c: char| {
