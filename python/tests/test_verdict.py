@@ -1,15 +1,19 @@
 """Whose doing an excess free is."""
 
+from dataclasses import replace
+
 import pytest
 
 from whofreed._verdict import Allowance
 from whofreed._verdict import Charge
 from whofreed._verdict import Culprit
+from whofreed._verdict import Unexplained
 from whofreed._verdict import Window
 from whofreed._verdict import blocks
 from whofreed._verdict import charges
 from whofreed._verdict import judge
 from whofreed._verdict import printable
+from whofreed._verdict import unexplained
 
 WINDOWS = {"t.py::a": Window(7, 100, 200), "t.py::b": Window(7, 210, 300), "t.py::c": Window(8, 100, 300)}
 
@@ -24,7 +28,6 @@ def report(*rows, confidence="proven", rank=1, processes=()):
         "function": "cache::evict(int)",
         "file": "/src/cache.cpp",
         "line": 41,
-        "fingerprint": "f1",
         "confidence": confidence,
         "alternatives": [],
         "scopes": list(rows),
@@ -78,12 +81,13 @@ def test_undecided_between_tests_accuses_nobody():
         assert (test, why) == (None, "undecided between t.py::a and outside of any test")
 
 
-CULPRIT = Culprit(1, "cache::evict(int)", "/src/cache.cpp:41", "f1", "proven")
-OTHER = Culprit(2, "pool::give", "/src/pool.cpp:9", "f2", "proven")
+CULPRIT = Culprit(1, "cache::evict(int)", "/src/cache.cpp:41", "proven")
+OTHER = Culprit(2, "pool::give", "/src/pool.cpp:9", "proven")
+KNOWN = replace(CULPRIT, known=True)
 
 
-def status(allowance, *charged, known=frozenset()):
-    judged, _ = judge(charged, {"t": allowance}, known)
+def status(allowance, *charged):
+    judged, _ = judge(charged, {"t": allowance})
     [judged] = judged
     return judged.status, judged.frees
 
@@ -108,11 +112,21 @@ def test_a_pattern_for_something_else_allows_nothing():
 
 
 def test_what_the_baseline_knows_fails_nothing():
-    known = frozenset({"f1"})
-    assert status(Allowance(), Charge(CULPRIT, "t", 5), known=known) == ("known", 5)
-    assert status(Allowance(), Charge(CULPRIT, "t", 5), Charge(OTHER, "t", 1), known=known) == ("failed", 1)
-    _, nobody = judge([Charge(CULPRIT, None, 1), Charge(OTHER, None, 1)], {}, known)
+    assert status(Allowance(), Charge(KNOWN, "t", 5)) == ("known", 5)
+    assert status(Allowance(), Charge(KNOWN, "t", 5), Charge(OTHER, "t", 1)) == ("failed", 1)
+    _, nobody = judge([Charge(KNOWN, None, 1), Charge(OTHER, None, 1)], {})
     assert nobody == [Charge(OTHER, None, 1)]
+
+
+def test_what_nobody_explains_is_what_is_neither_a_culprit_s_nor_known():
+    seen = {"function": "give", "file": "/src/pool.cpp", "line": 7, "observed": 2}
+    told = {
+        "culprits": [{"explains": 5, "known": False}, {"explains": 3, "known": True}],
+        "unexplained": [seen, {**seen, "line": 8, "known": True}],
+        "standing": {"unsettled": 7},
+    }
+    assert unexplained(told) == Unexplained(2, (("give", "/src/pool.cpp:7", 2),))
+    assert unexplained({}) == Unexplained(0, ())
 
 
 def test_hostile_names_do_nothing():

@@ -27,7 +27,6 @@ from whofreed._junit import Entries
 from whofreed._launch import OPTIONS
 from whofreed._launch import Recording
 from whofreed._verdict import Allowance
-from whofreed._verdict import Baseline
 from whofreed._verdict import Charge
 from whofreed._verdict import Culprit
 from whofreed._verdict import Judged
@@ -75,7 +74,7 @@ class Blame(TerminalRepr):
 class Judge:
     """Analyses, fails tests, and tells."""
 
-    def __init__(self, config: pytest.Config, recording: Recording, binary: str, baseline: Baseline | None) -> None:
+    def __init__(self, config: pytest.Config, recording: Recording, binary: str, baseline: Path | None) -> None:
         self._config = config
         self._recording = recording
         self._binary = binary
@@ -119,8 +118,7 @@ class Judge:
         ran = {name: test.window for name, test in self._tests.items()}
         allowances = {name: test.allowance for name, test in self._tests.items()}
         charged = _verdict.charges(self._report, ran)
-        known = self._baseline.fingerprints if self._baseline else frozenset()
-        self._judged, self._nobody = _verdict.judge(charged, allowances, known)
+        self._judged, self._nobody = _verdict.judge(charged, allowances)
         self._unexplained = _verdict.unexplained(self._report)
         order = {name: number for number, name in enumerate(self._tests)}
         self._judged.sort(key=lambda judged: order[judged.test])
@@ -157,7 +155,7 @@ class Judge:
     def _settled(self, traces: list[str]) -> dict[str, Any]:
         """The report in JSON. The library's writer may still be moving events about in the traces: then some seem broken,
         and a moment later they are not."""
-        known = ["--baseline", str(self._baseline.path)] if self._baseline else []
+        known = ["--baseline", str(self._baseline)] if self._baseline else []
         for attempt in range(_MOST_ATTEMPTS):
             report: dict[str, Any] = json.loads(self._run(["--format", "json", *known, *traces]))
             if not report.get("damage"):

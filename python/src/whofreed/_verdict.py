@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Any
 
 from whofreed._scope import SEPARATOR
@@ -27,8 +26,9 @@ class Culprit:
     rank: int
     function: str
     place: str
-    fingerprint: str
     confidence: str
+    #: The baseline names it.
+    known: bool = False
     #: Who else it may have been: function and place.
     alternatives: tuple[tuple[str, str], ...] = ()
 
@@ -90,14 +90,6 @@ def printable(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Baseline:
-    """A report of an earlier run: where it is, and the fingerprints of its culprits."""
-
-    path: Path
-    fingerprints: frozenset[str]
-
-
-@dataclass(frozen=True)
 class Unexplained:
     """Excess frees that no culprit explains, and that no baseline knows."""
 
@@ -107,14 +99,14 @@ class Unexplained:
 
 
 def unexplained(report: Mapping[str, Any]) -> Unexplained:
-    """What is left over. What is known counts as the report has it, which was given the baseline."""
-    if "standing" not in report:
+    """What is left over of a report that was given the baseline."""
+    if not report:
         return Unexplained(0, ())
     explained = sum(value["explains"] for value in report["culprits"] if not value.get("known"))
     places = [place for place in report["unexplained"] if not place.get("known")]
     return Unexplained(
         max(0, report["standing"]["unsettled"] - explained),
-        tuple((printable(place.get("function") or "??"), _place(place), place["observed"]) for place in places),
+        tuple((*_site(place), place["observed"]) for place in places),
     )
 
 
@@ -124,22 +116,23 @@ def culprits(report: Mapping[str, Any]) -> list[Culprit]:
 
 
 def _culprit(value: Mapping[str, Any]) -> Culprit:
+    function, place = _site(value)
     return Culprit(
         rank=value["rank"],
-        function=printable(value.get("function") or "??"),
-        place=_place(value),
-        fingerprint=value.get("fingerprint", ""),
+        function=function,
+        place=place,
         confidence=value["confidence"],
-        alternatives=tuple(
-            (printable(other.get("function") or "??"), _place(other)) for other in value.get("alternatives", [])
-        ),
+        known=value.get("known", False),
+        alternatives=tuple(_site(other) for other in value.get("alternatives", [])),
     )
 
 
-def _place(site: Mapping[str, Any]) -> str:
-    if site.get("file"):
-        return f"{printable(site['file'])}:{site['line']}"
-    return f"{printable(site.get('module') or '??')}+{site.get('offset', 0):#x}"
+def _site(value: Mapping[str, Any]) -> tuple[str, str]:
+    """Function and place of a call site."""
+    function = printable(value.get("function") or "??")
+    if value.get("file"):
+        return function, f"{printable(value['file'])}:{value['line']}"
+    return function, f"{printable(value.get('module') or '??')}+{value.get('offset', 0):#x}"
 
 
 class Tests:
@@ -204,9 +197,7 @@ def _whose(culprit: Culprit, row: Mapping[str, Any], tests: Tests) -> tuple[str 
     return test, ""
 
 
-def judge(
-    charged: Iterable[Charge], allowances: Mapping[str, Allowance], known: frozenset[str]
-) -> tuple[list[Judged], list[Charge]]:
+def judge(charged: Iterable[Charge], allowances: Mapping[str, Allowance]) -> tuple[list[Judged], list[Charge]]:
     """What is said of each test that freed in excess, and the charges against nobody."""
     by_test: dict[str, list[Charge]] = {}
     nobody = []
@@ -218,17 +209,15 @@ def judge(
     judged = []
     for test, own in by_test.items():
         allowance = allowances.get(test, Allowance())
-        is_known = {charge for charge in own if charge.culprit.fingerprint in known}
         is_allowed = {charge for charge in own if any(charge.culprit.is_like(pattern) for pattern in allowance.patterns)}
-        rest = [charge for charge in own if charge not in is_known and charge not in is_allowed]
+        rest = [charge for charge in own if not charge.culprit.known and charge not in is_allowed]
         if not rest:
             judged.append(Judged(test, "allowed" if is_allowed else "known", tuple(own)))
         elif sum(charge.frees for charge in rest) <= allowance.most:
             judged.append(Judged(test, "allowed", tuple(own)))
         else:
             judged.append(Judged(test, "failed", tuple(rest)))
-    nobody = [charge for charge in nobody if charge.culprit.fingerprint not in known]
-    return judged, nobody
+    return judged, [charge for charge in nobody if not charge.culprit.known]
 
 
 def blocks(text: str) -> dict[int, str]:

@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from whofreed import _launch
-from whofreed._verdict import Baseline
 
 _VALUES = {
     "bin": ("PATH", "the `whofreed` command [default: the one on the PATH]"),
@@ -125,8 +124,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     check_marks(items)
 
 
-def _baseline(config: pytest.Config) -> Baseline | None:
-    """The report of an earlier run whose findings are known."""
+def _baseline(config: pytest.Config) -> Path | None:
+    """The report of an earlier run whose findings are known. Whether it is one is told before any test has run."""
     named = config.option.whofreed_baseline
     path = Path(named).absolute() if named else None
     if path is None and config.getini("whofreed_baseline"):
@@ -137,6 +136,6 @@ def _baseline(config: pytest.Config) -> Baseline | None:
         report = json.loads(path.read_text())
         if not str(report["schema"]).startswith("whofreed-report/"):
             raise ValueError("its schema is not whofreed-report")
-        return Baseline(path, frozenset(culprit["fingerprint"] for culprit in report["culprits"]))
+        return path
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise pytest.UsageError(f"whofreed: the baseline {path} cannot be used: {error}") from error

@@ -104,9 +104,10 @@ fn mark<'a>(
         if marks.len() == at {
             marks.push(Mark::default());
         }
-        let first = lines
-            .iter()
-            .position(|line| line.finding == finding && silences(&line.pattern, site, stack));
+        let frames = || std::iter::once(site).chain(stack);
+        let first = lines.iter().position(|line| {
+            line.finding == finding && frames().any(|frame| is_in(&line.pattern, frame))
+        });
         if let Some(line) = first {
             lines[line].silences += count;
         }
@@ -134,22 +135,19 @@ fn one(text: &str) -> Result<(Finding, &str), String> {
     Ok((finding, pattern))
 }
 
-/// Whether a finding at this call site, of this stack, is what the pattern stands for.
-pub(super) fn silences(pattern: &str, site: &Frame, stack: &[Frame]) -> bool {
-    std::iter::once(site)
-        .chain(stack)
-        .any(|frame| is_in(pattern, frame))
-}
-
 /// Whether a function, file or module of the frame is what the pattern stands for.
 fn is_in(pattern: &str, frame: &Frame) -> bool {
-    let function = frame.function.as_deref();
-    let file = frame.file.as_deref();
-    let names = [function, file, Some(&*frame.module)];
-    names
-        .into_iter()
-        .flatten()
-        .any(|name| matches(pattern, name))
+    names_of(frame).any(|name| matches(pattern, name))
+}
+
+/// What a frame can be known by: its function, its file, its module.
+pub(super) fn names_of(frame: &Frame) -> impl Iterator<Item = &str> {
+    let names = [
+        frame.function.as_deref(),
+        frame.file.as_deref(),
+        Some(&*frame.module),
+    ];
+    names.into_iter().flatten().filter(|name| !name.is_empty())
 }
 
 /// Whether `pattern` is somewhere in `name`: at its beginning with `^`, up to its end with `$`; `*` stands for anything.

@@ -1,6 +1,7 @@
 //! The line that would silence a finding: of its call site alone, as exact as a name can be.
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use whofreed_names::is_hostile;
@@ -8,7 +9,7 @@ use whofreed_trace::Frame;
 
 use super::Finding;
 use super::parse::matches;
-use super::parse::silences;
+use super::parse::names_of;
 use crate::Analysis;
 use crate::Culprit;
 use crate::Leak;
@@ -17,8 +18,6 @@ use crate::Site;
 
 /// A name longer than that is silenced by its beginning.
 const MOST: usize = 200;
-/// A line is tried on so many findings of a sort.
-const MOST_COMPARED: usize = 200;
 
 impl Culprit {
     /// The line that would silence it; `None` where nothing of it has a name.
@@ -45,72 +44,77 @@ impl Leak {
 }
 
 /// A file of lines that would silence all that is not silenced yet, each with a comment that says what it is about, and
-/// what else it would silence.
+/// how many findings with lines of their own it would silence as well.
 #[must_use]
 pub fn all_suppressions(analysis: &Analysis) -> String {
+    let open = open_findings(analysis);
+    let mut bearers: HashMap<(Finding, &str), usize> = HashMap::new();
+    let mut named: HashMap<(Finding, &str), usize> = HashMap::new();
+    for finding in &open {
+        let frames = std::iter::once(&finding.site.frame).chain(finding.stack);
+        let names: HashSet<&str> = frames.flat_map(names_of).collect();
+        for name in names {
+            *bearers.entry((finding.sort, name)).or_default() += 1;
+        }
+        if let Some(name) = names_of(&finding.site.frame).next() {
+            *named.entry((finding.sort, name)).or_default() += 1;
+        }
+    }
     let mut text = String::new();
-    let mut told = BTreeSet::new();
-    let mut tell = |line: Option<String>, is_suppressed: bool, what: String| {
-        if let Some(line) = line.filter(|_| !is_suppressed)
-            && told.insert(line.clone())
-        {
-            let more = match silenced_beside(analysis, &line) {
+    let mut told = HashSet::new();
+    for Open {
+        sort, what, site, ..
+    } in &open
+    {
+        let (Some(line), Some(name)) = (line(*sort, site), names_of(&site.frame).next()) else {
+            continue;
+        };
+        let name = (*sort, name);
+        if told.insert(name) {
+            let more = match bearers[&name] - named[&name] {
                 0 => String::new(),
-                1 => ", and another finding: it has this name in its stack".to_owned(),
-                more => format!(", and {more} other findings: they have this name in their stacks"),
+                others => {
+                    format!("; silences others with this name in their stacks, too: {others}")
+                }
             };
             // Writing to a string cannot fail.
             let _ = writeln!(text, "# {what}{more}\n{line}");
         }
-    };
-    for (at, culprit) in analysis.culprits.iter().enumerate() {
-        let mark = analysis.culprit_mark(at);
-        let count = counted(culprit.explains, "excess free");
-        let what = format!("culprit {}: {count}", at + 1);
-        tell(culprit.suppression(), mark.suppressed_by.is_some(), what);
-    }
-    for (at, seen) in analysis.unexplained.sites.iter().enumerate() {
-        let mark = analysis.unexplained_mark(at);
-        let what = counted(seen.observed, "unexplained excess free");
-        tell(seen.suppression(), mark.suppressed_by.is_some(), what);
-    }
-    for (at, leak) in analysis.leaks.iter().enumerate() {
-        let mark = analysis.leak_mark(at);
-        let count = counted(leak.count, "buffer");
-        let what = format!("{count} never freed, {} bytes", leak.bytes);
-        tell(leak.suppression(), mark.suppressed_by.is_some(), what);
     }
     text
 }
 
-fn counted(count: u64, noun: &str) -> String {
-    let ending = if count == 1 { "" } else { "s" };
-    format!("{count} {noun}{ending}")
+/// A finding that nothing silences.
+struct Open<'a> {
+    sort: Finding,
+    what: String,
+    site: &'a Site,
+    stack: &'a [Frame],
 }
 
-/// How many findings a line would silence that have a line of their own, among the first ones.
-fn silenced_beside(analysis: &Analysis, line: &str) -> usize {
-    let own = |other: Option<String>| other.as_deref() == Some(line);
-    if let Some(pattern) = line.strip_prefix("excess:") {
-        let culprits = analysis.culprits.iter().take(MOST_COMPARED);
-        let culprits = culprits.filter(|culprit| {
-            let stack = &culprit.example.excess;
-            !own(culprit.suppression()) && silences(pattern, &culprit.site.frame, stack)
-        });
-        let seen = analysis.unexplained.sites.iter().take(MOST_COMPARED);
-        let seen = seen.filter(|seen| {
-            !own(seen.suppression()) && silences(pattern, &seen.site.frame, &seen.stack)
-        });
-        culprits.count() + seen.count()
-    } else if let Some(pattern) = line.strip_prefix("leak:") {
-        let leaks = analysis.leaks.iter().take(MOST_COMPARED);
-        let leaks = leaks.filter(|leak| {
-            !own(leak.suppression()) && silences(pattern, &leak.site.frame, &leak.stack)
-        });
-        leaks.count()
-    } else {
-        0
-    }
+fn open_findings(analysis: &Analysis) -> Vec<Open<'_>> {
+    let culprits = analysis.shown_culprits().map(|(at, culprit)| Open {
+        sort: Finding::Excess,
+        what: format!("culprit {}, excess frees: {}", at + 1, culprit.explains),
+        site: &culprit.site,
+        stack: &culprit.example.excess,
+    });
+    let unexplained = analysis.shown_unexplained().map(|(_, seen)| Open {
+        sort: Finding::Excess,
+        what: format!("unexplained, excess frees: {}", seen.observed),
+        site: &seen.site,
+        stack: &seen.stack,
+    });
+    let leaks = analysis.shown_leaks().map(|(_, leak)| Open {
+        sort: Finding::Leak,
+        what: format!(
+            "never freed, buffers: {}, bytes: {}",
+            leak.count, leak.bytes
+        ),
+        site: &leak.site,
+        stack: &leak.stack,
+    });
+    culprits.chain(unexplained).chain(leaks).collect()
 }
 
 fn line(finding: Finding, site: &Site) -> Option<String> {
@@ -120,9 +124,7 @@ fn line(finding: Finding, site: &Site) -> Option<String> {
 
 /// A pattern that is the name of the frame, and of no other: its function, else its file, else its module.
 fn pattern(frame: &Frame) -> Option<String> {
-    let function = frame.function.as_deref();
-    let names = [function, frame.file.as_deref(), Some(&*frame.module)];
-    let named = names.into_iter().flatten().find(|name| !name.is_empty())?;
+    let named = names_of(frame).next()?;
     if named
         .chars()
         .all(|character| character == '*' || is_hostile(character))
